@@ -1,0 +1,1 @@
+"""Analyses: facts about a graph, with unknown as an explicit answer. Verdicts are the rules' business."""

@@ -1,0 +1,82 @@
+"""Which values are constant, and which stored constant lies behind a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netlint.analysis import Scope, analysis
+from netlint.graph import Graph, Node, Value
+
+# Operators that give a stored weight to its user in another layout or precision.
+_PASSES = frozenset({"Identity", "Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Transpose"})
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
+_HOLDS_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The stored constant behind a value; axis i of the value is axis `perm[i]` of the constant."""
+
+    value: Value
+    perm: tuple[int, ...] | None
+    """None where the rank is unknown."""
+
+
+class Parameters:
+    """Constness of every value."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._computed: set[Value] = set()
+        for node in graph.nodes:
+            if self._is_constant(node):
+                self._computed.update(value for value in node.outputs if value is not None)
+
+    def _is_constant(self, node: Node) -> bool:
+        if node.domain or node.op in _RANDOM or node.op in _HOLDS_BODIES:
+            return False
+        return all(value is None or self.constant(value) for value in node.inputs)
+
+    def constant(self, value: Value | None) -> bool:
+        """Whether a value is stored in the model, or computed from what is stored alone."""
+        return value is not None and (value.constant is not None or value in self._computed)
+
+    def stored(self, value: Value | None) -> Stored | None:
+        """The one stored constant whose elements a value holds; None if the value is computed otherwise."""
+        steps: list[Node] = []
+        while value is not None and value.constant is None:
+            node = self._graph.producer(value)
+            if node is None or node.op not in _PASSES or node.domain:
+                return None
+            steps.append(node)
+            value = node.input(0)
+        if value is None or value.constant is None:
+            return None
+        return Stored(value, _permutation(steps, len(value.constant.shape)))
+
+    def fill(self, value: Value | None) -> Value | None:
+        """The constant that a ConstantOfShape behind a value repeats (its node's output), if there is one."""
+        node = self._graph.producer(value)
+        while node is not None and node.op in _PASSES:
+            node = self._graph.producer(node.input(0))
+        return node.output() if node is not None and node.op == "ConstantOfShape" else None
+
+
+def _permutation(steps: list[Node], rank: int) -> tuple[int, ...] | None:
+    perm = tuple(range(rank))
+    for node in reversed(steps):
+        if node.op != "Transpose":
+            continue
+        order = node.attrs.get("perm", tuple(reversed(range(rank))))
+        if sorted(order) != list(range(rank)):
+            return None
+        perm = tuple(perm[axis] for axis in order)
+    return perm
+
+
+@analysis()
+def parameters(scope: Scope) -> Parameters:
+    """Which values are constant."""
+    return Parameters(scope.graph)

@@ -1,0 +1,9 @@
+"""Front ends: each turns one kind of target into a `Graph`."""
+
+
+class TargetError(Exception):
+    """A target cannot be analysed. The message continues a sentence that begins with the target's name."""
+
+    def __init__(self, message: str, way_out: str) -> None:
+        super().__init__(message)
+        self.help = way_out

@@ -1,0 +1,79 @@
+"""A canonical order of nodes: depth first from the outputs, producers before users.
+
+It depends on the structure alone, so renaming values or shuffling the file changes neither the order nor anything
+counted along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from netlint.graph import Body, Node, Value
+
+
+def canonical(
+    nodes: Sequence[Node], outputs: Iterable[Value | None], producers: Mapping[Value, Node]
+) -> tuple[list[Node], list[list[Node]]]:
+    """The nodes of one graph level in order, and the cycles met (each closed by an edge that was ignored).
+
+    Nodes that no output needs come last, in the order of the file.
+    """
+    ordered: list[Node] = []
+    cycles: list[list[Node]] = []
+    state: dict[Node, bool] = {}  # False while on the stack, True when done
+    roots = [producers[value] for value in outputs if value is not None and value in producers]
+    for root in (*roots, *nodes):
+        if root not in state:
+            _visit(root, producers, state, ordered, cycles)
+    return ordered, cycles
+
+
+def _visit(
+    root: Node,
+    producers: Mapping[Value, Node],
+    state: dict[Node, bool],
+    ordered: list[Node],
+    cycles: list[list[Node]],
+) -> None:
+    stack = [(root, _needs(root, producers))]
+    state[root] = False
+    while stack:
+        node, needs = stack[-1]
+        for needed in needs:
+            done = state.get(needed)
+            if done is None:
+                state[needed] = False
+                stack.append((needed, _needs(needed, producers)))
+                break
+            if not done:
+                path = [entry for entry, _ in stack]
+                cycles.append(path[path.index(needed) :])
+        else:
+            stack.pop()
+            state[node] = True
+            ordered.append(node)
+
+
+def _needs(node: Node, producers: Mapping[Value, Node]) -> Iterator[Node]:
+    for value in node.inputs:
+        if value is not None and value in producers:
+            yield producers[value]
+    for body in node.bodies.values():
+        yield from _captured(body, producers)
+
+
+def _captured(body: Body, producers: Mapping[Value, Node]) -> Iterator[Node]:
+    """The outer nodes whose values a body reads."""
+    for inner in body.nodes:
+        yield from _needs(inner, producers)
+    for value in body.outputs:
+        if value is not None and value in producers:
+            yield producers[value]
+
+
+def flatten(ordered: Iterable[Node]) -> Iterator[Node]:
+    """All nodes, those of bodies just before their holder."""
+    for node in ordered:
+        for body in node.bodies.values():
+            yield from flatten(body.nodes)
+        yield node

@@ -1,0 +1,80 @@
+"""Where a node comes from: module path and source line, as exporters record them.
+
+The dynamo exporter of torch writes `pkg.torch.onnx.*` metadata on each node; the TorchScript exporter writes the module
+path into the node's name (`/blocks.0/fc1/Gemm`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+from netlint.graph import Location
+
+_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
+_LIBRARY = re.compile(r"[/\\](site-packages|dist-packages)[/\\]|[/\\]torch[/\\](nn|_|onnx|fx|export|utils)|^<")
+_OP_NAME = re.compile(r"[A-Z]\w*")
+_MAX_LITERAL = 20_000
+
+
+def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: str) -> Location:
+    """The location of a node. `scope` is the path of what the node was expanded from, or of its body."""
+    module = _module_of_scopes(metadata.get("pkg.torch.onnx.name_scopes", ""))
+    if module is None:
+        module = _module_of_name(name)
+    label = name.rpartition("/")[2] if name.startswith("/") else name
+    if not label:
+        label = metadata.get("pkg.torch.onnx.fx_node", "").partition(" ")[0].lstrip("%") or output
+    # A name that only repeats the operator (`Relu_3`) says nothing that the operator does not.
+    shown = op if _repeats(label, op) and (module or scope) else f"{label} ▸ {op}" if label else op
+    parts = [part for part in (scope, module, shown) if part]
+    classes = _literal_list(metadata.get("pkg.torch.onnx.class_hierarchy", ""))
+    module_class = classes[-2] if len(classes) >= 2 else None
+    source = _source_line(metadata.get("pkg.torch.onnx.stack_trace", ""))
+    return Location(" ▸ ".join(parts), source, module, module_class)
+
+
+def _repeats(label: str, op: str) -> bool:
+    return bool(re.fullmatch(rf"(node_)?{re.escape(op)}(_\d+)?", label, re.IGNORECASE))
+
+
+def _module_of_scopes(text: str) -> str | None:
+    """`['', 'encoder', 'encoder.fc', 'linear']`: the last is the operator, the one before its module."""
+    scopes = _literal_list(text)
+    return scopes[-2] or None if len(scopes) >= 2 else None
+
+
+def _literal_list(text: str) -> list[str]:
+    if not text or len(text) > _MAX_LITERAL:
+        return []
+    try:
+        parsed = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    return [str(part) for part in parsed] if isinstance(parsed, list) else []
+
+
+def _module_of_name(name: str) -> str | None:
+    """`/layer1/layer1.0/conv1/Conv` -> `layer1.0.conv1`."""
+    if not name.startswith("/"):
+        return None
+    *scopes, op = name[1:].split("/")
+    if not scopes or not _OP_NAME.match(op):
+        return None
+    path: list[str] = []
+    for scope in scopes:
+        if path and scope.startswith(path[-1] + "."):
+            path[-1] = scope
+        else:
+            path.append(scope)
+    return ".".join(path)
+
+
+def _source_line(trace: str) -> tuple[str, int] | None:
+    """The last frame of the recorded stack that is not a library's."""
+    frames = [(m[1], int(m[2])) for m in _FRAME.finditer(trace[-_MAX_LITERAL:])]
+    for path, line in reversed(frames):
+        if not _LIBRARY.search(path):
+            return path, line
+    return None

@@ -1,0 +1,261 @@
+"""Bytes that lie in a file or in memory, and the tensors cut out of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netlint.graph import TensorUnreadable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CHUNK = 1 << 20
+"""Bytes read at a time when a whole tensor is scanned."""
+
+# ONNX element type -> (name, bits of one element, numpy type of the stored bits).
+ELEMENT_TYPES = {
+    1: ("float32", 32, "<f4"),
+    2: ("uint8", 8, "u1"),
+    3: ("int8", 8, "i1"),
+    4: ("uint16", 16, "<u2"),
+    5: ("int16", 16, "<i2"),
+    6: ("int32", 32, "<i4"),
+    7: ("int64", 64, "<i8"),
+    8: ("string", 0, ""),
+    9: ("bool", 8, "?"),
+    10: ("float16", 16, "<f2"),
+    11: ("float64", 64, "<f8"),
+    12: ("uint32", 32, "<u4"),
+    13: ("uint64", 64, "<u8"),
+    14: ("complex64", 64, "<c8"),
+    15: ("complex128", 128, "<c16"),
+    16: ("bfloat16", 16, "<u2"),
+    17: ("float8e4m3fn", 8, "u1"),
+    18: ("float8e4m3fnuz", 8, "u1"),
+    19: ("float8e5m2", 8, "u1"),
+    20: ("float8e5m2fnuz", 8, "u1"),
+    21: ("uint4", 4, "u1"),
+    22: ("int4", 4, "u1"),
+    23: ("float4e2m1", 4, "u1"),
+    24: ("float8e8m0", 8, "u1"),
+    25: ("uint2", 2, "u1"),
+    26: ("int2", 2, "u1"),
+    27: ("float6e2m3", 6, "u1"),
+    28: ("float6e3m2", 6, "u1"),
+}
+_BY_NAME = {name: (bits, stored) for name, bits, stored in ELEMENT_TYPES.values()}
+
+# Types that numpy lacks and ml_dtypes has, by the name it gives them.
+_ML_DTYPES = {
+    "bfloat16": "bfloat16",
+    "float8e4m3fn": "float8_e4m3fn",
+    "float8e4m3fnuz": "float8_e4m3fnuz",
+    "float8e5m2": "float8_e5m2",
+    "float8e5m2fnuz": "float8_e5m2fnuz",
+    "float8e8m0": "float8_e8m0fnu",
+}
+
+
+def element_count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def stored_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    """How many bytes a tensor takes in `raw_data` or in an external file (sub-byte types are packed)."""
+    bits, _ = _BY_NAME[dtype]
+    return (element_count(shape) * bits + 7) // 8
+
+
+class MemoryStorage:
+    """Bytes at hand: a model from standard input, or one small enough to be parsed whole."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @property
+    def identity(self) -> object:
+        return id(self.data)
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        part = self.data[offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+class FileStorage:
+    """A file that is read piecewise; it is opened for each scan and never mapped, so pages do not add up."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def identity(self) -> object:
+        return str(self.path)
+
+    @cached_property
+    def _descriptor(self) -> int:
+        return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        return os.preadv(self._descriptor, [buffer], offset)
+
+    def __del__(self) -> None:
+        if "_descriptor" in self.__dict__:
+            os.close(self._descriptor)
+
+
+Storage = MemoryStorage | FileStorage
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor whose little-endian bytes lie at an offset of a storage."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    bytes_in: Storage
+    offset: int
+    nbytes: int
+
+    @property
+    def storage(self) -> object:
+        return (self.bytes_in.identity, self.offset, self.nbytes)
+
+    def load(self) -> np.ndarray[Any, Any]:
+        """See `netlint.graph.Tensor.load`."""
+        raw = bytearray(self.nbytes)
+        self._read(0, memoryview(raw))
+        return decode(raw, self.dtype, self.shape)
+
+    def chunks(self, nbytes: int = CHUNK) -> Iterator[np.ndarray[Any, Any]]:
+        """See `netlint.graph.Tensor.chunks`."""
+        import numpy as np
+
+        stored = _BY_NAME[self.dtype][1]
+        buffer = memoryview(bytearray(min(nbytes, self.nbytes)))
+        for start in range(0, self.nbytes, max(len(buffer), 1)):
+            part = buffer[: min(len(buffer), self.nbytes - start)]
+            self._read(start, part)
+            yield np.frombuffer(part, stored)
+
+    def _read(self, start: int, buffer: memoryview) -> None:
+        done = 0
+        try:
+            while done < len(buffer):
+                got = self.bytes_in.read_into(self.offset + start + done, buffer[done:])
+                if not got:
+                    raise TensorUnreadable("the file ends before the tensor does: fetch or export it again")
+                done += got
+        except OSError as error:
+            raise TensorUnreadable(f"cannot read the tensor: {error.strerror or error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTensor:
+    """A tensor stored as a list of numbers or strings (`float_data`, `int64_data`, an attribute's value)."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    items: Any
+    """A sequence of Python numbers or bytes; for 16-bit and smaller floats, of their bits."""
+    bits: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        return stored_bytes(self.dtype, self.shape)
+
+    @property
+    def storage(self) -> object:
+        return id(self.items)
+
+    def load(self) -> np.ndarray[Any, Any]:
+        """See `netlint.graph.Tensor.load`."""
+        import numpy as np
+
+        if self.dtype == "string":
+            return np.array(list(self.items), dtype=object).reshape(self.shape)
+        flat = self._stored()
+        return decode(flat.tobytes(), self.dtype, self.shape)
+
+    def chunks(self, nbytes: int = CHUNK) -> Iterator[np.ndarray[Any, Any]]:
+        """See `netlint.graph.Tensor.chunks`."""
+        flat = self._stored()
+        step = max(nbytes // max(flat.itemsize, 1), 1)
+        for start in range(0, flat.size, step):
+            yield flat[start : start + step]
+
+    def _stored(self) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        bits, stored = _BY_NAME[self.dtype]
+        if self.dtype.startswith("complex"):
+            return np.asarray(list(self.items), dtype=f"<f{bits // 16}").view(stored)
+        if not self.bits:
+            return np.asarray(list(self.items)).astype(stored)
+        width = {"u1": "u1", "i1": "u1", "?": "u1"}.get(stored, f"<u{max(bits // 8, 1)}")
+        return np.asarray(list(self.items), dtype=np.int64).astype(width).view(stored)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTensor:
+    """A constant whose bytes cannot be had: reading it says why."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    why: str
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+    @property
+    def storage(self) -> object:
+        return self
+
+    def load(self) -> np.ndarray[Any, Any]:
+        raise TensorUnreadable(self.why)
+
+    def chunks(self, nbytes: int = CHUNK) -> Iterator[np.ndarray[Any, Any]]:
+        raise TensorUnreadable(self.why)
+
+
+def decode(raw: bytes | bytearray, dtype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Stored bytes as an array; floats that numpy lacks become float32, sub-byte integers int8 or uint8."""
+    import numpy as np
+
+    bits, stored = _BY_NAME[dtype]
+    flat = np.frombuffer(raw, stored)
+    if bits < 8:
+        return _unpack(flat, bits, dtype, element_count(shape)).reshape(shape)
+    if dtype == "bfloat16":
+        return (flat.astype("<u4") << 16).view("<f4").reshape(shape)
+    if dtype in _ML_DTYPES:
+        import ml_dtypes
+
+        return flat.view(getattr(ml_dtypes, _ML_DTYPES[dtype])).astype("<f4").reshape(shape)
+    return flat.reshape(shape)
+
+
+def _unpack(packed: np.ndarray[Any, Any], bits: int, dtype: str, count: int) -> np.ndarray[Any, Any]:
+    """Elements of 2 or 4 bits, the first in the lowest bits of a byte."""
+    import numpy as np
+
+    if bits not in (2, 4):
+        raise TensorUnreadable(f"elements of type {dtype} are not decoded")
+    parts = [(packed >> shift) & ((1 << bits) - 1) for shift in range(0, 8, bits)]
+    codes = np.stack(parts, axis=-1).reshape(-1)[:count].astype(np.uint8)
+    if dtype.startswith("uint"):
+        return codes
+    if dtype.startswith("int"):
+        sign = 1 << (bits - 1)
+        return (codes.astype(np.int8) ^ sign) - np.int8(sign)
+    magnitudes = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], dtype=np.float32)
+    return np.where(codes & 8, -1, 1).astype(np.float32) * magnitudes[codes & 7]

@@ -1,0 +1,145 @@
+"""Find the rules: packages named under the entry point group `netlint.rules`, ours among them, and local folders."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from pkgutil import walk_packages
+from types import ModuleType
+
+from .rule import Rule
+from .training import did_you_mean
+
+GROUP = "netlint.rules"
+SECTIONS = ("What it does", "Why is this bad", "Example", "Use instead")
+_CODE = re.compile(r"[A-Z]{3,}\d{3}")
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class RegistryError(Exception):
+    """Rules that break the conventions, or a plugin that cannot be loaded; the message lists all of it."""
+
+
+class UnknownRule(LookupError):
+    """No rule has that code or name; the message suggests one."""
+
+
+class Registry(Mapping[str, Rule]):
+    """The rules by code, in order of their codes."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = {rule.code: rule for rule in sorted(rules, key=lambda rule: rule.code)}
+        self._by_name = {rule.name: rule for rule in self._rules.values()}
+
+    def __getitem__(self, code: str) -> Rule:
+        return self._rules[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rules)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def find(self, text: str) -> Rule:
+        """The rule of that code or name, case forgiven. Raises `UnknownRule`."""
+        found = self._rules.get(text.upper()) or self._by_name.get(text.lower().replace("_", "-"))
+        if found is None:
+            names = [*self._by_name, *self._rules]
+            near = get_close_matches(text.lower(), names, n=3, cutoff=0.5)
+            near += get_close_matches(text.upper(), names, n=1, cutoff=0.8)
+            hint = did_you_mean(near, ()) if near else "; `netlint rules` lists them"
+            raise UnknownRule(f"unknown rule '{text}'{hint}")
+        return found
+
+    def select(self, text: str) -> list[Rule]:
+        """The rules a selector means: a code, a name, a code's prefix (`ACT`) or `all`. Raises `UnknownRule`."""
+        if text.lower() == "all":
+            return list(self._rules.values())
+        if text.isalpha() and text.isupper():
+            matched = [rule for code, rule in self._rules.items() if code.startswith(text)]
+            if matched:
+                return matched
+        return [self.find(text)]
+
+
+def load_rules(folders: Iterable[Path] = ()) -> Registry:
+    """All installed rules and those in the folders, checked. Raises `RegistryError`."""
+    problems: list[str] = []
+    modules: list[ModuleType] = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            modules += _package_modules(import_module(point.value))
+        except Exception as error:
+            problems.append(f"the rules of '{point.name}' cannot be loaded: {error!r}")
+    for folder in folders:
+        modules += _folder_modules(folder, problems)
+    rules = [rule for module in modules for rule in _rules_in(module)]
+    problems += [problem for rule in rules for problem in check(rule)] + list(_clashes(rules))
+    if problems:
+        raise RegistryError("\n".join(problems))
+    return Registry(rules)
+
+
+def _package_modules(package: ModuleType) -> list[ModuleType]:
+    found = [package]
+    for info in walk_packages(getattr(package, "__path__", []), package.__name__ + "."):
+        found.append(import_module(info.name))
+    return found
+
+
+def _folder_modules(folder: Path, problems: list[str]) -> list[ModuleType]:
+    if not folder.is_dir():
+        problems.append(f"the rule folder '{folder}' does not exist")
+        return []
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        name = "netlint_local." + ".".join(path.relative_to(folder).with_suffix("").parts)
+        spec = spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None  # a .py file always has both
+        module = sys.modules[name] = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            problems.append(f"the rule file '{path}' cannot be loaded: {error!r}")
+            continue
+        found.append(module)
+    return found
+
+
+def _rules_in(module: ModuleType) -> list[Rule]:
+    """The rules a module defines itself, not those it imports."""
+    return [item for item in vars(module).values() if isinstance(item, Rule) and item.module == module.__name__]
+
+
+def check(rule: Rule) -> list[str]:
+    """What a rule breaks of the conventions, one sentence each."""
+    problems = []
+    file = rule.module.rpartition(".")[2]
+    if not _CODE.fullmatch(rule.code):
+        problems.append("its code is not three or more capitals and three digits")
+    if not _NAME.fullmatch(rule.name):
+        problems.append("its name is not lower-case words joined by hyphens")
+    if file != rule.name.replace("-", "_"):
+        problems.append(f"its file is named {file}.py, not {rule.name.replace('-', '_')}.py")
+    if rule.status not in ("stable", "preview", "opt-in"):
+        problems.append(f"its status '{rule.status}' is none of stable, preview, opt-in")
+    if len(set(rule.levels)) != len(rule.levels):
+        problems.append("it declares a level twice")
+    problems += [f"its page lacks '## {name}'" for name in SECTIONS if f"## {name}" not in rule.page]
+    return [f"rule {rule.code} ({rule.module}): {problem}" for problem in problems]
+
+
+def _clashes(rules: list[Rule]) -> Iterator[str]:
+    for what in ("code", "name"):
+        seen: dict[str, Rule] = {}
+        for rule in rules:
+            key = getattr(rule, what)
+            if key in seen:
+                yield f"the {what} {key} belongs to both {seen[key].module} and {rule.module}"
+            seen[key] = rule

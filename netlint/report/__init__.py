@@ -1,0 +1,39 @@
+"""Reporters: each turns a `Run` into text. They neither compute nor filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netlint.engine import Report
+from netlint.frontends import TargetError
+from netlint.rule import Level
+from netlint.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A target that could not be analysed."""
+
+    target: str
+    error: TargetError
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything one call of netlint found, target by target in order."""
+
+    results: tuple[Report | Failure, ...]
+    sources: Sources
+    verbose: int = 0
+    """-1: findings only; 0: also what was skipped, summed up; 1: each skipped rule and unknown operator."""
+
+    @property
+    def reports(self) -> list[Report]:
+        return [result for result in self.results if isinstance(result, Report)]
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [result for result in self.results if isinstance(result, Failure)]
+
+    def count(self, level: Level) -> int:
+        return sum(found.level == level for report in self.reports for found in report.findings)

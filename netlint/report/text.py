@@ -1,0 +1,191 @@
+"""The report for people at a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from netlint.engine import Report, Reported
+from netlint.graph import Location
+from netlint.report import Failure, Run
+from netlint.rule import Evidence, Level
+from netlint.sources import Sources, shorten
+
+Paint = Callable[[str, str], str]
+"""Gives a text a role: `error`, `warning`, `note`, `frame`, `strong`, `mark`."""
+
+_NUMBER = re.compile(r"\d+")
+_SHOWN_PLACES = 6
+
+
+def unpainted(text: str, role: str) -> str:
+    return text
+
+
+def render(run: Run, paint: Paint = unpainted) -> str:
+    """Findings in graph order, then what was not judged, then the sum."""
+    blocks: list[str] = []
+    for result in run.results:
+        if isinstance(result, Failure):
+            blocks.append(_failure(result, paint))
+        else:
+            blocks += _report(result, run, paint)
+    if run.verbose >= 0 or not blocks:
+        blocks.append(_sum(run, paint))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _failure(failure: Failure, paint: Paint) -> str:
+    head = f"{paint('failed', 'error')}: {paint(failure.target, 'strong')} {failure.error}"
+    return f"{head}\n   {paint('=', 'frame')} help: {failure.error.help}" if failure.error.help else head
+
+
+def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
+    for group in _folded(report.findings):
+        yield "\n".join(_finding(group, report.target, run.sources, paint))
+    for crash in report.crashed:
+        yield (
+            f"{paint('bug', 'error')}: rule {crash.rule.name} failed on {report.target}: {crash.error!r}\n"
+            f"   {paint('=', 'frame')} help: this is a fault of the rule, not of the model; please report it"
+        )
+    if run.verbose >= 0:
+        yield from _unjudged(report, run.verbose, paint)
+
+
+def _folded(findings: Iterable[Reported]) -> list[list[Reported]]:
+    """Findings that differ only in numbers (of blocks, of nodes) stand together, in the order of the first."""
+    groups: dict[tuple[str, ...], list[Reported]] = {}
+    for found in findings:
+        loc = found.loc
+        # Without a module path only the node's own name tells the place, and names differ in more than numbers.
+        place = _NUMBER.sub("#", loc.module) if loc.module else found.op
+        key = (found.rule.code, str(found.level), found.op, place, _NUMBER.sub("#", found.finding.message))
+        groups.setdefault(key if found.op else (*key, loc.path), []).append(found)
+    return list(groups.values())
+
+
+def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Paint) -> Iterator[str]:
+    found = group[0]
+    rule, finding = found.rule, found.finding
+    level = str(found.level)
+    yield f"{paint(f'{level}[{rule.code}]', level)} {paint(rule.name, 'strong')}: {finding.message}"
+    yield from _place(found.loc, target, sources, paint)
+    sign = paint("=", "frame")
+    if len(group) > 1:
+        yield f"   {sign} same in: {_places(found, group[1:])}"
+    if found.context:
+        yield f"   {sign} graph: {found.context}"
+    if finding.evidence:
+        yield f"   {sign} evidence: {'; '.join(map(_evidence, finding.evidence))}"
+    for message, loc in finding.related:
+        yield f"   {sign} see: {message} ({loc.path})"
+    if finding.why:
+        yield f"   {sign} why: {finding.why}"
+    if finding.help:
+        yield f"   {sign} help: {finding.help}"
+    yield f"   {sign} docs: netlint rule {rule.code}"
+
+
+def _place(loc: Location, target: str, sources: Sources, paint: Paint) -> Iterator[str]:
+    arrow = paint("-->", "frame")
+    logical = f"{target} ▸ {loc.path}"
+    if loc.source is None:
+        yield f"  {arrow} {logical}"
+        return
+    recorded, number = loc.source
+    file = sources.find(recorded)
+    text = sources.line(file, number) if file else None
+    shown = f"{file.as_posix()}:{number}" if file else f"{shorten(recorded)}:{number} (as recorded at export)"
+    yield f"  {arrow} {shown}   {logical}"
+    if text is not None and text.strip():
+        bar = paint("|", "frame")
+        margin = " " * len(str(number))
+        stripped = text.rstrip().expandtabs(4)
+        indent = len(stripped) - len(stripped.lstrip())
+        yield f" {margin} {bar}"
+        yield f" {paint(str(number), 'frame')} {bar} {stripped}"
+        yield f" {margin} {bar} {' ' * indent}{paint('^' * (len(stripped) - indent), 'mark')}"
+
+
+def _places(first: Reported, others: Sequence[Reported]) -> str:
+    """Modules that differ in one number become a range; else paths are listed."""
+    modules = [found.loc.module for found in (first, *others)]
+    ranged = _range([module for module in modules if module]) if all(modules) else None
+    if ranged:
+        return ranged
+    shown = ", ".join(found.loc.module or found.loc.path for found in others[:_SHOWN_PLACES])
+    return shown + (f", +{len(others) - _SHOWN_PLACES} more" if len(others) > _SHOWN_PLACES else "")
+
+
+def _range(modules: Sequence[str]) -> str | None:
+    pieces = [_NUMBER.split(module) for module in modules]
+    numbers = [[int(number) for number in _NUMBER.findall(module)] for module in modules]
+    varying = [slot for slot in range(len(numbers[0])) if len({row[slot] for row in numbers}) > 1]
+    if len(varying) != 1:
+        return None
+    slot = varying[0]
+    others = sorted({row[slot] for row in numbers[1:]})
+    runs = [list(run) for _, run in groupby(enumerate(others), lambda pair: pair[1] - pair[0])]
+    text = ",".join(f"{run[0][1]}–{run[-1][1]}" if len(run) > 1 else str(run[0][1]) for run in runs)
+    filled = [str(number) for number in numbers[0]]
+    filled[slot] = text
+    return "".join(piece + number for piece, number in zip(pieces[0], [*filled, ""], strict=True))
+
+
+def _evidence(fact: Evidence) -> str:
+    origin = f" (from {fact.origin})" if fact.origin else ""
+    return f"{fact.label} {_shown(fact.value)}{origin}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _unjudged(report: Report, verbose: int, paint: Paint) -> Iterator[str]:
+    lines = []
+    reasons: dict[str, list[str]] = {}
+    for skip in report.skipped:
+        reasons.setdefault(skip.why, []).append(skip.rule.name)
+    sign = paint("=", "frame")
+    if verbose:
+        lines += [f"   {sign} skipped: {', '.join(names)}: {why}" for why, names in reasons.items()]
+        lines += [f"   {sign} assumed: {name} = {_contract(known.value)} (from {known.origin})"
+                  for name, known in report.assumptions.items()]
+        lines += [f"   {sign} not understood: {op} ({count} nodes)" for op, count in report.not_understood.items()]
+    else:
+        lines += [f"   {sign} {_plural(len(names), 'rule')} skipped: {why}" for why, names in reasons.items()]
+        if report.not_understood:
+            count = sum(report.not_understood.values())
+            ops = ", ".join(list(report.not_understood)[:4]) + (", …" if len(report.not_understood) > 4 else "")
+            lines.append(f"   {sign} not analysed behind {_plural(count, 'node')} with unknown operators: {ops}")
+    if lines:
+        yield "\n".join([f"{paint(report.target, 'strong')}:", *lines])
+
+
+def _contract(value: Any) -> str:
+    return str(getattr(value, "name", value))
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _sum(run: Run, paint: Paint) -> str:
+    checked = _plural(len(run.results), "model")
+    counts = [_plural(run.count(level), str(level)) for level in reversed(Level) if run.count(level)]
+    counts += [f"{len(run.failures)} not analysed"] if run.failures else []
+    worst = max((found.level for report in run.reports for found in report.findings), default=None)
+    role = "error" if run.failures else str(worst) if worst else "strong"
+    return f"{checked} checked: {paint(', '.join(counts) if counts else 'no findings', role)}"

@@ -1,0 +1,52 @@
+"""Find the source line that a model file recorded in the user's own checkout.
+
+A model remembers absolute paths of the machine that exported it. Only a file of the same trailing path below the
+current folder is taken for it, the longest match first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
+
+_MAX_SOURCE = 4 << 20
+
+
+@dataclass
+class Sources:
+    """Source files below a folder, each looked up and read once."""
+
+    root: Path
+    _files: dict[str, Path | None] = field(default_factory=dict)
+    _lines: dict[Path, list[str]] = field(default_factory=dict)
+
+    def find(self, recorded: str) -> Path | None:
+        """The file in this checkout that a recorded path means, relative to the root; None if there is none."""
+        if recorded not in self._files:
+            self._files[recorded] = self._search(recorded)
+        return self._files[recorded]
+
+    def _search(self, recorded: str) -> Path | None:
+        parts = PureWindowsPath(recorded).parts  # splits at both kinds of slash
+        for start in range(1, len(parts)):
+            candidate = Path(*parts[start:])
+            if ".." not in parts[start:] and (self.root / candidate).is_file():
+                return candidate
+        return None
+
+    def line(self, file: Path, number: int) -> str | None:
+        """A line of a found file, counted from 1."""
+        path = self.root / file
+        if path not in self._lines:
+            try:
+                small = path.stat().st_size <= _MAX_SOURCE
+                self._lines[path] = path.read_text("utf-8", "replace").splitlines() if small else []
+            except OSError:
+                self._lines[path] = []
+        lines = self._lines[path]
+        return lines[number - 1] if 0 < number <= len(lines) else None
+
+
+def shorten(recorded: str) -> str:
+    """A recorded path as it may be shown where the file is not at hand: its last two parts."""
+    return "/".join(PureWindowsPath(recorded).parts[-2:])

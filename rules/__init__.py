@@ -1,0 +1,1 @@
+"""netlint's own rules: a folder is a category, a file is a rule."""

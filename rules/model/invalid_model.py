@@ -1,0 +1,58 @@
+"""A model that breaks the ONNX specification.
+
+## What it does
+Reports, node by node, what makes the file an invalid model: names that nothing produces or that are defined twice, nodes
+out of order or in a cycle, operators that the declared opset does not have, tensors of no known type, external data that is not there.
+
+## Why is this bad
+Runtimes refuse such a model, or load it and compute something else. The analyses behind the other rules stop where the graph is
+broken, so faults there stay unseen.
+
+## Example
+```onnx
+undefined_name (float[N, 8] x) => (float[N, 8] y) {
+    h = Relu(x)
+    y = Add(h, missing)   # want "reads 'missing', which nothing produces"
+}
+```
+
+## Use instead
+```onnx
+defined_name (float[N, 8] x, float[8] shift) => (float[N, 8] y) {
+    h = Relu(x)
+    y = Add(h, shift)
+}
+```
+
+## Spares
+Operators of domains without a published schema are not judged:
+```onnx
+<ir_version: 10, opset_import: ["" : 21, "com.example" : 1]>
+custom_operator (float[N, 8] x) => (float[N, 8] y) {
+    y = com.example.Whiten(x)
+}
+```
+
+## Known limits
+Attributes and input types of single nodes are not checked against the operator's schema yet; `onnx.checker.check_model` does that.
+
+## References
+ONNX intermediate representation specification, "Graphs" and "Names within a graph": https://github.com/onnx/onnx/blob/main/docs/IR.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.rule import ERROR, NOTE, Finding, Scope, rule
+
+_KINDS = frozenset({"duplicate", "dangling", "unsorted", "cycle", "unknown-op", "tensor", "missing", "opset"})
+
+
+@rule("GRA001", "invalid-model", level=ERROR, also=(NOTE,), since="0.1")
+def invalid_model(scope: Scope) -> Iterator[Finding]:
+    for defect in scope.graph.defects:
+        if defect.kind in _KINDS:
+            yield Finding(defect.message, defect.loc, help=defect.help)
+        elif defect.kind in ("expansion", "experimental"):
+            yield Finding(defect.message, defect.loc, help=defect.help, level=NOTE)
