@@ -1,7 +1,7 @@
 """argv -> exit code. The only file that prints.
 
-Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 a target could not be analysed; 4 a bug
-in netlint. The worst wins, except that a target that could not be analysed never hides findings: 1 and 3 give 3.
+Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 a target could not be analysed;
+4 a bug in netlint. The highest wins; the findings of the other targets are printed all the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from . import __version__
+from . import __version__, collector
 from .config import LEVELS, ConfigError, Settings, find_settings, read_settings
 from .registry import Registry, RegistryError, UnknownRule, load_rules
 from .rule import Level
@@ -28,7 +28,7 @@ CLEAN, FINDINGS, USAGE, UNREADABLE, BUG = 0, 1, 2, 3, 4
 FORMATS = ("text", "json")
 
 _FIELD_HELP = {
-    "task": "What the model is for: classification, multilabel, regression, segmentation, autoencoder, language-model, gan.",
+    "task": "classification, multilabel, regression, segmentation, autoencoder, language-model or gan.",
     "loss": "The loss it is trained with, as torch spells it: cross_entropy, nll_loss, mse_loss, BCEWithLogitsLoss …",
     "targets": "Range of the training targets, e.g. --targets=-1..1",
     "classes": "Number of classes.",
@@ -91,18 +91,22 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cli.command(hidden=True)
-@click.argument("targets", nargs=-1, required=True)
-@click.option("-o", "--output", "outputs", multiple=True, metavar="FORMAT[:PATH]", help="text (default) or json; repeatable.")
+@click.argument("models", nargs=-1, required=True, metavar="TARGET...")
+@click.option(
+    "-o", "--output", "outputs", multiple=True, metavar="FORMAT[:PATH]", help="text (default) or json; repeatable."
+)
 @click.option("--select", multiple=True, metavar="RULES", help="Run only these: codes, names, prefixes (ACT), all.")
 @click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these.")
-@click.option("--fail-on", type=click.Choice(list(LEVELS)), help="Lowest level that makes the exit code 1; default warning.")
+@click.option(
+    "--fail-on", type=click.Choice(list(LEVELS)), help="Lowest level that makes the exit code 1; default warning."
+)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever was found.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @_training_options
 def lint(
-    targets: tuple[str, ...],
+    models: tuple[str, ...],
     outputs: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -123,7 +127,7 @@ def lint(
         lambda name: f"--{name.replace('_', '-')}",
     )
     session = _Session(config, _split(select), _split(ignore), stated)
-    results = tuple(session.results(targets))
+    results = tuple(session.results(models))
     run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose)
     for format_, path in destinations:
         _write(run, format_, path)
@@ -133,9 +137,7 @@ def lint(
 class _Session:
     """The rules and settings of one call; settings files are found and read once each."""
 
-    def __init__(
-        self, config: Path | None, select: Sequence[str], ignore: Sequence[str], stated: Training
-    ) -> None:
+    def __init__(self, config: Path | None, select: Sequence[str], ignore: Sequence[str], stated: Training) -> None:
         self._config = config
         self._select = select
         self._ignore = ignore
@@ -168,13 +170,13 @@ class _Session:
         training = self._stated.otherwise(settings.contract(target))
         options = settings.options(registry)
         try:
-            graph = load(target)
+            with collector.paused():
+                return lint_graph(load(target), rules, training, options, target)
         except TargetError as error:
             return Failure(target, error)
         except (MemoryError, RecursionError) as error:
             why = TargetError(f"is too large or too deeply nested to analyse ({type(error).__name__})", "")
             return Failure(target, why)
-        return lint_graph(graph, rules, training, options, target)
 
     def _settings_for(self, folder: Path) -> Settings:
         if self._config is not None:
@@ -265,7 +267,9 @@ def rule(rule: str) -> None:
     """Show the page of a rule, given its code or name."""
     found = load_rules(find_settings(Path.cwd()).rule_folders).find(rule)
     levels = "/".join(str(level) for level in found.levels)
-    title = f"# {found.name} ({found.code})\n\n{levels} · since {found.since} · {found.status}\n\n{found.page.strip()}\n"
+    title = (
+        f"# {found.name} ({found.code})\n\n{levels} · since {found.since} · {found.status}\n\n{found.page.strip()}\n"
+    )
     if sys.stdout.isatty() and _colours():
         from rich.console import Console
         from rich.markdown import Markdown
@@ -284,24 +288,24 @@ def rules() -> None:
 
 
 @cli.command()
-@click.argument("target")
+@click.argument("model", metavar="TARGET")
 @click.argument("value", required=False)
 @_training_options
-def show(target: str, value: str | None, **fields: str | None) -> None:
+def show(model: str, value: str | None, **fields: str | None) -> None:
     """Show what the analyses know of a model, or of one value or node in it."""
     from .frontends import TargetError
-    from .show import UnknownValue, model, one
+    from . import show as pages
     from .targets import load
 
     stated = {name: text for name, text in fields.items() if text is not None}
     training = parse_training(stated, lambda name: f"--{name.replace('_', '-')}")
     try:
-        graph = load(target)
-        click.echo(model(graph, training) if value is None else one(graph, training, value))
+        graph = load(model)
+        click.echo(pages.model(graph, training) if value is None else pages.one(graph, training, value))
     except TargetError as error:
-        click.echo(f"netlint: {target} {error}; {error.help}", err=True)
+        click.echo(f"netlint: {model} {error}; {error.help}", err=True)
         raise SystemExit(UNREADABLE) from None
-    except UnknownValue as error:
+    except pages.UnknownValue as error:
         _usage(str(error))
 
 

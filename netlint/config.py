@@ -1,19 +1,19 @@
 """Settings from `[tool.netlint]` in pyproject.toml, or from netlint.toml, the closest to a target.
 
-    select = ["all"]                 # codes, names, prefixes (ACT); default: every rule that is not opt-in
-    ignore = ["oversized-kernel"]
-    fail-on = "warning"              # note, warning or error
-    rule-folders = ["lint_rules"]    # folders with rules of your own
+select = ["all"]                 # codes, names, prefixes (ACT); default: every rule that is not opt-in
+ignore = ["oversized-kernel"]
+fail-on = "warning"              # note, warning or error
+rule-folders = ["lint_rules"]    # folders with rules of your own
 
-    [tool.netlint.training]          # the training contract of every target
-    loss = "cross_entropy"
+[tool.netlint.training]          # the training contract of every target
+loss = "cross_entropy"
 
-    [[tool.netlint.targets]]         # and of some: the last entry that matches wins, field by field
-    path = "models/regressor*.onnx"
-    targets = [-1, 1]
+[[tool.netlint.targets]]         # and of some: the last entry that matches wins, field by field
+path = "models/regressor*.onnx"
+targets = [-1, 1]
 
-    [tool.netlint.rules.oversized-kernel]
-    min-kernel = 7
+[tool.netlint.rules.oversized-kernel]
+min-kernel = 7
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Settings:
         rule_folders=tuple(file.parent / folder for folder in lists["rule-folders"]),
         training=_table(where, "training", content.get("training", {})),
         targets=_targets(where, content.get("targets", [])),
-        rules={name: _table(where, name, table) for name, table in _table(where, "rules", content.get("rules", {})).items()},
+        rules={
+            name: _table(where, name, table) for name, table in _table(where, "rules", content.get("rules", {})).items()
+        },
     )
 
 
@@ -162,7 +164,9 @@ def _table(where: str, key: str, value: Any) -> Mapping[str, Any]:
 
 
 def _targets(where: str, value: Any) -> tuple[Mapping[str, Any], ...]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) and isinstance(item.get("path"), str) for item in value):
+    if not isinstance(value, list) or not all(
+        isinstance(item, dict) and isinstance(item.get("path"), str) for item in value
+    ):
         raise ConfigError(f"{where}: targets is a list of tables, each with a path")
     return tuple(value)
 

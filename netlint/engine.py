@@ -101,7 +101,9 @@ def lint(
 
 def _check(rule: Rule, finding: Finding) -> None:
     if finding.level is not None and finding.level not in rule.levels:
-        raise ValueError(f"rule {rule.name} gives the level {finding.level}, which it does not declare: add it to also=")
+        raise ValueError(
+            f"rule {rule.name} gives the level {finding.level}, which it does not declare: add it to also="
+        )
 
 
 def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) -> tuple[Reported, ...]:

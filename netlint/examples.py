@@ -1,8 +1,8 @@
 """Run the examples in a rule's page: each says, line by line, what the rule must report, and nothing else.
 
-An example is an ```onnx fence. `# want "text"` at the end of a line expects a finding there whose message has that text;
-`# want note "text"` also expects the level; `# todo want "text"` marks a known gap and fails once the gap is closed. A
-first line `# given loss=mse_loss targets=-1..1` sets the training contract.
+An example is an ```onnx fence. `# want "text"` at the end of a line expects a finding there whose message has that
+text; `# want note "text"` also expects the level; `# todo want "text"` marks a known gap and fails once the gap is
+closed. A first line `# given loss=mse_loss targets=-1..1` sets the training contract.
 """
 
 from __future__ import annotations

@@ -90,10 +90,13 @@ class Detail(Protocol):
     def location(self) -> Location: ...
 
 
+_NO_BODIES: Mapping[str, Body] = {}
+
+
 class Node:
     """One operation. Missing optional inputs are None."""
 
-    __slots__ = ("_attrs", "_detail", "_loc", "bodies", "domain", "inputs", "name", "op", "outputs")
+    __slots__ = ("_attrs", "_detail", "_loc", "bodies", "domain", "inputs", "op", "outputs")
 
     def __init__(
         self,
@@ -102,15 +105,13 @@ class Node:
         outputs: Sequence[Value | None],
         detail: Detail,
         domain: str = ONNX,
-        name: str = "",
-        bodies: Mapping[str, Body] | None = None,
+        bodies: Mapping[str, Body] = _NO_BODIES,
     ) -> None:
         self.op = op
-        self.domain = domain
-        self.name = name
+        self.domain = ONNX if domain == "ai.onnx" else domain
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
-        self.bodies: Mapping[str, Body] = bodies or {}
+        self.bodies = bodies
         self._detail = detail
         self._attrs: Mapping[str, Any] | None = None
         self._loc: Location | None = None
@@ -135,7 +136,7 @@ class Node:
         return self.outputs[index] if index < len(self.outputs) else None
 
     def __repr__(self) -> str:
-        return f"<Node {self.op} {self.name}>"
+        return f"<Node {self.loc.path}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +195,14 @@ class Graph:
     def _uses(self) -> dict[Value, list[Node]]:
         index: dict[Value, list[Node]] = {}
         for node in self.nodes:
-            for value in dict.fromkeys(node.inputs):
-                if value is not None:
-                    index.setdefault(value, []).append(node)
+            for value in node.inputs:
+                if value is None:
+                    continue
+                users = index.get(value)
+                if users is None:
+                    index[value] = [node]
+                elif users[-1] is not node:
+                    users.append(node)
         return index
 
     @cached_property

@@ -18,7 +18,7 @@ from .training import did_you_mean
 
 GROUP = "netlint.rules"
 SECTIONS = ("What it does", "Why is this bad", "Example", "Use instead")
-_CODE = re.compile(r"[A-Z]{3,}\d{3}")
+_CODE = re.compile(r"[A-Z]{2,}\d{3}")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -87,10 +87,8 @@ def load_rules(folders: Iterable[Path] = ()) -> Registry:
 
 
 def _package_modules(package: ModuleType) -> list[ModuleType]:
-    found = [package]
-    for info in walk_packages(getattr(package, "__path__", []), package.__name__ + "."):
-        found.append(import_module(info.name))
-    return found
+    names = [info.name for info in walk_packages(getattr(package, "__path__", []), package.__name__ + ".")]
+    return [package, *map(import_module, names)]
 
 
 def _folder_modules(folder: Path, problems: list[str]) -> list[ModuleType]:
@@ -122,7 +120,7 @@ def check(rule: Rule) -> list[str]:
     problems = []
     file = rule.module.rpartition(".")[2]
     if not _CODE.fullmatch(rule.code):
-        problems.append("its code is not three or more capitals and three digits")
+        problems.append("its code is not two or more capitals and three digits")
     if not _NAME.fullmatch(rule.name):
         problems.append("its name is not lower-case words joined by hyphens")
     if file != rule.name.replace("-", "_"):

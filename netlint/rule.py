@@ -56,7 +56,7 @@ class Finding:
     """One fault. `message`: a fact with numbers, lower case, no full stop; advice goes into `help`."""
 
     message: str
-    at: Node | Value | Location
+    at: Node | Location
     evidence: tuple[Evidence, ...] = ()
     help: str = ""
     why: str = ""

@@ -54,6 +54,8 @@ def test_wheel_holds_every_rule_and_package(tmp_path: Path) -> None:
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         inside = set(wheel.namelist())
     wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "netlint").rglob("*.py")}
-    wanted |= {"netlint_rules/" + path.relative_to(ROOT / "rules").as_posix() for path in (ROOT / "rules").rglob("*.py")}
+    wanted |= {
+        "netlint_rules/" + path.relative_to(ROOT / "rules").as_posix() for path in (ROOT / "rules").rglob("*.py")
+    }
     assert wanted <= inside
     assert any(name.endswith("entry_points.txt") for name in inside)

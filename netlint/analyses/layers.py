@@ -74,8 +74,7 @@ def _layer(graph: Graph, node: Node, known: Parameters) -> Layer | None:
 
 
 def _first(node: Node) -> Value:
-    output = next(value for value in node.outputs if value is not None)
-    return output
+    return next(value for value in node.outputs if value is not None)
 
 
 def _embedding(node: Node, known: Parameters) -> Layer | None:

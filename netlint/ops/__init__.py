@@ -41,7 +41,16 @@ RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 LAYOUT = frozenset(
     (
         *("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile", "Split", "Slice"),
-        *("Concat", "Gather", "GatherElements", "GatherND", "DepthToSpace", "SpaceToDepth", "ReverseSequence", "Compress"),
+        *(
+            "Concat",
+            "Gather",
+            "GatherElements",
+            "GatherND",
+            "DepthToSpace",
+            "SpaceToDepth",
+            "ReverseSequence",
+            "Compress",
+        ),
         *("SplitToSequence", "SequenceAt", "ConcatFromSequence", "Trilu"),
     )
 )
@@ -55,7 +64,19 @@ SATURATING = frozenset({"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"})
 # Elementwise non-linearities used between layers.
 ACTIVATIONS = frozenset(
     (
-        *("Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "Softplus", "Softsign", "Mish", "Gelu"),
+        *(
+            "Relu",
+            "LeakyRelu",
+            "PRelu",
+            "Elu",
+            "Selu",
+            "Celu",
+            "ThresholdedRelu",
+            "Softplus",
+            "Softsign",
+            "Mish",
+            "Gelu",
+        ),
         *("Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Swish", "Erf", "Clip", "Shrink"),
     )
 )
@@ -64,7 +85,13 @@ SOFTMAX = frozenset({"Softmax", "LogSoftmax", "Hardmax"})
 
 NORMALISATION = frozenset(
     (
-        *("BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization"),
+        *(
+            "BatchNormalization",
+            "InstanceNormalization",
+            "LayerNormalization",
+            "GroupNormalization",
+            "RMSNormalization",
+        ),
         *("LRN", "LpNormalization", "MeanVarianceNormalization"),
     )
 )
@@ -86,7 +113,22 @@ ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", 
 
 ELEMENTWISE_UNARY = frozenset(
     (
-        *("Abs", "Neg", "Exp", "Log", "Sqrt", "Reciprocal", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos", "Tan", "Asin"),
+        *(
+            "Abs",
+            "Neg",
+            "Exp",
+            "Log",
+            "Sqrt",
+            "Reciprocal",
+            "Floor",
+            "Ceil",
+            "Round",
+            "Sign",
+            "Sin",
+            "Cos",
+            "Tan",
+            "Asin",
+        ),
         *("Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Not", "IsNaN", "IsInf", "BitwiseNot"),
     )
 )
@@ -104,7 +146,15 @@ _OTHER = frozenset(
     (
         *("Attention", "RotaryEmbedding", "Constant", "ConstantOfShape", "Shape", "Size", "Range", "NonZero", "OneHot"),
         *("EyeLike", "Scatter", "ScatterElements", "ScatterND", "TensorScatter", "Unique", "NonMaxSuppression", "Det"),
-        *("Einsum", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"),
+        *(
+            "Einsum",
+            "RandomNormal",
+            "RandomNormalLike",
+            "RandomUniform",
+            "RandomUniformLike",
+            "Multinomial",
+            "Bernoulli",
+        ),
         *("DynamicQuantizeLinear", "If", "Loop", "Scan", "SequenceMap", "SequenceConstruct", "SequenceEmpty"),
         *("SequenceInsert", "SequenceErase", "SequenceLength", "Optional", "OptionalGetElement", "OptionalHasElement"),
         *("DFT", "STFT", "MelWeightMatrix", "HannWindow", "HammingWindow", "BlackmanWindow", "Col2Im", "ImageDecoder"),

@@ -177,7 +177,7 @@ def _finding(found: Reported, sources: Sources) -> JsonFinding:
         location=_location(found.loc, sources),
         evidence=[JsonEvidence(fact.label, plain(fact.value), fact.origin) for fact in finding.evidence],
         related=[JsonRelated(message, _location(loc, sources)) for message, loc in finding.related],
-        claim=claim and JsonClaim(claim.value.name, plain(claim.lo), plain(claim.hi)),
+        claim=JsonClaim(claim.value.name, plain(claim.lo), plain(claim.hi)) if claim else None,
         fingerprint=found.fingerprint,
     )
 
@@ -191,7 +191,9 @@ def _location(loc: Location, sources: Sources) -> JsonLocation:
         return JsonLocation(loc.path, loc.module, None)
     recorded, line = loc.source
     found = sources.find(recorded)
-    return JsonLocation(loc.path, loc.module, JsonSource(found.as_posix() if found else recorded, line, found is not None))
+    return JsonLocation(
+        loc.path, loc.module, JsonSource(found.as_posix() if found else recorded, line, found is not None)
+    )
 
 
 def plain(value: Any) -> Any:

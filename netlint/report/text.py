@@ -17,11 +17,20 @@ Paint = Callable[[str, str], str]
 """Gives a text a role: `error`, `warning`, `note`, `frame`, `strong`, `mark`."""
 
 _NUMBER = re.compile(r"\d+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SHOWN_PLACES = 6
+_LONGEST = 400
 
 
 def unpainted(text: str, role: str) -> str:
     return text
+
+
+def clean(text: str) -> str:
+    """Text from a model file, safe to print: bounded, and free of the control characters that terminals obey."""
+    if len(text) > _LONGEST:
+        text = text[:_LONGEST] + "…"
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def render(run: Run, paint: Paint = unpainted) -> str:
@@ -38,7 +47,7 @@ def render(run: Run, paint: Paint = unpainted) -> str:
 
 
 def _failure(failure: Failure, paint: Paint) -> str:
-    head = f"{paint('failed', 'error')}: {paint(failure.target, 'strong')} {failure.error}"
+    head = f"{paint('failed', 'error')}: {paint(clean(failure.target), 'strong')} {clean(str(failure.error))}"
     return f"{head}\n   {paint('=', 'frame')} help: {failure.error.help}" if failure.error.help else head
 
 
@@ -47,7 +56,7 @@ def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
         yield "\n".join(_finding(group, report.target, run.sources, paint))
     for crash in report.crashed:
         yield (
-            f"{paint('bug', 'error')}: rule {crash.rule.name} failed on {report.target}: {crash.error!r}\n"
+            f"{paint('bug', 'error')}: rule {crash.rule.name} failed on {clean(report.target)}: {clean(repr(crash.error))}\n"
             f"   {paint('=', 'frame')} help: this is a fault of the rule, not of the model; please report it"
         )
     if run.verbose >= 0:
@@ -70,39 +79,39 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
     found = group[0]
     rule, finding = found.rule, found.finding
     level = str(found.level)
-    yield f"{paint(f'{level}[{rule.code}]', level)} {paint(rule.name, 'strong')}: {finding.message}"
+    yield f"{paint(f'{level}[{rule.code}]', level)} {paint(rule.name, 'strong')}: {clean(finding.message)}"
     yield from _place(found.loc, target, sources, paint)
     sign = paint("=", "frame")
     if len(group) > 1:
         yield f"   {sign} same in: {_places(found, group[1:])}"
     if found.context:
-        yield f"   {sign} graph: {found.context}"
+        yield f"   {sign} graph: {clean(found.context)}"
     if finding.evidence:
         yield f"   {sign} evidence: {'; '.join(map(_evidence, finding.evidence))}"
     for message, loc in finding.related:
-        yield f"   {sign} see: {message} ({loc.path})"
+        yield f"   {sign} see: {clean(message)} ({clean(loc.path)})"
     if finding.why:
-        yield f"   {sign} why: {finding.why}"
+        yield f"   {sign} why: {clean(finding.why)}"
     if finding.help:
-        yield f"   {sign} help: {finding.help}"
+        yield f"   {sign} help: {clean(finding.help)}"
     yield f"   {sign} docs: netlint rule {rule.code}"
 
 
 def _place(loc: Location, target: str, sources: Sources, paint: Paint) -> Iterator[str]:
     arrow = paint("-->", "frame")
-    logical = f"{target} ▸ {loc.path}"
+    logical = clean(f"{target} ▸ {loc.path}")
     if loc.source is None:
         yield f"  {arrow} {logical}"
         return
     recorded, number = loc.source
     file = sources.find(recorded)
     text = sources.line(file, number) if file else None
-    shown = f"{file.as_posix()}:{number}" if file else f"{shorten(recorded)}:{number} (as recorded at export)"
+    shown = f"{file.as_posix()}:{number}" if file else f"{clean(shorten(recorded))}:{number} (as recorded at export)"
     yield f"  {arrow} {shown}   {logical}"
     if text is not None and text.strip():
         bar = paint("|", "frame")
         margin = " " * len(str(number))
-        stripped = text.rstrip().expandtabs(4)
+        stripped = clean(text.rstrip().expandtabs(4))
         indent = len(stripped) - len(stripped.lstrip())
         yield f" {margin} {bar}"
         yield f" {paint(str(number), 'frame')} {bar} {stripped}"
@@ -114,9 +123,9 @@ def _places(first: Reported, others: Sequence[Reported]) -> str:
     modules = [found.loc.module for found in (first, *others)]
     ranged = _range([module for module in modules if module]) if all(modules) else None
     if ranged:
-        return ranged
+        return clean(ranged)
     shown = ", ".join(found.loc.module or found.loc.path for found in others[:_SHOWN_PLACES])
-    return shown + (f", +{len(others) - _SHOWN_PLACES} more" if len(others) > _SHOWN_PLACES else "")
+    return clean(shown) + (f", +{len(others) - _SHOWN_PLACES} more" if len(others) > _SHOWN_PLACES else "")
 
 
 def _range(modules: Sequence[str]) -> str | None:
@@ -136,7 +145,7 @@ def _range(modules: Sequence[str]) -> str | None:
 
 def _evidence(fact: Evidence) -> str:
     origin = f" (from {fact.origin})" if fact.origin else ""
-    return f"{fact.label} {_shown(fact.value)}{origin}"
+    return clean(f"{fact.label} {_shown(fact.value)}{origin}")
 
 
 def _shown(value: Any) -> str:
@@ -161,17 +170,20 @@ def _unjudged(report: Report, verbose: int, paint: Paint) -> Iterator[str]:
     sign = paint("=", "frame")
     if verbose:
         lines += [f"   {sign} skipped: {', '.join(names)}: {why}" for why, names in reasons.items()]
-        lines += [f"   {sign} assumed: {name} = {_contract(known.value)} (from {known.origin})"
-                  for name, known in report.assumptions.items()]
-        lines += [f"   {sign} not understood: {op} ({count} nodes)" for op, count in report.not_understood.items()]
+        for name, known in report.assumptions.items():
+            lines.append(f"   {sign} assumed: {name} = {_contract(known.value)} (from {clean(known.origin)})")
+        for op, count in report.not_understood.items():
+            lines.append(f"   {sign} not understood: {clean(op)} ({_plural(count, 'node')})")
     else:
         lines += [f"   {sign} {_plural(len(names), 'rule')} skipped: {why}" for why, names in reasons.items()]
         if report.not_understood:
             count = sum(report.not_understood.values())
-            ops = ", ".join(list(report.not_understood)[:4]) + (", …" if len(report.not_understood) > 4 else "")
+            ops = ", ".join(map(clean, list(report.not_understood)[:4])) + (
+                ", …" if len(report.not_understood) > 4 else ""
+            )
             lines.append(f"   {sign} not analysed behind {_plural(count, 'node')} with unknown operators: {ops}")
     if lines:
-        yield "\n".join([f"{paint(report.target, 'strong')}:", *lines])
+        yield "\n".join([f"{paint(clean(report.target), 'strong')}:", *lines])
 
 
 def _contract(value: Any) -> str:

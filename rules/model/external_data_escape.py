@@ -1,12 +1,12 @@
 """External data that lies outside the model's folder.
 
 ## What it does
-Reports tensors whose external data is named by an absolute path, by a path that leaves the model's folder (links followed), or
-that is not a regular file. Such data is not read.
+Reports tensors whose external data is named by an absolute path or by a path that leaves the model's folder (links
+followed), or is not a regular file. Such data is not read.
 
 ## Why is this bad
-Whoever loads the model reads that file: a crafted model can make a server disclose any file it may open (CVE-2022-25882,
-CVE-2024-27318). ONNX Runtime refuses such models.
+Whoever loads the model reads that file: a crafted model can make a server disclose any file it may open
+(CVE-2022-25882, CVE-2024-27318). ONNX Runtime refuses such models.
 
 ## Example
 ```onnx
@@ -26,10 +26,10 @@ inside (float[N, 2] x) => (float[N, 2] y) <float[2] b = {1, 2}> {
 ```
 
 ## Spares
-The cache layout of model hubs, in which model and data are both links into one folder of blobs, is legitimate; so are hard links.
-Data in a subfolder of the model's folder:
+The cache layout of model hubs, in which model and data are both links into one folder of blobs, is legitimate; so are
+hard links, subfolders, and of course weights in the model itself:
 ```onnx
-subfolder (float[N, 2] x) => (float[N, 2] y) <float[2] b = {3, 4}> {
+stored_inside (float[N, 2] x) => (float[N, 2] y) <float[2] b = {3, 4}> {
     y = Sub(x, b)
 }
 ```

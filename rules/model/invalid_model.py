@@ -1,12 +1,14 @@
 """A model that breaks the ONNX specification.
 
 ## What it does
-Reports, node by node, what makes the file an invalid model: names that nothing produces or that are defined twice, nodes
-out of order or in a cycle, operators that the declared opset does not have, tensors of no known type, external data that is not there.
+Reports, node by node, what makes the file an invalid model: names that nothing produces or that are defined twice,
+nodes out of order or in a cycle, operators that the declared opset does not have, tensors of no known type, external
+data that is not there. Operators that were once experimental and still run, and local functions that call each other
+without end, are notes.
 
 ## Why is this bad
-Runtimes refuse such a model, or load it and compute something else. The analyses behind the other rules stop where the graph is
-broken, so faults there stay unseen.
+Runtimes refuse such a model, or load it and compute something else. The analyses behind the other rules stop where the
+graph is broken, so faults there stay unseen.
 
 ## Example
 ```onnx
@@ -34,10 +36,12 @@ custom_operator (float[N, 8] x) => (float[N, 8] y) {
 ```
 
 ## Known limits
-Attributes and input types of single nodes are not checked against the operator's schema yet; `onnx.checker.check_model` does that.
+Attributes and input types of single nodes are not checked against the operator's schema yet;
+`onnx.checker.check_model` does that.
 
 ## References
-ONNX intermediate representation specification, "Graphs" and "Names within a graph": https://github.com/onnx/onnx/blob/main/docs/IR.md
+ONNX intermediate representation, "Graphs" and "Names Within a Graph":
+https://github.com/onnx/onnx/blob/main/docs/IR.md
 """
 
 from __future__ import annotations

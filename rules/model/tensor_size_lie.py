@@ -1,12 +1,12 @@
 """A tensor whose declared shape and stored bytes disagree.
 
 ## What it does
-Reports tensors that store more or fewer bytes than their shape and type take, that reach past the end of their external file, or
-whose shape is impossible.
+Reports tensors that store more or fewer bytes than their shape and type take, that reach past the end of their external
+file, or whose shape is impossible.
 
 ## Why is this bad
-A loader that trusts the shape reads past the buffer or allocates memory for a tensor that is not there; the weights are wrong in any
-case. Usually a download was cut short.
+A loader that trusts the shape reads past the buffer or allocates memory for a tensor that is not there; the weights are
+wrong in any case. Usually a download was cut short.
 
 ## Example
 ```onnx

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
-from netlint import onnxlib
+from netlint import collector, onnxlib
 from netlint.frontends import TargetError
 from netlint.graph import Graph
 
@@ -43,7 +40,7 @@ def load(path: Path) -> Graph:
             raise TargetError("is not a regular file", "name a model file, or - for standard input")
         if status.st_size == 0:
             raise TargetError("is empty", "fetch or export it again")
-        with _no_gc():
+        with collector.paused():
             if path.suffix == ".onnxtxt":
                 return load_text(_read_text(path, status.st_size))
             return _load_binary(path, status.st_size)
@@ -55,13 +52,13 @@ def load_bytes(data: bytes) -> Graph:
     """Read a serialized model at hand. Raises `TargetError`."""
     if not data:
         raise TargetError("is empty", "pipe a model into it")
-    with _no_gc():
+    with collector.paused():
         return _build(_parse(data), TensorReader(MemoryStorage(b""), (), ExternalFiles(None)))
 
 
 def load_text(text: str) -> Graph:
     """Read a model, or a graph alone, in ONNX's text syntax. Raises `TargetError`."""
-    with _no_gc():
+    with collector.paused():
         return _build(onnx_text(text), TensorReader(MemoryStorage(b""), (), ExternalFiles(None)))
 
 
@@ -120,15 +117,3 @@ def _parse(data: bytes) -> Any:
 
 def _build(model: Any, tensors: TensorReader) -> Graph:
     return Builder(model, tensors).build()
-
-
-@contextmanager
-def _no_gc() -> Iterator[None]:
-    """Building makes many objects and no garbage; collecting in between costs a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +63,7 @@ _ML_DTYPES = {
 
 
 def element_count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+    return prod(shape)
 
 
 def stored_bytes(dtype: str, shape: tuple[int, ...]) -> int:
@@ -115,7 +113,8 @@ class FileStorage:
 Storage = MemoryStorage | FileStorage
 
 
-@dataclass(frozen=True, slots=True)
+# The tensor classes are not frozen: models have a hundred thousand tensors, and freezing triples the cost of making one.
+@dataclass(slots=True, eq=False)
 class StoredTensor:
     """A tensor whose little-endian bytes lie at an offset of a storage."""
 
@@ -158,7 +157,7 @@ class StoredTensor:
             raise TensorUnreadable(f"cannot read the tensor: {error.strerror or error}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ListedTensor:
     """A tensor stored as a list of numbers or strings (`float_data`, `int64_data`, an attribute's value)."""
 
@@ -204,7 +203,7 @@ class ListedTensor:
         return np.asarray(list(self.items), dtype=np.int64).astype(width).view(stored)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class MissingTensor:
     """A constant whose bytes cannot be had: reading it says why."""
 

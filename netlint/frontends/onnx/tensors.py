@@ -50,21 +50,20 @@ class TensorReader:
         if element is None:
             report("tensor", f"tensor '{proto.name}' has the unknown element type {proto.data_type}", "export again")
             return None
-        if any(size < 0 for size in shape) or element_count(shape) > _MAX_ELEMENTS:
+        if min(shape, default=0) < 0 or element_count(shape) > _MAX_ELEMENTS:
             report("size", f"tensor '{proto.name}' has the impossible shape {list(shape)}", "export again")
             return None
-        tensor = self._locate(proto, element[0], shape, report)
-        return tensor
+        return self._locate(proto, element[0], shape, report)
 
     def _locate(self, proto: Any, dtype: str, shape: tuple[int, ...], report: Report) -> Tensor:
+        if not proto.external_data and proto.HasField("raw_data"):
+            data = proto.raw_data
+            return self._stored(proto.name, dtype, shape, MemoryStorage(data), 0, len(data), report)
         entries = {entry.key: entry.value for entry in proto.external_data}
         if CUT_KEY in entries and (cut := self._cut(entries[CUT_KEY])):
             return self._stored(proto.name, dtype, shape, self._whole, cut.offset, cut.length, report)
         if proto.data_location == 1:
             return self._from_file(proto.name, dtype, shape, entries, report)
-        if proto.HasField("raw_data"):
-            data = proto.raw_data
-            return self._stored(proto.name, dtype, shape, MemoryStorage(data), 0, len(data), report)
         return self._listed(proto, dtype, shape, report)
 
     def _cut(self, index: str) -> Cut | None:
@@ -82,7 +81,9 @@ class TensorReader:
     ) -> Tensor:
         wanted = stored_bytes(dtype, shape)
         if length != wanted or dtype == "string":
-            message = f"tensor '{name}' of shape {list(shape)} and type {dtype} takes {wanted} bytes, but {length} are stored"
+            message = (
+                f"tensor '{name}' of shape {list(shape)} and type {dtype} takes {wanted} bytes, but {length} are stored"
+            )
             report("size", message, "export the model again")
             return MissingTensor(dtype, shape, message)
         return StoredTensor(dtype, shape, storage, offset, length)

@@ -1,0 +1,90 @@
+"""The commands that are measured, on a model and at start-up."""
+
+import importlib.util
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmarks.measure import Command
+from benchmarks.models import Subject
+
+NETLINT = "netlint"
+ONNX_LOAD = "onnx.load"
+POLYGRAPHY = "polygraphy check lint"
+ONNX_DOCTOR = "onnx-doctor check"
+NETLINT_HELP = "netlint --help"
+NETLINT_RULE = "netlint rule sigmoid-hidden"
+BARE_CLICK = "bare click command"
+
+# Linters exit 1 when they have findings.
+CLEAN_OR_FINDINGS = (0, 1)
+# Polygraphy needs many minutes for 100,000 nodes and crashes at 4 GiB.
+POLYGRAPHY_SUBJECTS = ("light_resnet50", "one_file_1gib")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Where the console scripts lie: netlint's folder and the other checkers' folder."""
+
+    netlint_bin: Path
+    peers_bin: Path
+
+
+def model_commands(subject: Subject, model: Path, tools: Tools) -> list[Command]:
+    """All commands that can be run here on the model file of `subject`, the floor first."""
+    path = str(model)
+    return [
+        _python("python -c pass", "pass"),
+        _python(ONNX_LOAD, f"import onnx; onnx.load({path!r})"),
+        _python("onnx.checker.check_model", f"import onnx; onnx.checker.check_model({path!r})"),
+        *_netlint(tools, path),
+        *_peers(subject, tools, path),
+    ]
+
+
+def startup_commands(tools: Tools) -> list[Command]:
+    """The commands without a model: what starting netlint costs beside an empty click program."""
+    commands = [_python("python -c pass", "pass")]
+    if importlib.util.find_spec("click"):
+        commands.append(_python(BARE_CLICK, "import click; click.command()(lambda: None)([])"))
+    executable = tools.netlint_bin / "netlint"
+    if executable.exists():
+        commands.append(Command(NETLINT_HELP, (str(executable), "--help")))
+        commands.append(Command(NETLINT_RULE, (str(executable), "rule", "sigmoid-hidden")))
+    return commands
+
+
+def _python(label: str, code: str) -> Command:
+    """A command that runs `code` in the interpreter of this benchmark."""
+    return Command(label, (sys.executable, "-c", code))
+
+
+def _netlint(tools: Tools, path: str) -> list[Command]:
+    """The netlint command, if netlint is installed."""
+    executable = tools.netlint_bin / "netlint"
+    if not executable.exists():
+        return []
+    if _has_exit_zero(executable):
+        return [Command(NETLINT, (str(executable), "--exit-zero", path))]
+    return [Command(NETLINT, (str(executable), path), CLEAN_OR_FINDINGS)]
+
+
+@cache
+def _has_exit_zero(executable: Path) -> bool:
+    """Whether this netlint offers --exit-zero."""
+    done = subprocess.run([str(executable), "--help"], capture_output=True, text=True)
+    return "--exit-zero" in done.stdout
+
+
+def _peers(subject: Subject, tools: Tools, path: str) -> list[Command]:
+    """The other checkers that are installed; Polygraphy only on models it can manage."""
+    commands = []
+    polygraphy = tools.peers_bin / "polygraphy"
+    if polygraphy.exists() and subject.name in POLYGRAPHY_SUBJECTS:
+        commands.append(Command(POLYGRAPHY, (str(polygraphy), "check", "lint", path), CLEAN_OR_FINDINGS))
+    doctor = tools.peers_bin / "onnx-doctor"
+    if doctor.exists():
+        commands.append(Command(ONNX_DOCTOR, (str(doctor), "check", path), CLEAN_OR_FINDINGS))
+    return commands

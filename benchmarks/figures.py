@@ -1,0 +1,95 @@
+"""The targets netlint has set itself, and what was measured of them."""
+
+from dataclasses import dataclass
+
+from benchmarks.commands import BARE_CLICK, NETLINT, NETLINT_RULE, ONNX_LOAD, POLYGRAPHY
+from benchmarks.measure import Measurement
+
+STARTUP = "startup"
+
+# Measurements by subject and label of the command.
+Key = tuple[str, str]
+Results = dict[Key, Measurement]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on median CPU of `what`, as a multiple of that of `beside`; without `beside`, on peak RSS in MB."""
+
+    statement: str
+    limit: float
+    what: Key
+    beside: Key | None = None
+    at_least: bool = False
+
+    @property
+    def bound(self) -> str:
+        """The limit as text, with its unit."""
+        unit = "×" if self.beside else "MB"
+        return f"{'≥' if self.at_least else '≤'} {self.limit:g} {unit}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A target and what was measured, in its unit; None where a command was missing, left out or failed."""
+
+    target: Target
+    measured: float | None
+
+    @property
+    def verdict(self) -> str:
+        """`ok`, `MISSED` or `not measured`."""
+        if self.measured is None:
+            return "not measured"
+        limit = self.target.limit
+        met = self.measured >= limit if self.target.at_least else self.measured <= limit
+        return "ok" if met else "MISSED"
+
+
+def _on(subject: str) -> Key:
+    """The key of netlint on a subject."""
+    return subject, NETLINT
+
+
+def _load(subject: str) -> Key:
+    """The key of onnx.load on a subject."""
+    return subject, ONNX_LOAD
+
+
+TARGETS = (
+    Target("light_resnet50: netlint beside onnx.load, CPU", 2, _on("light_resnet50"), _load("light_resnet50")),
+    Target("netlint rule beside a bare click command, CPU", 3, (STARTUP, NETLINT_RULE), (STARTUP, BARE_CLICK)),
+    Target("nodes_100k: netlint beside onnx.load, CPU", 6, _on("nodes_100k"), _load("nodes_100k")),
+    Target("netlint on nodes_200k beside nodes_100k, CPU", 2.2, _on("nodes_200k"), _on("nodes_100k")),
+    Target("one_file_1gib: netlint beside onnx.load, CPU", 0.5, _on("one_file_1gib"), _load("one_file_1gib")),
+    Target("one_file_1gib: netlint, peak RSS", 150, _on("one_file_1gib")),
+    Target("external_4gib: netlint beside onnx.load, CPU", 0.5, _on("external_4gib"), _load("external_4gib")),
+    Target("external_4gib: netlint, peak RSS", 150, _on("external_4gib")),
+    Target(
+        "light_resnet50: Polygraphy's lint beside netlint, CPU",
+        10,
+        ("light_resnet50", POLYGRAPHY),
+        _on("light_resnet50"),
+        at_least=True,
+    ),
+)
+
+
+def figures(results: Results) -> list[Figure]:
+    """Every target with what `results` say of it."""
+    return [Figure(target, _measured(target, results)) for target in TARGETS]
+
+
+def cpu_ratio(what: Measurement | None, beside: Measurement | None) -> float | None:
+    """Median CPU of one measurement as a multiple of another's, or None where one has no figures."""
+    if what is None or beside is None or what.failure or beside.failure:
+        return None
+    return what.median_cpu_s / beside.median_cpu_s
+
+
+def _measured(target: Target, results: Results) -> float | None:
+    """The measured value of a target, in its unit."""
+    what = results.get(target.what)
+    if target.beside:
+        return cpu_ratio(what, results.get(target.beside))
+    return None if what is None or what.failure else what.median_peak_rss_mb

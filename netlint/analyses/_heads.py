@@ -1,0 +1,154 @@
+"""The ends of a network: what lies between the last weighted layer and an output or a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from netlint.graph import ONNX, Graph, Node, Value
+from netlint.ops import RECURRENT
+
+from ._idioms import Effect, logistic, rectifier_floor, softmax_like, step
+from ._losses import LossSite
+from .layers import Layer, Layers
+from .parameters import Parameters
+
+_MAX_CHAIN = 200
+_MAX_AHEAD = 10_000
+# Its operators pick labels and measure distances; none is a layer that was trained with the rest.
+_CLASSICAL = "ai.onnx.ml"
+# They pick results out of what the network computed: no loss reads them.
+_POSTPROCESS = frozenset({"TopK", "NonMaxSuppression", "ArgMax", "ArgMin", "NonZero", "Unique", "OneHot"})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Head:
+    """The way from the last weighted layer to a float output or to a loss. Compared by identity."""
+
+    value: Value
+    """What the loss, or the user of the model, reads."""
+    kind: str
+    """`prediction`; `feature`: later layers read it too; `state`: a recurrent layer's last state; `postprocess`."""
+    chain: tuple[Node, ...]
+    """The nodes from the value back to the layer, or to where the way is lost; without the layer itself."""
+    layer: Layer | None
+    """The last weighted layer; None where several computed values join behind it, or nothing is understood."""
+    activation: Node | None
+    """The last non-affine operator; None where all is affine from the layer on, or where none was met."""
+    exact: bool
+    """Whether the activation's result reaches the value unchanged but for layout."""
+    softmax: Node | None
+    """The activation, if it is a softmax or log-softmax (written out or not) and exact."""
+    log: bool
+    """Whether `softmax` is a log-softmax."""
+    sigmoid: bool
+    """Whether the activation is a sigmoid, in any spelling, and exact."""
+    floor: float | None
+    """Where the activation is a rectifier and exact: the least value it lets pass."""
+    site: LossSite | None
+    """The loss that reads the value, in a training graph."""
+
+    @property
+    def affine(self) -> bool:
+        """Whether nothing bounds the value: a dense or convolutional layer, then affine operators only."""
+        return self.layer is not None and self.activation is None and self.layer.kind not in ("recurrent", "embedding")
+
+    @property
+    def at(self) -> Node | None:
+        """The node to point at: the activation, else the layer's, else the last one."""
+        own = self.layer.node if self.layer is not None else None
+        return self.activation or own or (self.chain[0] if self.chain else None)
+
+
+class HeadFinder:
+    """Finds the heads of one graph."""
+
+    def __init__(self, graph: Graph, known: Parameters, layers: Layers, sites: tuple[LossSite, ...]) -> None:
+        self._graph = graph
+        self._known = known
+        self._layers = layers
+        self._sites = sites
+
+    def all(self) -> tuple[Head, ...]:
+        """One head for each loss in the graph; in a graph without, one for each distinct float output."""
+        if self._sites:
+            return tuple(self._head(site.predictions, site) for site in self._sites)
+        floats = [value for value in dict.fromkeys(self._graph.outputs) if _is_float(value)]
+        return tuple(self._head(value, None) for value in floats if self._graph.producer(value) is not None)
+
+    def _head(self, value: Value, site: LossSite | None) -> Head:
+        chain, layer, ended_at = self._walk(value)
+        activation, exact = self._activation(chain)
+        soft = softmax_like(self._graph, activation) if activation is not None and exact else None
+        kind = "prediction" if site is not None else self._kind(value, ended_at)
+        plain = activation if exact else None
+        return Head(
+            value=value,
+            kind=kind,
+            chain=tuple(chain),
+            layer=layer,
+            activation=activation,
+            exact=exact,
+            softmax=soft.node if soft else None,
+            log=soft is not None and soft.log,
+            sigmoid=plain is not None and logistic(self._graph, self._known, plain) is not None,
+            floor=rectifier_floor(self._graph, self._known, plain) if plain is not None else None,
+            site=site,
+        )
+
+    def _walk(self, value: Value) -> tuple[list[Node], Layer | None, Value]:
+        """The chain back from a value, the layer it begins at, and the value where the walk ended."""
+        chain: list[Node] = []
+        while len(chain) < _MAX_CHAIN:
+            layer = self._layers.ending_in(value) or self._layers.of(self._graph.producer(value))
+            node = self._graph.producer(value)
+            if layer is not None or node is None:
+                return chain, layer, value
+            soft = softmax_like(self._graph, node)
+            taken = step(self._graph, self._known, node)
+            data = soft.data if soft is not None else taken.data if taken is not None else None
+            if data is None or (value is not node.output() and node.op not in ("Split", "Dropout")):
+                # The node that joins or that nobody understands is the chain's end, and tells what the head is not.
+                return [*chain, node], None, value
+            chain.append(node)
+            value = data
+        return chain, None, value
+
+    def _activation(self, chain: Iterable[Node]) -> tuple[Node | None, bool]:
+        """The last non-affine node of a chain, and whether only layout follows it."""
+        exact = True
+        for node in chain:
+            taken = step(self._graph, self._known, node)
+            if softmax_like(self._graph, node) is not None or (taken and taken.effect >= Effect.NON_AFFINE):
+                return node, exact
+            if taken is None:
+                break
+            exact = exact and taken.effect == Effect.LAYOUT
+        return None, False
+
+    def _kind(self, value: Value, ended_at: Value) -> str:
+        made = self._graph.producer(ended_at)
+        if made is not None and made.op in RECURRENT and ended_at is not made.output(0):
+            return "state"
+        if made is not None and made.op in _POSTPROCESS:
+            return "postprocess"
+        return "feature" if self._feeds_layer(value) else "prediction"
+
+    def _feeds_layer(self, value: Value) -> bool:
+        """Whether a weighted layer, or something not understood, lies ahead of a value."""
+        stack, seen = [value], {value}
+        while stack and len(seen) < _MAX_AHEAD:
+            for node in self._graph.uses(stack.pop()):
+                if node.op in ("Shape", "Size"):
+                    continue
+                unread = node.domain not in (ONNX, _CLASSICAL) or node.bodies
+                if self._layers.of(node) is not None or unread:
+                    return True
+                fresh = [v for v in node.outputs if v is not None and v not in seen]
+                seen.update(fresh)
+                stack.extend(fresh)
+        return bool(stack)
+
+
+def _is_float(value: Value) -> bool:
+    return value.dtype is not None and value.dtype.startswith(("float", "bfloat"))

@@ -1,0 +1,169 @@
+"""One bounded pass over the bytes of a weight. Imported only when a weight is read: it needs numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from netlint.graph import Tensor
+
+from .weights import WeightStats
+
+Array = np.ndarray[Any, Any]
+
+CHUNK = 1 << 20
+_MOST_GATHERED = 16 << 20
+# Rows are looked at in passing where that is cheap: not too many, not too short.
+_MOST_ROWS, _SHORTEST_ROW, _HEAD = 1 << 15, 64, 4
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+# Bits of the infinity of a 16-bit float; larger magnitudes are NaN.
+_INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80}
+
+
+def scan(tensor: Tensor) -> WeightStats:
+    """Extremes and non-finite elements of a float tensor. Raises `TensorUnreadable`."""
+    extremes = _extremes16 if tensor.dtype in _INFINITY else _extremes
+    lo, hi = np.inf, -np.inf
+    nan = inf = 0
+    heads = _Heads.of(tensor.shape)
+    for chunk in tensor.chunks(CHUNK):
+        if heads is not None:
+            heads.add(chunk)
+        low, high = extremes(chunk, tensor.dtype)
+        if not (-np.inf < low and high < np.inf):
+            values = _floats(chunk, tensor.dtype)
+            nan += int(np.isnan(values).sum())
+            inf += int(np.isinf(values).sum())
+            low, high = _without_nan(values)
+        lo, hi = min(lo, low), max(hi, high)
+    return WeightStats(float(lo), float(hi), nan, inf, heads is not None and heads.differ())
+
+
+class _Heads:
+    """The first elements of each row, picked up in passing: a second pass to compare rows is hardly ever needed."""
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...]) -> _Heads | None:
+        """None where the tensor has no rows worth it."""
+        if len(shape) < 2 or not 1 < shape[0] <= _MOST_ROWS:
+            return None
+        row = prod(shape[1:])
+        return cls(row) if row >= _SHORTEST_ROW else None
+
+    def __init__(self, row: int) -> None:
+        self._row = row
+        self._parts: tuple[list[Array], ...] = tuple([] for _ in range(_HEAD))
+        self._done = 0
+
+    def add(self, chunk: Array) -> None:
+        bits = chunk.view(f"<u{chunk.itemsize}")
+        for place, part in enumerate(self._parts):
+            part.append(bits[(place - self._done) % self._row :: self._row].astype(np.uint64))
+        self._done += chunk.size
+
+    def differ(self) -> bool:
+        """Whether no two rows begin alike."""
+        mixed = np.zeros(1, dtype=np.uint64)
+        for part in self._parts:
+            mixed = (mixed ^ np.concatenate(part)) * _ODD
+            mixed ^= mixed >> np.uint64(32)
+        return bool(np.diff(np.sort(mixed)).all())
+
+
+def _extremes(chunk: Array, dtype: str) -> tuple[float, float]:
+    """Least and greatest element; NaN if there is one."""
+    return float(np.minimum.reduce(chunk)), float(np.maximum.reduce(chunk))
+
+
+def _extremes16(chunk: Array, dtype: str) -> tuple[float, float]:
+    """The same from the bits: numpy's reductions of 16-bit floats are 20 times slower than of integers.
+
+    Read unsigned, the bits of negative floats exceed those of all others and grow with the magnitude; read
+    signed, those of positive floats do.
+    """
+    unsigned, signed = chunk.view(np.uint16), chunk.view(np.int16)
+    lo, hi = int(np.maximum.reduce(unsigned)), int(np.maximum.reduce(signed))
+    if lo < 0x8000:
+        lo = int(np.minimum.reduce(unsigned))
+    if hi < 0:
+        hi = int(np.minimum.reduce(signed))
+    low, high = _floats(np.array([lo, hi & 0xFFFF], dtype=np.uint16), dtype)
+    # A NaN of one sign hides behind neither end: it has the largest magnitude of its sign.
+    return float(low), float(high)
+
+
+def _without_nan(values: Array) -> tuple[float, float]:
+    kept = values[~np.isnan(values)]
+    return (float(kept.min()), float(kept.max())) if kept.size else (np.inf, -np.inf)
+
+
+def _floats(chunk: Array, dtype: str) -> Array:
+    """Elements as numbers that numpy calculates with."""
+    if dtype == "bfloat16":
+        return (chunk.astype("<u4") << 16).view("<f4")
+    return chunk.view("<f2").astype("<f4") if dtype == "float16" else chunk
+
+
+def slices(tensor: Tensor, outer: int, units: int, inner: int, indices: Sequence[int]) -> list[bytes] | None:
+    """The bytes that belong to each of some units of a tensor seen as [outer, units, inner]; None if too many.
+
+    Raises `TensorUnreadable`.
+    """
+    size = tensor.nbytes // max(outer * units * inner, 1)
+    if outer * inner * size * len(indices) > _MOST_GATHERED:
+        return None
+    parts: list[list[bytes]] = [[] for _ in indices]
+    for first, block in _blocks(tensor, outer, units, inner, size):
+        for place, unit in enumerate(indices):
+            if first <= unit < first + block.shape[1]:
+                parts[place].append(block[:, unit - first].tobytes())
+    return [b"".join(part) for part in parts]
+
+
+def digests(tensor: Tensor, outer: int, units: int, inner: int) -> list[int]:
+    """A hash of the bytes that belong to each unit of a tensor seen as [outer, units, inner]."""
+    size = tensor.nbytes // max(outer * units * inner, 1)
+    found = [0] * units
+    for first, block in _blocks(tensor, outer, units, inner, size):
+        rows = np.ascontiguousarray(block.swapaxes(0, 1)).reshape(block.shape[1], -1)
+        raw, width = rows.tobytes(), rows.shape[1] * rows.itemsize
+        for row in range(len(rows)):
+            found[first + row] = hash((found[first + row], raw[row * width : (row + 1) * width]))
+    return found
+
+
+def _blocks(tensor: Tensor, outer: int, units: int, inner: int, size: int) -> Iterator[tuple[int, Array]]:
+    """Parts of shape [some outer, some units, inner], with the first unit of each part."""
+    if outer == 1:
+        step = max(CHUNK // (inner * size), 1)
+        for number, chunk in enumerate(tensor.chunks(step * inner * size)):
+            yield number * step, chunk.reshape(1, -1, inner)
+        return
+    period = units * inner * size
+    for chunk in tensor.chunks(max(CHUNK // period, 1) * period):
+        yield 0, chunk.reshape(-1, units, inner)
+
+
+def sample(tensor: Tensor, outer: int, units: int, inner: int) -> list[bytes]:
+    """A few bytes of each unit, from the front of the tensor where that shows all units, else of its rows."""
+    size = tensor.nbytes // max(outer * units * inner, 1)
+    if outer > 1:
+        period = units * inner * size
+        step = max(1, min(CHUNK // period, 8)) * period
+        chunk = next(iter(tensor.chunks(step))).reshape(-1, units, inner)
+        head = np.ascontiguousarray(chunk[:, :, :4].swapaxes(0, 1))
+        return [row.tobytes() for row in head]
+    found: list[bytes] = []
+    for _, block in _blocks(tensor, outer, units, inner, size):
+        found.extend(row.tobytes() for row in block[0, :, :8])
+    return found
+
+
+def magnitudes(raw: bytes, dtype: str) -> int:
+    """How many different magnitudes other than zero some stored floats have."""
+    stored = {"float32": "<f4", "float64": "<f8"}.get(dtype, "<u2")
+    values = np.abs(_floats(np.frombuffer(raw, stored), dtype))
+    return int(np.count_nonzero(np.unique(values)))

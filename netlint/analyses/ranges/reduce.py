@@ -1,0 +1,307 @@
+"""Transfer functions of reductions, cumulative sums, softmax and pooling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from netlint.ops import read
+
+from . import algebra, relations
+from .facts import Axes
+from .interval import COUNT, INF, TOP, Range
+from .rounding import INTEGER_LIMITS, format_of, settle, widen
+from .state import Step, Transfer
+
+
+class Reduction:
+    """Which axes a node reduces. `count` is the number of elements behind one result, None where unknown."""
+
+    __slots__ = ("axes", "count", "keep", "noop", "rank", "readable")
+
+    def __init__(self, step: Step) -> None:
+        shape = step.shape(0)
+        self.rank = None if shape is None else len(shape)
+        self.keep = step.number("keepdims", 1) != 0
+        given = read.has_axes(step.node)
+        listed = _axes(step) if given else None
+        self.readable = not given or listed is not None
+        empty = not given or listed == ()
+        self.noop = empty and step.number("noop_with_empty_axes", 0) != 0
+        self.axes: Axes = None if empty else listed
+        if self.axes is not None and self.rank:
+            self.axes = tuple(axis % self.rank for axis in self.axes)
+        sizes = None if shape is None or not self.readable else [shape[a] for a in self.axes or range(len(shape))]
+        whole = [size for size in sizes or () if isinstance(size, int)]
+        self.count = math.prod(whole) if sizes is not None and len(whole) == len(sizes) else None
+
+
+def _axes(step: Step) -> tuple[int, ...] | None:
+    found = read.axes(step.node)
+    if found is None and step.has(1):
+        dims = step.state.shapes.ints(step.node.inputs[1])
+        found = None if dims is None else tuple(dim for dim in dims if isinstance(dim, int))
+    return found
+
+
+def _reduction(kind: str, found: object) -> Transfer:
+    """A reduction whose range `found(step, r, count)` gives; `kind` is the relation it creates."""
+
+    def transfer(step: Step) -> Range:
+        reduction = Reduction(step)
+        r = step.arg(0)
+        if reduction.noop:
+            return r if kind in ("max", "min", "mean", "sum") else r.join(found(step, r, 1))  # type: ignore[operator]
+        if reduction.readable:
+            relations.on_reduce(step, kind, reduction.axes, reduction.rank, reduction.count, reduction.keep)
+        floor = relations.peak_floor(step, reduction.axes) if reduction.readable else -INF
+        result: Range = found(step, r, reduction.count)  # type: ignore[operator]
+        if floor > -INF and r.lo >= 0:
+            floor = floor / (reduction.count or INF) if kind == "mean" else floor
+            result = result.clamp(floor, INF) if kind in ("sum", "mean", "max") else result
+        return result
+
+    return transfer
+
+
+def _sum(step: Step, r: Range, count: int | None) -> Range:
+    """`count` times the ends; of an unknown number of elements only what their signs say."""
+    if count is not None:
+        return step.summed(algebra.times(r, count), count).having(loose=count > 1)
+    found = replace(r, lo=r.lo if r.lo >= 0 else -INF, hi=r.hi if r.hi <= 0 else INF, hi_open=r.hi_open and r.hi <= 0)
+    return replace(found, loose=True, nan=r.nan or not (r.lo >= 0 or r.hi <= 0))
+
+
+def _mean(step: Step, r: Range, count: int | None) -> Range:
+    if step.dtype in INTEGER_LIMITS:
+        return r
+    return step.summed(replace(r, integral=False), count).having(nan=r.lo == -INF and r.hi == INF)
+
+
+def _keep(step: Step, r: Range, count: int | None) -> Range:
+    return r
+
+
+def _product(step: Step, r: Range, count: int | None) -> Range:
+    """Powers of the ends where the signs are simple, a bound where no factor is above 1."""
+    if r.lo >= 0 and count is not None:
+        return step.summed(algebra.power(r, Range(float(count), float(count))), count).having(loose=True)
+    if r.lo >= 0:
+        return Range(1.0 if r.lo >= 1 else 0.0, 1.0 if r.hi <= 1 else INF, nan=r.nan or r.hi == INF, loose=True)
+    if r.magnitude <= 1:
+        return Range(-1.0, 1.0, nan=r.nan, integral=r.integral, assumed=r.assumed, loose=True)
+    return TOP
+
+
+def _l1(step: Step, r: Range, count: int | None) -> Range:
+    return _sum(step, algebra.absolute(r), count)
+
+
+def _square_sum(step: Step, r: Range, count: int | None) -> Range:
+    return _sum(step, algebra.square(r), count)
+
+
+def _l2(step: Step, r: Range, count: int | None) -> Range:
+    found = settle(_square_sum(step, r, count), step.dtype)
+    hi = INF if found.hi == INF else math.sqrt(found.hi)
+    return widen(replace(found, lo=math.sqrt(found.lo), hi=hi, integral=False), 4 * step.eps)
+
+
+def _log_sum(step: Step, r: Range, count: int | None) -> Range:
+    found = _sum(step, r, count)
+    return _logarithm(step, found)
+
+
+def _logarithm(step: Step, r: Range) -> Range:
+    if r.hi <= 0:
+        return TOP
+    lo, hi = (math.log(r.lo) if r.lo > 0 else -INF), (math.log(r.hi) if r.hi < INF else INF)
+    found = replace(r, lo=lo, hi=hi, nan=r.nan or r.lo < 0, integral=False)
+    return widen(found, 8 * step.eps, 2 * step.eps)
+
+
+def _log_sum_exp(step: Step, r: Range, count: int | None) -> Range:
+    """Between max(x) and max(x) + log n; at least min(x) + log n. Overflow of a naive exp is allowed for."""
+    if not r.known:
+        return TOP
+    grow = INF if count is None else math.log(max(count, 1))
+    hi = INF if r.hi > 80 or grow == INF else r.hi + grow
+    lo = -INF if r.lo < -80 else r.lo + (0.0 if grow == INF else grow)
+    margin = (8 + (count or 4096) / 64) * step.eps
+    return widen(replace(r, lo=lo, hi=hi, nan=r.nan, integral=False, loose=True), margin, margin)
+
+
+REDUCTIONS: dict[str, Transfer] = {
+    "ReduceMax": _reduction("max", _keep),
+    "ReduceMin": _reduction("min", _keep),
+    "ReduceMean": _reduction("mean", _mean),
+    "ReduceSum": _reduction("sum", _sum),
+    "ReduceProd": _reduction("prod", _product),
+    "ReduceL1": _reduction("norm", _l1),
+    "ReduceL2": _reduction("norm", _l2),
+    "ReduceSumSquare": _reduction("square", _square_sum),
+    "ReduceLogSum": _reduction("", _log_sum),
+    "ReduceLogSumExp": _reduction("", _log_sum_exp),
+}
+
+
+def index_of_extreme(step: Step) -> Range:
+    """ArgMax, ArgMin: below the length of the axis."""
+    return _below(_length(step, int(step.number("axis", 0))))
+
+
+def _length(step: Step, axis: int) -> int | None:
+    shape = step.shape(0)
+    size = shape[axis] if shape and -len(shape) <= axis < len(shape) else None
+    return size if isinstance(size, int) else None
+
+
+def _below(length: int | None) -> Range:
+    return COUNT if length is None else Range(0.0, float(max(length - 1, 0)), integral=True)
+
+
+def top_k(step: Step) -> tuple[Range, ...]:
+    return step.arg(0), _below(_length(step, int(step.number("axis", -1))))
+
+
+def cumulative_sum(step: Step) -> Range:
+    """Sums of 1 to n elements (0 to n - 1 if exclusive)."""
+    r = step.arg(0)
+    axis = step.state.constants.scalar(step.node.inputs[1]) if step.has(1) else None
+    count = None if axis is None else _length(step, int(axis))
+    found = algebra.with_zero(r) if step.number("exclusive", 0) else r
+    return found.join(_sum(step, r, count)).having(loose=True)
+
+
+def cumulative_product(step: Step) -> Range:
+    r = step.arg(0)
+    if r.lo >= 0 or r.magnitude <= 1:
+        return _product(step, r, None).join(Range(1.0, 1.0)).join(r)
+    return TOP
+
+
+def _softmax_width(step: Step) -> int | None:
+    """How many elements one softmax runs over."""
+    shape = step.shape(0)
+    if not shape:
+        return None
+    sizes = [shape[axis] for axis in read.softmax_axes(step.node, step.opset, len(shape))]
+    whole = [size for size in sizes if isinstance(size, int)]
+    return math.prod(whole) if len(whole) == len(sizes) else None
+
+
+def _mark_total(step: Step) -> None:
+    out, rank = step.node.output(), step.state.rank(step.node.input(0))
+    if out is None:
+        return
+    if rank is not None:
+        step.state.facts.set_total(out, read.softmax_axes(step.node, step.opset, rank))
+    elif step.opset >= 13:
+        step.state.facts.set_total(out, (read.softmax_axis(step.node, step.opset),))
+
+
+def _log_softmax_ends(r: Range, width: int) -> tuple[float, float]:
+    """log(e^a / (e^a + (n-1) e^b)) and log(e^b / (e^b + (n-1) e^a)) for elements in [a, b]."""
+    spread = r.hi - r.lo
+    if width <= 1:
+        return 0.0, 0.0
+    far = spread + math.log(width - 1)
+    low = -(far + math.log1p(math.exp(-far))) if far > 0 else -math.log1p(math.exp(far))
+    return low, -math.log1p((width - 1) * math.exp(-spread))
+
+
+def softmax(step: Step) -> Range:
+    """(0, 1]; narrower where the spread of the input and the number of classes are known."""
+    _mark_total(step)
+    r, width = step.arg(0), _softmax_width(step)
+    nan = r.nan or not r.bounded
+    found = Range(0.0, 1.0, lo_open=True, nan=nan)
+    if width is not None and r.bounded:
+        low, high = _log_softmax_ends(r, width)
+        margin = (16 + width / 16 + 4 * min(r.hi - r.lo, 200)) * step.eps
+        ends = replace(r, lo=math.exp(low), hi=math.exp(high), nan=nan, integral=False, loose=r.loose)
+        found = widen(ends, margin, margin * 1e-3).clamp(0.0, 1.0, lo_open=True)
+    return found
+
+
+def log_softmax(step: Step) -> Range:
+    r, width = step.arg(0), _softmax_width(step)
+    nan = r.nan or not r.bounded
+    if width is None or not r.bounded:
+        return Range(-INF, 0.0, nan=nan)
+    low, high = _log_softmax_ends(r, width)
+    margin = (16 + width / 16) * step.eps
+    ends = replace(r, lo=low, hi=high, nan=nan, integral=False)
+    return widen(ends, margin, margin * max(1.0, r.magnitude)).clamp(-INF, 0.0)
+
+
+def hardmax(step: Step) -> Range:
+    _mark_total(step)
+    return Range(0.0, 1.0, integral=True)
+
+
+def _pads(step: Step) -> bool:
+    return any(step.ints("pads")) or step.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+
+
+def max_pool(step: Step) -> tuple[Range, ...]:
+    """Elements of the data; padding is never chosen, unless dilation lets a window miss all of the data."""
+    data = step.arg(0)
+    if _pads(step) and any(size > 1 for size in step.ints("dilations")):
+        data = replace(data, lo=-INF)
+    return data, COUNT
+
+
+def average_pool(step: Step) -> Range:
+    """Averages of the data, and of the padding's zeros where these count."""
+    data = step.arg(0)
+    counted = step.number("count_include_pad", 0) != 0
+    if counted and (_pads(step) or step.number("ceil_mode", 0)):
+        data = algebra.with_zero(data)
+    count = math.prod(step.ints("kernel_shape")) or None
+    return step.summed(replace(data, integral=False), count)
+
+
+def global_average_pool(step: Step) -> Range:
+    return step.summed(replace(step.arg(0), integral=False), _spatial(step))
+
+
+def _spatial(step: Step) -> int | None:
+    shape = step.shape(0)
+    sizes = [size for size in shape[2:] if isinstance(size, int)] if shape else []
+    return math.prod(sizes) if shape and len(sizes) == len(shape) - 2 else None
+
+
+def _lp_norm(step: Step, count: int | None) -> Range:
+    p = step.number("p", 2)
+    m = algebra.absolute(step.arg(0))
+    if count is None or not m.bounded or m.hi >= (format_of(step.dtype).largest / count) ** (1 / p):
+        return Range(0.0, INF, nan=m.nan, assumed=m.assumed, loose=True)
+    return step.summed(Range(0.0, m.hi * count ** (1 / p), nan=m.nan, assumed=m.assumed, loose=True), 64 * count)
+
+
+def lp_pool(step: Step) -> Range:
+    return _lp_norm(step, math.prod(step.ints("kernel_shape")) or None)
+
+
+def global_lp_pool(step: Step) -> Range:
+    return _lp_norm(step, _spatial(step))
+
+
+REDUCTIONS |= {
+    "ArgMax": index_of_extreme,
+    "ArgMin": index_of_extreme,
+    "TopK": top_k,
+    "CumSum": cumulative_sum,
+    "CumProd": cumulative_product,
+    "Softmax": softmax,
+    "LogSoftmax": log_softmax,
+    "Hardmax": hardmax,
+    "MaxPool": max_pool,
+    "AveragePool": average_pool,
+    "LpPool": lp_pool,
+    "GlobalAveragePool": global_average_pool,
+    "GlobalMaxPool": lambda step: step.arg(0),
+    "GlobalLpPool": global_lp_pool,
+}
+"""Operators that put several elements of one value together."""

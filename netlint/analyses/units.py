@@ -1,0 +1,248 @@
+"""Where the units of a layer go, and which of them gradient descent keeps equal.
+
+Two hidden units with equal incoming weights and biases compute the same. If all that reads them weighs them equally
+too, they receive the same gradient, so every step of gradient descent leaves them equal (Goodfellow, Bengio, Courville:
+Deep Learning, section 8.4). Different outgoing weights separate them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from netlint.analysis import Scope, analysis
+from netlint.graph import Graph, Node, Value
+from netlint.ops import ACTIVATIONS, ARITHMETIC, NORMALISATION, POOLING, TRANSPARENT
+from netlint.ops.read import axes, scalar, small_ints
+
+from .layers import Layer, Layers, layers
+from .parameters import Parameters, parameters
+from .weights import Weights, weights
+
+_ELEMENTWISE = (ACTIVATIONS - {"PRelu"}) | {"Identity", "Cast", "Abs", "Neg", "Exp", "Sqrt"}
+_SPATIAL_POOLING = POOLING - {"MaxRoiPool", "RoiAlign"}
+_MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Split"})
+_CARRIERS = ACTIVATIONS | NORMALISATION | POOLING | TRANSPARENT | _MOVES
+_CARRIERS |= {"ReduceMean", "ReduceSum", "ReduceMax", "Shape", "Size"}
+_NORM_PARAMETERS = {"BatchNormalization": (1, 2, 3, 4), "LayerNormalization": (1, 2), "RMSNormalization": (1,)}
+
+# How the units lie in a value: along axis 1 with space behind, along the only axis behind the batch, along the last
+# axis of any rank, or as runs of equal length along axis 1 of a matrix.
+_CHANNELS, _MATRIX, _LAST, _RUNS = "channels", "matrix", "last", "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """All that reads the units of a hidden layer."""
+
+    readers: tuple[Layer, ...]
+    scales: tuple[Value, ...]
+    """Vectors with one element per unit that are applied in between: parameters of norms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """All places where the output of a layer arrives."""
+
+    readers: tuple[Layer, ...]
+    """Layers that read it as their data."""
+    is_output: bool
+    """It is an output of the graph as well."""
+
+
+class Units:
+    """The units of layers."""
+
+    def __init__(self, graph: Graph, known: Parameters, all_layers: Layers, stats: Weights) -> None:
+        self._graph = graph
+        self._known = known
+        self._layers = all_layers
+        self._stats = stats
+        self._outgoing: dict[Layer, Outgoing | None] = {}
+
+    def count(self, layer: Layer) -> int | None:
+        """The number of output units; None where unknown."""
+        shape = layer.weight.shape
+        size = shape[layer.unit_axis] if shape is not None and layer.unit_axis is not None else None
+        return size if isinstance(size, int) and _groups(layer) == 1 else None
+
+    def activated(self, layer: Layer) -> bool:
+        """Whether an activation or a norm reads the output, as it does behind most layers that are trained."""
+        return any(node.op in ACTIVATIONS or node.op in NORMALISATION for node in self._graph.uses(layer.output))
+
+    def outgoing(self, layer: Layer) -> Outgoing | None:
+        """What reads the units; None if that cannot be followed, is an output, or mixes with other values."""
+        if layer not in self._outgoing:
+            self._outgoing[layer] = _Walk(self._graph, self._layers, layer).run()
+        return self._outgoing[layer]
+
+    def ends(self, layer: Layer) -> Ends | None:
+        """Where the output goes through nothing but elementwise operators, norms, pooling and moves; None if anything
+        else reads it on the way: a sum, a product, a gate, an operator that is not known."""
+        readers: dict[Layer, None] = {}
+        is_output = False
+        todo = [value for value in (*layer.node.outputs, layer.output) if value is not None]
+        seen = set(todo)
+        for value in todo:
+            is_output = is_output or self._graph.is_output(value)
+            for node in self._graph.uses(value):
+                reader = self._layers.of(node)
+                if reader is not None and reader.data is value:
+                    readers[reader] = None
+                elif node.domain or not self._carries(node, value, seen):
+                    return None
+                elif node.op not in ("Shape", "Size"):
+                    todo.extend(out for out in node.outputs if out is not None and out not in seen)
+                    seen.update(out for out in node.outputs if out is not None)
+        return Ends(tuple(readers), is_output)
+
+    def _carries(self, node: Node, value: Value, seen: set[Value]) -> bool:
+        if node.op in ARITHMETIC:
+            return all(other in seen or self._known.constant(other) for other in node.inputs)
+        return node.op in _CARRIERS and node.input(0) is value
+
+    def tied_for_ever(self, layer: Layer, indices: Sequence[int]) -> bool | None:
+        """Whether units with equal incoming weights stay equal: biases and outgoing weights are equal too.
+
+        None where unknown. Holds without dropout behind the units, which treats them differently.
+        """
+        keys = self.keys(layer, indices)
+        return None if keys is None else len(set(keys)) == 1
+
+    def keys(self, layer: Layer, indices: Sequence[int]) -> list[tuple[bytes, ...]] | None:
+        """For each of some units something that is equal only if their biases and outgoing weights are."""
+        count, outgoing = self.count(layer), self.outgoing(layer)
+        if count is None or outgoing is None:
+            return None
+        vectors = [*outgoing.scales, *([layer.bias] if layer.bias is not None else [])]
+        parts = [self._stats.unit_keys(vector, None, count, indices) for vector in vectors]
+        parts.extend(
+            self._stats.unit_keys(reader.weight, reader.input_axis, count, indices) for reader in outgoing.readers
+        )
+        known = [part for part in parts if part is not None]
+        return list(zip(*known, strict=True)) if len(known) == len(parts) else None
+
+
+class _Walk:
+    """Follows the units of one layer to all that reads them, in graph order."""
+
+    def __init__(self, graph: Graph, all_layers: Layers, layer: Layer) -> None:
+        self._graph = graph
+        self._layers = all_layers
+        self._layer = layer
+        self._rank = len(layer.weight.shape or ())
+        self._carried: dict[Value, str] = {}
+        self._todo: list[tuple[int, Node]] = []
+        self._readers: dict[Layer, None] = {}
+        self._scales: list[Value] = []
+
+    def run(self) -> Outgoing | None:
+        layout = _layout(self._layer)
+        if layout is None or not self._carry(self._layer.output, layout):
+            return None
+        done: set[Node] = set()
+        while self._todo:
+            _, node = heappop(self._todo)
+            if node in done:
+                continue
+            done.add(node)
+            if not self._visit(node):
+                return None
+        return Outgoing(tuple(self._readers), tuple(self._scales)) if self._readers else None
+
+    def _carry(self, value: Value | None, layout: str) -> bool:
+        if value is None or self._graph.is_output(value):
+            return False
+        self._carried[value] = layout
+        for node in self._graph.uses(value):
+            heappush(self._todo, (self._graph.position[node], node))
+        return True
+
+    def _visit(self, node: Node) -> bool:
+        """Whether the node is understood."""
+        if node.op in ("Shape", "Size") and not node.domain:
+            return True
+        reader = self._layers.of(node)
+        if reader is not None:
+            return self._read(reader)
+        layout = self._through(node)
+        return layout is not None and self._carry(node.output(), layout)
+
+    def _read(self, reader: Layer) -> bool:
+        layout = self._carried.get(reader.data)
+        self._readers[reader] = None
+        if reader.kind == "conv":
+            return layout == _CHANNELS and _groups(reader) == 1
+        if reader.kind != "dense" or reader.input_axis is None or reader.data is not reader.node.input(0):
+            return False
+        if reader.node.op == "Gemm":
+            return layout in (_MATRIX, _RUNS) and not reader.node.attrs.get("transA", 0)
+        return reader.node.op == "MatMul" and layout in (_MATRIX, _RUNS, _LAST)
+
+    def _through(self, node: Node) -> str | None:
+        """How the units lie in the output; None if that cannot be told."""
+        data = node.input(0)
+        layout = self._carried.get(data) if data is not None else None
+        if node.domain:
+            return None
+        if node.op in ARITHMETIC:
+            return self._through_arithmetic(node)
+        if layout is None or node.op in _ELEMENTWISE:
+            return layout
+        if node.op in _NORM_PARAMETERS:
+            return self._through_norm(node, layout)
+        if layout == _CHANNELS:
+            return _through_space(node, self._rank)
+        return layout if node.op == "Flatten" and layout == _MATRIX and node.attrs.get("axis", 1) == 1 else None
+
+    def _through_arithmetic(self, node: Node) -> str | None:
+        """Numbers, and values that carry the same units in the same way, treat all units alike."""
+        layouts = {self._carried.get(value) for value in node.inputs if value is not None and scalar(value) is None}
+        return layouts.pop() if len(layouts) == 1 else None
+
+    def _through_norm(self, node: Node, layout: str) -> str | None:
+        by_channel = node.op == "BatchNormalization"
+        if by_channel != (layout in (_CHANNELS, _MATRIX)) and layout != _MATRIX:
+            return None
+        if not by_channel and node.attrs.get("axis", -1) not in (-1, 1 if layout == _MATRIX else -1):
+            return None
+        given = (node.input(slot) for slot in _NORM_PARAMETERS[node.op])
+        self._scales.extend(value for value in given if value is not None)
+        return layout
+
+
+def _through_space(node: Node, rank: int) -> str | None:
+    """What pooling over space, and flattening it, make of channels; `rank` is that of the data."""
+    if node.op in _SPATIAL_POOLING:
+        return _CHANNELS
+    if node.op == "Flatten":
+        return _RUNS if node.attrs.get("axis", 1) == 1 else None
+    if node.op == "Reshape":
+        shape = small_ints(node.input(1))
+        return _RUNS if shape is not None and len(shape) == 2 and shape[0] in (0, 1, -1) else None
+    if node.op not in ("ReduceMean", "ReduceMax", "ReduceSum", "Squeeze"):
+        return None
+    given = axes(node)
+    if given is None or {axis % rank for axis in given} != set(range(2, rank)):
+        return None
+    return _CHANNELS if node.op != "Squeeze" and node.attrs.get("keepdims", 1) else _MATRIX
+
+
+def _layout(layer: Layer) -> str | None:
+    if layer.kind == "conv":
+        return _CHANNELS
+    if layer.kind != "dense" or layer.data is not layer.node.input(0):
+        return None
+    return {"Gemm": _MATRIX, "MatMul": _LAST}.get(layer.node.op)
+
+
+def _groups(layer: Layer) -> int:
+    groups = layer.node.attrs.get("group", 1)
+    return groups if isinstance(groups, int) else 1
+
+
+@analysis(parameters, layers, weights)
+def units(scope: Scope) -> Units:
+    """Where the units of layers go, and which of them stay equal."""
+    return Units(scope.graph, scope[parameters], scope[layers], scope[weights])

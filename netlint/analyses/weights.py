@@ -1,0 +1,248 @@
+"""What the elements of stored weights are like: extremes, non-finite ones, all zero, all equal, equal units.
+
+Nothing is read before it is asked for, each storage once, a bounded part at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from netlint.analysis import Scope, Unavailable, analysis
+from netlint.graph import Graph, Node, Tensor, TensorUnreadable, Value
+
+from .layers import layers
+from .parameters import Parameters, parameters
+
+_FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
+_MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
+_FEW_LAYERS = 3
+"""Below this many, weights that are all fills may well be meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightStats:
+    """The elements of a constant taken together."""
+
+    lo: float
+    hi: float
+    """Extremes of all elements but NaN; `lo > hi` if there is no such element."""
+    nan: int
+    inf: int
+    rows_differ: bool = False
+    """No two slices along the first axis of the stored tensor are equal; False: not known."""
+
+    @property
+    def has_nan(self) -> bool:
+        return self.nan > 0
+
+    @property
+    def has_inf(self) -> bool:
+        return self.inf > 0
+
+    @property
+    def constant(self) -> bool:
+        """All elements are equal."""
+        return self.lo == self.hi and not self.nan
+
+    @property
+    def zero(self) -> bool:
+        return self.lo == self.hi == 0 and not self.nan
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """A tensor seen as [outer, count, inner]: the middle axis counts units."""
+
+    tensor: Tensor
+    outer: int
+    count: int
+    inner: int
+
+
+class Weights:
+    """Statistics of constants, by value. Unknown is None: computed, not floating-point, unreadable."""
+
+    def __init__(self, graph: Graph, known: Parameters) -> None:
+        self._graph = graph
+        self._known = known
+        self._by_value: dict[Value, WeightStats | None] = {}
+        self._by_storage: dict[object, WeightStats | None] = {}
+        self._scanner: Callable[[Tensor], WeightStats] | None = None
+        self.unreadable: dict[Value, str] = {}
+        """Constants whose bytes cannot be had, and why; filled as they are met."""
+
+    def of(self, value: Value | None) -> WeightStats | None:
+        """The statistics of the stored constant behind a value, or of the number that fills it (whatever its shape)."""
+        if value is None:
+            return None
+        if value not in self._by_value:
+            self._by_value[value] = self._find(value)
+        return self._by_value[value]
+
+    def bounds(self, value: Value | None) -> tuple[float, float] | None:
+        """The least and the greatest element; None where unknown, or where an element is NaN."""
+        stats = self.of(value)
+        return None if stats is None or stats.has_nan or stats.lo > stats.hi else (stats.lo, stats.hi)
+
+    def filled(self, value: Value | None) -> bool:
+        """Whether a ConstantOfShape makes the value: such a weight is not stored."""
+        return self._known.constant(value) and self._fill(value) is not None
+
+    def same_units(self, value: Value, axis: int | None, count: int, indices: Sequence[int]) -> bool | None:
+        """Whether some of the `count` units along an axis have the same elements; None where unknown.
+
+        The axis may be longer than `count`: each unit then has a run of it (channels that were flattened). None as
+        axis is for vectors of any layout; one element serves all units.
+        """
+        stats = self.of(value)
+        if stats is None:
+            return None
+        if stats.constant or len(indices) < 2:
+            return True
+        if (few := self._slices(value, axis, count, indices[:2])) is None or few[0] != few[1]:
+            return None if few is None else False
+        found = self._slices(value, axis, count, indices)
+        return None if found is None else len(set(found)) == 1
+
+    def unit_keys(self, value: Value, axis: int | None, count: int, indices: Sequence[int]) -> list[bytes] | None:
+        """For each of some units something that is equal only if their elements are; None where unknown."""
+        stats = self.of(value)
+        if stats is None:
+            return None
+        return [b""] * len(indices) if stats.constant else self._slices(value, axis, count, indices)
+
+    def equal_units(self, value: Value, axis: int) -> list[tuple[int, ...]] | None:
+        """Groups of at least two units along an axis with the same elements; None where unknown.
+
+        Units that show fewer than two magnitudes besides zero are left out: pruned and binary ones agree by chance.
+        """
+        stats = self.of(value)
+        units = self._units(value, axis, None)
+        if stats is None or units is None:
+            return None
+        if stats.constant or units.count < 2 or (units.outer == 1 and (stats.rows_differ or units.inner < 2)):
+            return []
+        try:
+            return _equal_units(units)
+        except TensorUnreadable as error:
+            self.unreadable[value] = str(error)
+            return None
+
+    def _find(self, value: Value) -> WeightStats | None:
+        stored = self._known.stored(value)
+        if stored is not None:
+            return self._scan(stored.value)
+        node = self._fill(value)
+        if node is None:
+            return None
+        number = node.attrs.get("value")
+        if number is None:
+            return WeightStats(0.0, 0.0, 0, 0)
+        return self._scan_tensor(number, value) if hasattr(number, "storage") else None
+
+    def _fill(self, value: Value | None) -> Node | None:
+        """The ConstantOfShape whose number a value repeats, whatever moved it in between."""
+        fill = self._known.fill(value)
+        node = self._graph.producer(value)
+        while fill is None and node is not None and node.op in _MOVES and not node.domain:
+            fill = self._known.fill(node.input(0))
+            node = self._graph.producer(node.input(0))
+        return self._graph.producer(fill)
+
+    def _scan(self, value: Value) -> WeightStats | None:
+        return None if value.constant is None else self._scan_tensor(value.constant, value)
+
+    def _scan_tensor(self, tensor: Tensor, value: Value) -> WeightStats | None:
+        if tensor.dtype not in _FLOATS:
+            return None
+        key = (tensor.storage, tensor.dtype, tensor.shape)
+        if key not in self._by_storage:
+            self._by_storage[key] = self._read(tensor, value)
+        return self._by_storage[key]
+
+    def _read(self, tensor: Tensor, value: Value) -> WeightStats | None:
+        if self._scanner is None:
+            from ._weights_scan import scan
+
+            self._scanner = scan
+        try:
+            return self._scanner(tensor)
+        except TensorUnreadable as error:
+            self.unreadable[value] = str(error)
+            return None
+
+    def _units(self, value: Value, axis: int | None, count: int | None) -> _Units | None:
+        stored = self._known.stored(value)
+        tensor = stored.value.constant if stored is not None else None
+        if stored is None or tensor is None or tensor.dtype not in _FLOATS or not tensor.nbytes:
+            return None
+        if axis is None:
+            size = prod(tensor.shape)
+            return _Units(tensor, 1, size, 1) if size in (count, 1) else None
+        if stored.perm is None or axis >= len(stored.perm):
+            return None
+        at = stored.perm[axis]
+        length = tensor.shape[at]
+        units = count or length
+        if length % units:
+            return None
+        return _Units(tensor, prod(tensor.shape[:at]), units, length // units * prod(tensor.shape[at + 1 :]))
+
+    def _slices(self, value: Value, axis: int | None, count: int, indices: Sequence[int]) -> list[bytes] | None:
+        from ._weights_scan import slices
+
+        units = self._units(value, axis, count)
+        if units is None:
+            return None
+        if units.count == 1:
+            return [b""] * len(indices)
+        try:
+            return slices(units.tensor, units.outer, units.count, units.inner, indices)
+        except TensorUnreadable as error:
+            self.unreadable[value] = str(error)
+            return None
+
+
+def _equal_units(units: _Units) -> list[tuple[int, ...]]:
+    """Whole units are compared only where samples of them agree, which they hardly ever do."""
+    from ._weights_scan import digests, magnitudes, sample, slices
+
+    shape = (units.tensor, units.outer, units.count, units.inner)
+    heads = sample(*shape)
+    if len(set(heads)) == len(heads):
+        return []
+    found = []
+    for group in _groups(digests(*shape)):
+        first = slices(*shape, group[:1])
+        if first is not None and magnitudes(first[0], units.tensor.dtype) >= 2:
+            found.append(group)
+    return found
+
+
+def _groups(keys: Sequence[object]) -> list[tuple[int, ...]]:
+    places: dict[object, list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+    return [tuple(group) for group in places.values() if len(group) > 1]
+
+
+@analysis(parameters)
+def weights(scope: Scope) -> Weights:
+    """What the elements of stored weights are like."""
+    return Weights(scope.graph, scope[parameters])
+
+
+@analysis(layers, weights)
+def real_weights(scope: Scope) -> Weights:
+    """The weights of a model that carries some: not one whose weights were stripped and replaced by fills."""
+    found, all_layers = scope[weights], scope[layers].all
+    if len(all_layers) >= _FEW_LAYERS and all(_placeholder(found, layer.weight) for layer in all_layers):
+        raise Unavailable("the weights are placeholders (ConstantOfShape fills), not values")
+    return found
+
+
+def _placeholder(found: Weights, weight: Value) -> bool:
+    stats = found.of(weight) if found.filled(weight) else None
+    return stats is not None and not stats.zero

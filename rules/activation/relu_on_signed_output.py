@@ -1,0 +1,190 @@
+"""A head that cannot be negative, for targets that are.
+
+## What it does
+
+Reports a head whose last activation is a rectifier (ReLU, ReLU6, a Clip or Max with a lower bound, Abs), and whose
+result is proved to be at least 0, where the targets' range reaches below 0.
+
+Where the targets' range is not known, a ReLU as the very last operator of a narrow dense head gives one note, which
+names the flag that settles the matter.
+
+## Why is this bad
+
+The network can never answer with a negative number: every negative target costs at least its own distance from 0.
+Units that learn to answer 0 get no gradient any more, so they stay there.
+
+## Example
+
+```onnx
+# given targets=-1..1
+regressor (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
+{
+    h = Gemm(x, w, b)
+    y = Relu(h)      # want error "cannot be negative: it is at least 0, targets lie in [-1, 1]"
+}
+```
+
+## Use instead
+
+```onnx
+# given targets=-1..1
+regressor (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
+{
+    y = Gemm(x, w, b)
+}
+```
+
+Without the targets' range the same head is only worth a question:
+
+```onnx
+regressor (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
+{
+    h = MatMul(x, w)
+    s = Add(h, b)
+    y = Relu(s)      # want note "is the last operator of the output"
+}
+```
+
+## Spares
+
+ReLU inside the body, and targets that are known not to be negative:
+
+```onnx
+# given targets=0..1
+counter (float[N, 3] x) => (float[N, 1] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2, 1] v = {1, 2}>
+{
+    h = MatMul(x, w)
+    a = Relu(h)
+    s = MatMul(a, v)
+    y = Relu(s)
+}
+```
+
+A ReLU that is shifted afterwards, so that the head does reach the targets:
+
+```onnx
+# given targets=-1..1
+shifted (float[N, 3] x) => (float[N, 1] y)
+<float[3, 1] w = {0.1, -0.2, 0.3}, float one = {1}>
+{
+    h = MatMul(x, w)
+    a = Relu(h)
+    y = Sub(a, one)
+}
+```
+
+Feature extractors: a ReLU after convolution or normalisation, and wide outputs, give no note.
+
+```onnx
+features (float[N, 3, 8, 8] x) => (float[N, 2, 6, 6] y)
+<float[2, 3, 3, 3] w = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
+0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
+0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}>
+{
+    h = Conv(x, w)
+    y = Relu(h)
+}
+```
+
+## Known limits
+
+With several outputs and no loss in the graph, netlint does not know which one the targets belong to: it reports only
+if every prediction is non-negative.
+
+## References
+
+- X. Glorot, A. Bordes, Y. Bengio: Deep sparse rectifier neural networks. AISTATS 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.analyses.contract import contract, known_targets
+from netlint.analyses.ranges import ranges
+from netlint.analyses.roles import Head, roles
+from netlint.analyses.shapes import shapes
+from netlint.rule import ERROR, NOTE, Claim, Evidence, Finding, Scope, rule
+from netlint.training import Known, Training
+
+# A regressor answers with few numbers; a wide ReLU output is an embedding.
+_WIDEST = 16
+
+
+@rule(
+    "ACT001",
+    "relu-on-signed-output",
+    level=ERROR,
+    also=(NOTE,),
+    since="0.1",
+    requires=(roles, contract, ranges, shapes),
+)
+def relu_on_signed_output(scope: Scope) -> Iterator[Finding]:
+    training = scope[contract]
+    if not training.targets.known and _open_ended(training):
+        yield from _questions(scope)
+    targets = known_targets(training)
+    if targets.value.lo >= 0:
+        return
+    floors = {head: floor for head in scope[roles].predictions if (floor := _floor(scope, head)) is not None}
+    for head in scope[roles].certainly(floors):
+        floor = floors[head]
+        assert head.activation is not None
+        yield Finding(
+            f"the output cannot be negative: it is at least {floor:g}, targets lie in {targets.value}",
+            head.activation,
+            evidence=(
+                Evidence("last activation", head.activation.op),
+                Evidence("least output", floor),
+                Evidence("targets", [targets.value.lo, targets.value.hi], targets.origin),
+            ),
+            help="end the head with the affine layer, or with an activation whose range covers the targets",
+            why="negative targets cannot be reached, and units that answer 0 get no gradient",
+            claim=Claim(head.value, floor, float("inf")),
+        )
+
+
+def _open_ended(training: Training) -> bool:
+    """Whether the output may be a regression of anything: nobody has declared a task, nor a loss over classes."""
+    loss = training.loss
+    return not training.task.known and not (isinstance(loss, Known) and loss.value.kind == "cross-entropy")
+
+
+def _floor(scope: Scope, head: Head) -> float | None:
+    """The least value of a rectified head; None if the head is not rectified, or may be negative."""
+    if head.activation is None or scope[roles].rectifier(head.activation) is None:
+        return None
+    # Behind layout alone the rectifier's own bound holds; behind arithmetic the proved range has the last word.
+    floor = head.floor if head.exact else None
+    proved = scope[ranges].of(head.value)
+    bounds = [bound for bound in (floor, proved.lo if proved.known else None) if bound is not None]
+    return max(bounds) if bounds and max(bounds) >= 0 else None
+
+
+def _questions(scope: Scope) -> Iterator[Finding]:
+    predictions = scope[roles].predictions
+    if len(predictions) != 1 or not _narrow_dense(scope, predictions[0]):
+        return
+    head = predictions[0]
+    if head.activation is not None and head.activation.op == "Relu" and head.floor is not None:
+        yield Finding(
+            "a ReLU is the last operator of the output, which cannot be negative",
+            head.activation,
+            evidence=(Evidence("least output", 0.0),),
+            help="fine for targets that are never negative; --targets=LOW..HIGH tells their range",
+            level=NOTE,
+        )
+
+
+def _narrow_dense(scope: Scope, head: Head) -> bool:
+    """Whether a head looks like a regressor: one dense layer of few units, no normalisation, a vector per sample."""
+    shape = scope[shapes].of(head.value)
+    if head.layer is None or head.layer.kind != "dense" or shape is None or not 1 <= len(shape) <= 2:
+        return False
+    if any(node is not head.activation and node.op == "BatchNormalization" for node in head.chain):
+        return False
+    return isinstance(shape[-1], int) and shape[-1] <= _WIDEST

@@ -1,0 +1,141 @@
+"""Hidden units that are copies of each other.
+
+## What it does
+Compares the units of each layer: rows or filters of the weight, their biases, and the outgoing weights in all layers
+that read them through activations, pooling and norms.
+
+- **error** for units that are equal in all of these.
+- **warning** if all units of a layer have equal incoming weights, although what reads them differs.
+
+## Why is this bad
+Units that are equal in all their weights compute the same and get the same gradient: gradient descent never separates
+them. All but one are wasted.
+
+## Example
+```onnx
+twins (float[N, 3] x) => (float[N, 2] y)
+<float[3, 3] w1 = {0.4, 0.4, 0.1, 0.6, 0.6, 0.3, -0.2, -0.2, 0.7}, float[3] b1 = {0.1, 0.1, 0.2},
+ float[3, 2] w2 = {0.5, -0.3, 0.5, -0.3, 0.2, 0.7}> {
+    h = Gemm(x, w1, b1)   # want error "units 0 and 1 of 3 are equal"
+    a = Relu(h)
+    y = MatMul(a, w2)
+}
+```
+```onnx
+all_alike (float[N, 2] x) => (float[N, 2] y)
+<float[2, 2] w1 = {0.4, 0.4, 0.6, 0.6}, float[2, 2] w2 = {0.5, -0.3, 0.2, 0.7}> {
+    h = MatMul(x, w1)   # want warning "all 2 units have the same incoming weights"
+    a = Relu(h)
+    y = MatMul(a, w2)
+}
+```
+
+## Use instead
+```onnx
+different_units (float[N, 3] x) => (float[N, 2] y)
+<float[3, 3] w1 = {0.4, -0.8, 0.1, 0.6, -0.5, 0.3, -0.2, 0.9, 0.7}, float[3] b1 = {0.1, 0.1, 0.2},
+ float[3, 2] w2 = {0.5, -0.3, 0.2, 0.7, -0.6, 0.1}> {
+    h = Gemm(x, w1, b1)
+    a = Relu(h)
+    y = MatMul(a, w2)
+}
+```
+
+## Spares
+Some equal filters that are read by different weights: they separate, and fixed filters are often repeated.
+```onnx
+separating (float[N, 3] x) => (float[N, 2] y)
+<float[3, 3] w1 = {0.4, 0.4, 0.1, 0.6, 0.6, 0.3, -0.2, -0.2, 0.7}, float[3] b1 = {0.1, 0.1, 0.2},
+ float[3, 2] w2 = {0.5, -0.3, 0.2, 0.7, -0.6, 0.1}> {
+    h = Gemm(x, w1, b1)
+    a = Relu(h)
+    y = MatMul(a, w2)
+}
+```
+Units that are pruned (all zero), and those of a binary net, which agree by chance:
+```onnx
+pruned_and_binary (float[N, 2] x) => (float[N, 2] y)
+<float[2, 4] w1 = {0, 0, 1, 1, 0, 0, -1, -1}, float[4, 2] w2 = {0, 0, 0, 0, 1, 1, 1, 1}> {
+    h = MatMul(x, w1)
+    a = Relu(h)
+    y = MatMul(a, w2)
+}
+```
+Two layers that share one stored weight, which is no evidence of anything: exporters merge equal constants.
+
+## Known limits
+Units are compared within one layer only, without groups, and only where everything that reads them is understood: not
+through residual sums, gates, attention or recurrent cells. Dropout between the layers, which treats equal units
+differently, is not seen in a model exported for inference.
+
+## References
+Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.4, on breaking the symmetry between units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.analyses.layers import Layer, layers
+from netlint.analyses.units import Units, units
+from netlint.analyses.weights import Weights, real_weights
+from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
+
+_HELP = "initialise each unit at random on its own"
+
+
+@rule(
+    "INI003",
+    "symmetric-units",
+    level=ERROR,
+    also=(WARNING,),
+    since="0.1",
+    requires=(layers, real_weights, units),
+)
+def symmetric_units(scope: Scope) -> Iterator[Finding]:
+    for layer in scope[layers].all:
+        if layer.kind in ("dense", "conv") and layer.unit_axis is not None:
+            yield from _judge(layer, layer.unit_axis, scope[real_weights], scope[units])
+
+
+def _judge(layer: Layer, axis: int, stats: Weights, known: Units) -> Iterator[Finding]:
+    count = known.count(layer)
+    if count is None or known.outgoing(layer) is None:
+        return
+    for group in stats.equal_units(layer.weight, axis) or ():
+        tied = [members for members in _split(layer, group, known) if len(members) > 1]
+        for members in tied:
+            yield _tied(layer, members, count)
+        if not tied and len(group) == count and (layer.bias is not None or known.activated(layer)):
+            yield _alike(layer, count)
+
+
+def _split(layer: Layer, group: tuple[int, ...], known: Units) -> list[list[int]]:
+    """The members of a group by their biases and outgoing weights."""
+    parts: dict[tuple[bytes, ...], list[int]] = {}
+    for unit, key in zip(group, known.keys(layer, group) or (), strict=False):
+        parts.setdefault(key, []).append(unit)
+    return list(parts.values())
+
+
+def _tied(layer: Layer, members: list[int], count: int) -> Finding:
+    shown = [str(unit) for unit in members[:6]]
+    listed = f"{', '.join(shown)}, …" if len(members) > 6 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return Finding(
+        f"units {listed} of {count} are equal in all incoming and outgoing weights",
+        layer.node,
+        (Evidence("weight", layer.weight.name), Evidence("units", members)),
+        _HELP,
+        "they compute the same and get the same gradient at every step: gradient descent never separates them",
+    )
+
+
+def _alike(layer: Layer, count: int) -> Finding:
+    return Finding(
+        f"all {count} units have the same incoming weights",
+        layer.node,
+        (Evidence("weight", layer.weight.name),),
+        _HELP,
+        "they become different only as far as their biases or what reads them differ",
+        level=WARNING,
+    )

@@ -1,0 +1,193 @@
+"""A weight that is all zero and so keeps the model, or a part of it, from learning.
+
+## What it does
+Reports layers whose weight is all zero, where that stops gradient descent:
+
+- **error** if the weight can never leave zero: a factor of its gradient is zero, and stays zero whatever the other
+  parameters do; or if all hidden units of the layer are equal now (weights, biases, outgoing weights) and so for ever.
+- **warning** if it is the weight of a hidden layer that all signal passes, and it can recover: at the first step no
+  gradient gets to what lies before it, and what lies behind sees no input.
+
+## Why is this bad
+For `y = W x + b` the gradient of `W` is the gradient of `y` times `x`, and that of `x` is `W` times the gradient of
+`y`. With `W = 0` nothing before the layer learns; with ReLU behind it nothing gets back to `W` either, since the
+derivative of ReLU at 0 is 0. The model then learns its last bias at most.
+
+## Example
+```onnx
+dead_hidden_layer (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w1 = {0, 0, 0, 0, 0, 0}, float[2, 2] w2 = {0.5, -0.3, 0.2, 0.7}> {
+    h = MatMul(x, w1)   # want error "all zero"
+    a = Relu(h)
+    y = MatMul(a, w2)
+}
+```
+Two zero layers in a row close each other, with any activation between:
+```onnx
+two_zero_layers (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w1 = {0, 0, 0, 0, 0, 0}, float[2, 2] w2 = {0, 0, 0, 0}> {
+    h = MatMul(x, w1)   # want error "all zero"
+    a = Tanh(h)
+    y = MatMul(a, w2)   # want error "all zero"
+}
+```
+With a sigmoid between them they do get gradients, but all hidden units get the same:
+```onnx
+equal_units (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w1 = {0, 0, 0, 0, 0, 0}, float[2] b1 = {0, 0}, float[2, 2] w2 = {0, 0, 0, 0}> {
+    h = Gemm(x, w1, b1)   # want error "2 hidden units"
+    a = Sigmoid(h)
+    y = MatMul(a, w2)
+}
+```
+A zero hidden layer that recovers after the first step:
+```onnx
+slow_start (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w1 = {0, 0, 0, 0, 0, 0}, float[2, 2] w2 = {0.5, -0.3, 0.2, 0.7}> {
+    h = MatMul(x, w1)   # want warning "all zero"
+    a = Tanh(h)
+    y = MatMul(a, w2)
+}
+```
+
+## Use instead
+```onnx
+random_hidden_layer (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w1 = {0.4, -0.8, 0.1, 0.6, -0.5, 0.3}, float[2, 2] w2 = {0.5, -0.3, 0.2, 0.7}> {
+    h = MatMul(x, w1)
+    a = Relu(h)
+    y = MatMul(a, w2)
+}
+```
+
+## Spares
+Zero weights that learn from the first step on. A zero head on a body that is not zero, as in logistic regression:
+```onnx
+logistic_regression (float[N, 3] x) => (float[N, 1] y) <float[3, 1] w = {0, 0, 0}, float[1] b = {0}> {
+    z = Gemm(x, w, b)
+    y = Sigmoid(z)
+}
+```
+A residual branch that starts as nothing; `B` of a low-rank update and ControlNet's zero convolutions are the same case:
+```onnx
+zero_branch (float[N, 2] x) => (float[N, 2] y)
+<float[2, 2] w1 = {0.4, -0.8, 0.1, 0.6}, float[2, 2] w2 = {0, 0, 0, 0}, float[2, 2] w3 = {0.5, -0.3, 0.2, 0.7}> {
+    h = MatMul(x, w1)
+    a = Relu(h)
+    d = MatMul(a, w2)
+    s = Add(x, d)
+    y = MatMul(s, w3)
+}
+```
+Modulation and gates (adaLN-Zero, queries at zero), even under a zero head, which learns first and opens the way:
+```onnx
+zero_gate (float[N, 2] x, float[N, 2] c) => (float[N, 2] y)
+<float[2, 2] w1 = {0.4, -0.8, 0.1, 0.6}, float[2, 2] w2 = {0, 0, 0, 0}, float[2, 2] w3 = {0, 0, 0, 0}> {
+    h = MatMul(x, w1)
+    gate = MatMul(c, w2)
+    d = Mul(gate, h)
+    s = Add(x, d)
+    y = MatMul(s, w3)
+}
+```
+
+## Known limits
+Which parameters are frozen is not known: all are taken to be trained. An operator that is not known is taken to pass
+gradients. Zero scales of norms are followed, but not reported.
+
+## References
+Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.4. Goyal et al.: Accurate, Large Minibatch SGD (2017) on
+zero scales in residual branches. Hu et al.: LoRA (2021). Zhang et al.: ControlNet (2023). Peebles, Xie: DiT (2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.analyses.gradient import Gradient, gradient
+from netlint.analyses.layers import Layer, layers
+from netlint.analyses.units import units
+from netlint.analyses.weights import real_weights
+from netlint.graph import Node
+from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
+
+_HELP = "initialise the weight at random, e.g. He or Xavier"
+
+
+@rule(
+    "INI001",
+    "zero-weights",
+    level=ERROR,
+    also=(WARNING,),
+    since="0.1",
+    requires=(layers, real_weights, gradient, units),
+)
+def zero_weights(scope: Scope) -> Iterator[Finding]:
+    known = scope[real_weights]
+    for layer in scope[layers].all:
+        stats = known.of(layer.weight)
+        if stats is None or not stats.zero:
+            continue
+        finding = _blocked(layer, scope[gradient]) or _equal(layer, scope) or _hidden(layer, scope)
+        if finding is not None:
+            yield finding
+
+
+def _blocked(layer: Layer, flow: Gradient) -> Finding | None:
+    factors = list(_zero_factors(layer, flow)) if flow.blocked(layer) else []
+    if not factors:
+        return None
+    why = f"the gradient of the weight is the gradient of the output times the input: {', and '.join(factors)}"
+    message = f"the weight {_shape(layer)} is all zero, and so is its gradient, for ever"
+    return Finding(message, layer.node, _evidence(layer, factors), _HELP, f"{why}; no other parameter changes that")
+
+
+def _zero_factors(layer: Layer, flow: Gradient) -> Iterator[str]:
+    """The factors of the weight's gradient that are zero for ever, each with the reason."""
+    if flow.unreached(layer.output):
+        reasons = list(dict.fromkeys(_reason(node) for node in flow.obstacles(layer)))
+        if reasons:
+            yield f"the gradient of the output is zero because {' and '.join(reasons[:2])}"
+    if flow.always_zero(layer.data):
+        yield "the input is zero whatever the model's inputs"
+
+
+def _reason(node: Node) -> str:
+    if node.op in ("Relu", "Abs"):
+        return f"the {node.op} behind it is at 0, where its derivative is 0"
+    if node.op in ("Mul", "Div", "Einsum"):
+        return f"it is multiplied by zero ({node.op})"
+    return f"the {node.op} behind it multiplies it with zero weights"
+
+
+def _equal(layer: Layer, scope: Scope) -> Finding | None:
+    count = scope[units].count(layer)
+    if count is None or count < 2 or not scope[units].tied_for_ever(layer, range(count)):
+        return None
+    message = f"the weight {_shape(layer)} is all zero and the {count} hidden units are equal, for ever"
+    why = (
+        "biases and outgoing weights of the units are equal too: all receive the same gradient at every step, so the "
+        "layer works like a single unit (without dropout)"
+    )
+    return Finding(message, layer.node, _evidence(layer, ["equal units"]), _HELP, why)
+
+
+def _hidden(layer: Layer, scope: Scope) -> Finding | None:
+    ends = scope[units].ends(layer)
+    if ends is None or ends.is_output or not ends.readers:
+        return None
+    message = f"the weight {_shape(layer)} of a hidden layer is all zero: at the first step no gradient passes it"
+    why = (
+        "its output is the same for every input, and the gradient of its input is the weight times the gradient of the "
+        "output; the weight itself gets a gradient, so training starts a step late"
+    )
+    return Finding(message, layer.node, _evidence(layer, []), _HELP, why, level=WARNING)
+
+
+def _evidence(layer: Layer, factors: list[str]) -> tuple[Evidence, ...]:
+    found = (Evidence("weight", layer.weight.name),)
+    return (*found, Evidence("zero factors", factors)) if factors else found
+
+
+def _shape(layer: Layer) -> str:
+    return "[" + ", ".join(str(size) for size in layer.weight.shape or ()) + "]"

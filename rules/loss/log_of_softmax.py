@@ -1,0 +1,179 @@
+"""The logarithm of a softmax or a sigmoid, taken as a separate step.
+
+## What it does
+
+Reports `Log(Softmax(x))` and `Log(Sigmoid(x))`, through casts, reshapes and the choice of a class in between, and
+however many others read the softmax. With a guard (`+ eps`, a clip, a floor under the logarithm) it is a note.
+
+## Why is this bad
+
+A probability below 1e-45 is 0 in float32 (below 6e-8 in float16), and its logarithm is -inf: one confidently wrong
+sample makes the loss infinite and the next gradients NaN. A guard avoids that, but cuts off the gradient of exactly
+those samples. LogSoftmax and log-sigmoid computed in one go are exact for every input.
+
+## Example
+
+```onnx
+classifier (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    p = Softmax <axis = 1> (h)
+    y = Log(p)      # want warning "the logarithm of a softmax"
+}
+```
+
+```onnx
+guarded (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float eps = {1e-7}>
+{
+    h = MatMul(x, w)
+    p = Softmax <axis = 1> (h)
+    s = Add(p, eps)
+    y = Log(s)      # want note "guarded"
+}
+```
+
+```onnx
+both (float[N, 3] x) => (float[N, 2] p, float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    p = Sigmoid(h)
+    y = Log(p)      # want warning "the logarithm of a sigmoid"
+}
+```
+
+## Use instead
+
+```onnx
+classifier (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    y = LogSoftmax <axis = 1> (h)
+}
+```
+
+For a sigmoid, `-Softplus(-x)`, which is what `logsigmoid` computes:
+
+```onnx
+log_sigmoid (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    n = Neg(h)
+    s = Softplus(n)
+    y = Neg(s)
+}
+```
+
+## Spares
+
+What an exporter wrote for a loss that computes its logarithm safely in the framework: ONNX has no log-sigmoid, so a
+binary cross-entropy with logits, `(1 - t) * x - logsigmoid(x)`, is exported with Log(Sigmoid(x)).
+
+```onnx
+step (float[N, 3] x, float[N, 2] t) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float one = {1}>
+{
+    h = MatMul(x, w)
+    u = Sub(one, t)
+    m = Mul(u, h)
+    p = Sigmoid(h)
+    l = Log(p)
+    d = Sub(m, l)
+    loss = ReduceMean <keepdims = 0> (d)
+}
+```
+
+A logarithm of anything else:
+
+```onnx
+energy (float[N, 3] x) => (float[N, 3] y)
+<float one = {1}>
+{
+    a = Abs(x)
+    s = Add(a, one)
+    y = Log(s)
+}
+```
+
+## Known limits
+
+A sigmoid that nothing but its logarithm reads, both from one line or module of the user's code, is a note: the code
+may well call `logsigmoid`, which exporters write as these two operators.
+
+## References
+
+- P. Blanchard, D. Higham, N. Higham: Accurately computing the log-sum-exp and softmax functions. IMA Journal of
+  Numerical Analysis 41, 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.analyses.roles import Roles, roles
+from netlint.graph import Graph, Node
+from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Scope, rule
+
+# What the framework's own modules compute is not the user's to change.
+_FRAMEWORK = "torch.nn.modules."
+
+
+@rule("LOS006", "log-of-softmax", level=WARNING, also=(NOTE,), since="0.1", requires=(roles,))
+def log_of_softmax(scope: Scope) -> Iterator[Finding]:
+    for node in scope.graph.of("Log"):
+        found = _squashed(scope[roles], node)
+        if found is None or _lowered(scope[roles], scope.graph, node, found[0]):
+            continue
+        inner, kind, guarded = found
+        how = ", guarded by a constant" if guarded else ""
+        unsure = kind == "sigmoid" and _one_call(scope.graph, node, inner)
+        better = "LogSoftmax" if kind == "softmax" else "logsigmoid, which is -softplus(-x)"
+        level: Level = NOTE if guarded or unsure else WARNING
+        yield Finding(
+            f"the logarithm of a {kind} is taken in two steps{how}",
+            node,
+            evidence=(Evidence("inner", inner.loc.path), Evidence("guarded", guarded)),
+            help=f"compute it in one: {better}" + ("; if the code does so already, ignore this" if unsure else ""),
+            why="the probability underflows to 0 where the answer is confidently wrong, and the logarithm of 0 is -inf",
+            level=level,
+            related=((f"the {kind}", inner.loc),),
+        )
+
+
+def _squashed(known: Roles, log: Node) -> tuple[Node, str, bool] | None:
+    """The softmax or sigmoid whose logarithm a Log takes, which of the two, and whether something guards it."""
+    data = log.input(0)
+    if data is None or log.domain:
+        return None
+    for guarded in (False, True):
+        inner = known.source_node(known.source(data, guards=guarded))
+        soft = known.softmax(inner) if inner is not None else None
+        if inner is not None and soft is not None and not soft.log:
+            return inner, "softmax", guarded or known.floored(log)
+        if inner is not None and known.sigmoid(inner) is not None and inner.op != "HardSigmoid":
+            return inner, "sigmoid", guarded or known.floored(log)
+    return None
+
+
+def _lowered(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
+    """Whether the framework wrote the logarithm: inside one of its modules, or as (1 - t) * x - logsigmoid(x)."""
+    if (log.loc.module_class or "").startswith(_FRAMEWORK):
+        return True
+    x = known.sigmoid(inner)
+    for use in graph.uses(log.output()):
+        product = graph.producer(use.input(0)) if use.op == "Sub" and use.input(1) is log.output() else None
+        if x is not None and product is not None and product.op == "Mul" and x in product.inputs:
+            return True
+    return False
+
+
+def _one_call(graph: Graph, log: Node, inner: Node) -> bool:
+    """Whether one call in the user's code may have made both: same line or module, nothing else reads the sigmoid."""
+    a, b = log.loc, inner.loc
+    if graph.uses(inner.output()) != [log] or graph.is_output(inner.output()):
+        return False
+    return a.source == b.source if a.source or b.source else a.module is not None and a.module == b.module

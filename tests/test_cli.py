@@ -1,0 +1,178 @@
+"""The command line: exit codes, messages for the user's mistakes, outputs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.conftest import FIXTURES, ROOT
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+FAULTY = FIXTURES / "sigmoid_hidden_mlp_dynamo.onnx"
+HEALTHY = FIXTURES / "plain_mlp.onnx"
+SIGNED = FIXTURES / "relu_output_dynamo.onnx"
+
+
+def test_clean_model_exits_with_0(netlint: Run) -> None:
+    done = netlint(HEALTHY)
+    assert done.returncode == 0, done.stdout
+    assert "1 model checked: no findings" in done.stdout
+
+
+def test_warning_exits_with_1_and_names_the_line(netlint: Run) -> None:
+    done = netlint(FAULTY, cwd=ROOT)
+    assert done.returncode == 1
+    assert "warning[ACT004] sigmoid-hidden" in done.stdout
+    assert "fixtures/nets.py:" in done.stdout
+    assert "docs: netlint rule ACT004" in done.stdout
+    assert "/home/user" not in done.stdout
+
+
+def test_recorded_line_of_a_missing_file_is_said_to_be_recorded(netlint: Run) -> None:
+    done = netlint(FAULTY)
+    assert "fixtures/nets.py:" in done.stdout
+    assert "(as recorded at export)" in done.stdout
+    assert "/home/user" not in done.stdout
+
+
+@pytest.mark.parametrize(("flags", "code"), [(["--fail-on=error"], 0), (["--exit-zero"], 0), (["--fail-on=note"], 1)])
+def test_fail_on(netlint: Run, flags: list[str], code: int) -> None:
+    assert netlint(FAULTY, *flags).returncode == code
+
+
+def test_contract_makes_the_difference(netlint: Run) -> None:
+    signed = netlint(SIGNED, "--targets=-1..1")
+    assert signed.returncode == 1
+    assert "error[ACT001]" in signed.stdout
+    assert "(from --targets)" in signed.stdout
+    assert netlint(SIGNED, "--targets=0..1").returncode == 0
+
+
+def test_skipped_rules_are_listed_with_the_way_out(netlint: Run) -> None:
+    brief = netlint(HEALTHY).stdout
+    assert "skipped: needs a loss: --loss" in brief
+    full = netlint(HEALTHY, "-v").stdout
+    assert "missing-softmax" in full
+    assert "skipped" not in netlint(HEALTHY, "-q").stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--loss=crosentropy", HEALTHY], "did you mean 'cross_entropy'"),
+        (["--task=clasification", HEALTHY], "did you mean 'classification'"),
+        (["--targets=high", HEALTHY], "write LOW..HIGH"),
+        (["--select=sigmoid-hiden", HEALTHY], "did you mean 'sigmoid-hidden'"),
+        (["--output=yaml", HEALTHY], "there are text, json"),
+        (["--config=nowhere.toml", HEALTHY], "cannot be read"),
+        (["--los=mse", HEALTHY], "--loss"),
+        (["rule", "ACT999"], "unknown rule 'ACT999'"),
+        (["show", HEALTHY, "outputt"], "no value or node is named 'outputt'"),
+        (["lint"], "Missing argument"),
+    ],
+)
+def test_usage_mistakes_exit_with_2_and_help(netlint: Run, argv: list[object], message: str) -> None:
+    done = netlint(*argv)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unreadable_target_exits_with_3_and_hides_nothing(netlint: Run) -> None:
+    done = netlint("missing.onnx", FAULTY)
+    assert done.returncode == 3
+    assert "failed: missing.onnx does not exist" in done.stdout
+    assert "warning[ACT004]" in done.stdout
+
+
+def test_json_follows_its_published_schema(netlint: Run) -> None:
+    schema = json.loads(netlint("schema", "report").stdout)
+    done = netlint(FAULTY, SIGNED, "missing.onnx", "--targets=-1..1", "-o", "json")
+    report = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(schema).validate(report)
+    assert report["version"] == 1
+    codes = [finding["code"] for target in report["targets"] for finding in target["findings"]]
+    assert {"ACT001", "ACT004"} <= set(codes)
+    assert report["errors"] == codes.count("ACT001")
+    assert report["targets"][2]["failure"]["message"] == "does not exist"
+    assert report["targets"][1]["assumptions"]["targets"] == {"value": {"lo": -1.0, "hi": 1.0}, "origin": "--targets"}
+
+
+def test_several_outputs_of_one_run(netlint: Run, tmp_path: Path) -> None:
+    done = netlint(FAULTY, "-o", "text", "-o", "json:report.json")
+    assert "warning[ACT004]" in done.stdout
+    assert json.loads((tmp_path / "report.json").read_text())["warnings"] >= 1
+
+
+def test_standard_input_and_text(netlint: Run, tmp_path: Path) -> None:
+    assert "ACT004" in netlint("-", stdin=FAULTY.read_bytes()).stdout
+    text = '<ir_version: 10, opset_import: ["" : 21]>\ng (float[N, 1] x) => (float[N, 1] y) { y = Softmax(x) }'
+    assert "ACT009" in netlint("-", stdin=text.encode()).stdout
+    (tmp_path / "model.onnxtxt").write_text(text)
+    assert "ACT009" in netlint("model.onnxtxt").stdout
+
+
+def test_folders_and_globs(netlint: Run, tmp_path: Path) -> None:
+    inner = tmp_path / "models" / "old"
+    inner.mkdir(parents=True)
+    (tmp_path / "models" / "a.onnx").write_bytes(HEALTHY.read_bytes())
+    (inner / "b.onnx").write_bytes(FAULTY.read_bytes())
+    assert "2 models checked" in netlint("models").stdout
+    assert "2 models checked" in netlint("models/**/*.onnx").stdout
+    assert "1 model checked" in netlint("models/*.onnx", "models/a.onnx").stdout
+
+
+def test_colour_only_where_wanted(netlint: Run) -> None:
+    assert "\x1b[" not in netlint(FAULTY).stdout
+    assert "\x1b[" in netlint(FAULTY, env={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b[" not in netlint(FAULTY, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+
+
+def test_settings_file(netlint: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(SIGNED.read_bytes())
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.netlint]\nignore = ["LOS"]\n[[tool.netlint.targets]]\npath = "mod*.onnx"\ntargets = [-1, 1]\n'
+    )
+    done = netlint("model.onnx")
+    assert done.returncode == 1
+    assert "(from targets in pyproject.toml)" in done.stdout
+    (tmp_path / "pyproject.toml").write_text("[tool.netlint]\nselct = []\n")
+    wrong = netlint("model.onnx")
+    assert wrong.returncode == 2
+    assert "did you mean 'select'" in wrong.stderr
+
+
+def test_rule_page_by_code_and_name(netlint: Run) -> None:
+    page = netlint("rule", "act004")
+    assert page.returncode == 0
+    assert page.stdout == netlint("rule", "sigmoid-hidden").stdout
+    assert "## Why is this bad" in page.stdout
+
+
+def test_rules_lists_every_rule(netlint: Run) -> None:
+    from netlint.registry import load_rules
+
+    listed = netlint("rules").stdout
+    assert all(rule.code in listed and rule.name in listed for rule in load_rules().values())
+
+
+def test_show_tells_what_the_analyses_know(netlint: Run) -> None:
+    page = netlint("show", SIGNED).stdout
+    assert "Relu" in page
+    assert "head" in page
+    name = page.split("output", 1)[1].split()[0]
+    value = netlint("show", SIGNED, name).stdout
+    assert "range     [0, inf" in value
+
+
+def test_version_and_help(netlint: Run) -> None:
+    assert netlint("--version").stdout.startswith("netlint 0.")
+    text = netlint("--help").stdout
+    assert "--targets" in text
+    assert "Exit: 0 clean" in text

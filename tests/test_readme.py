@@ -1,0 +1,70 @@
+"""Every command, output, setting and rule that the README shows is what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from netlint.config import read_settings
+from netlint.examples import examples, run
+from netlint.registry import check, load_rules
+from tests.conftest import FIXTURES, ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^(`{3,})(\w+)\n(.*?)^\1$", README, re.MULTILINE | re.DOTALL)
+CONSOLE = [text for _, language, text in BLOCKS if language == "console"]
+COMMANDS = [line[2:].split("#")[0].strip() for text in CONSOLE for line in text.splitlines() if line.startswith("$ ")]
+
+
+def test_shown_output_is_the_real_one(netlint: Callable[..., CompletedProcess[str]]) -> None:
+    command, _, shown = CONSOLE[0].partition("\n")
+    assert netlint(*shlex.split(command)[2:], cwd=ROOT).stdout == shown
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("netlint ")][1:])
+def test_command_runs(command: str, netlint: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    """In a folder with the models that the commands name: each is understood and finds its targets."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "exports").mkdir()
+    for place in ("model.onnx", "models/a.onnx", "exports/b.onnx"):
+        shutil.copy(FIXTURES / "plain_mlp.onnx", tmp_path / place)
+    argv, _, redirected = command.partition("<")
+    stdin = (tmp_path / redirected.strip()).read_bytes() if redirected else b""
+    value = "logits" if "logits" in argv else ""
+    done = netlint(*shlex.split(argv.replace(value, "y") if value else argv)[1:], stdin=stdin)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_settings_are_valid(tmp_path: Path) -> None:
+    (text,) = (text for _, language, text in BLOCKS if language == "toml")
+    tomllib.loads(text)
+    (tmp_path / "pyproject.toml").write_text(text)
+    settings = read_settings(tmp_path / "pyproject.toml")
+    assert settings is not None
+    registry = load_rules()
+    settings.chosen(registry)
+    settings.options(registry)
+    assert settings.contract(str(tmp_path / "models" / "regressor_a.onnx")).targets.known
+
+
+def test_rule_of_the_tutorial_works(tmp_path: Path) -> None:
+    (source,) = (text for _, language, text in BLOCKS if language == "python")
+    (tmp_path / "sqrt_of_relu.py").write_text(source)
+    rule = load_rules([tmp_path]).find("sqrt-of-relu")
+    assert check(rule) == []
+    found = examples(rule)
+    assert len(found) == 3
+    assert [problem for example in found for problem in run(rule, example)] == []
+
+
+def test_install_commands_are_those_of_continuous_integration() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    for marker in re.findall(r"<!-- (install-\S+) -->", README):
+        assert f"command_of {marker}" in script
