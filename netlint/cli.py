@@ -59,7 +59,8 @@ class _Commands(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lint = self.commands["lint"]
-        rows = [row for option in lint.get_params(ctx) if (row := option.get_help_record(ctx)) is not None]
+        options = [param for param in lint.get_params(ctx) if isinstance(param, click.Option)]
+        rows = [row for option in options if (row := option.get_help_record(ctx)) is not None]
         training = tuple(f"--{name.replace('_', '-')}" for name in FIELDS)
         with formatter.section("Options"):
             formatter.write_dl([row for row in rows if not row[0].startswith(training)])

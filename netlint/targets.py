@@ -31,21 +31,20 @@ def expand(texts: Iterable[str]) -> Iterator[str | tuple[str, TargetError]]:
 
 
 def _expand(text: str) -> list[str]:
-    path = Path(text)
     if "\0" in text:
         raise TargetError("is not a path", "name a model file")
-    if path.is_dir():
-        found = sorted(_models_below(path))
+    if os.path.isdir(text):
+        found = sorted(_models_below(Path(text)))
         if not found:
             raise TargetError(f"holds no model ({' or '.join(SUFFIXES)})", "name a folder with models, or a file")
         return found
-    if path.exists() or path.is_symlink():
+    if os.path.lexists(text):
         return [text]
     if has_magic(text):
         matches = sorted(glob(text, recursive=True))
         if not matches:
             raise TargetError("matches no file", "check the pattern")
-        return [target for match in matches for target in (_expand(match) if Path(match).is_dir() else [match])]
+        return [target for match in matches for target in (_expand(match) if os.path.isdir(match) else [match])]
     raise TargetError("does not exist", "check the path")
 
 
@@ -71,6 +70,8 @@ def _load_stdin() -> Graph:
 
     from .frontends import onnx
 
+    if sys.stdin is None:  # the caller closed it
+        raise TargetError("is closed", "pipe a model into it")
     data = sys.stdin.buffer.read(_MAX_STDIN + 1)
     if len(data) > _MAX_STDIN:
         raise TargetError("is longer than a model can be (2 GiB)", "save it to a file with external data")

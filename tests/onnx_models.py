@@ -35,6 +35,11 @@ def model(
     return helper.make_model(graph, opset_imports=imports, functions=functions, ir_version=10)
 
 
+def reader(*names: str) -> onnx.NodeProto:
+    """A node that takes anything: y = com.example.Read(names)."""
+    return helper.make_node("Read", list(names), ["y"], domain="com.example")
+
+
 def chain(*ops: str) -> list[onnx.NodeProto]:
     """x → op → … → y, one unary operator after the other."""
     names = ["x", *(f"h{index}" for index in range(1, len(ops))), "y"]

@@ -223,6 +223,12 @@ def test_a_recurrent_layer_of_zeros_learns_through_its_candidate() -> None:
     }"""
     found, flow, _ = judge(text)
     assert not flow.blocked(found[0])
+    found, flow, _ = judge(
+        text.replace("y = LSTM", "h = LSTM")
+        .replace("{0, 0, 0, 0}>", "{0, 0, 0, 0}, float[1, 1] v = {0}>")
+        .replace("(x, w, r)", "(x, w, r) y = MatMul(h, v)")
+    )
+    assert [flow.blocked(layer) for layer in found] == [True, True]
 
 
 def _conv_net(second: str) -> str:

@@ -446,7 +446,16 @@ def test_module_from_torchscript_names(name: str, module: str | None) -> None:
 
 @pytest.mark.parametrize(
     "scopes",
-    ["", "[", "not a list", "['only']", "[1, [2]]", "-" * 15_000 + "1", "[0x" + "f" * 15_000 + ", 'a', 'b']", "[" * 9000],
+    [
+        "",
+        "[",
+        "not a list",
+        "['only']",
+        "[1, [2]]",
+        "-" * 15_000 + "1",
+        "[0x" + "f" * 15_000 + ", 'a', 'b']",
+        "[" * 9000,
+    ],
 )
 def test_malformed_metadata_says_nothing(scopes: str) -> None:
     metadata = {"pkg.torch.onnx.name_scopes": scopes, "pkg.torch.onnx.class_hierarchy": scopes}

@@ -137,3 +137,78 @@ def test_observed_inside_inferred(op: str) -> None:
                 check(found.of(value), np.asarray(array), found.sums_to_one(value))
 
     run()
+
+
+UNARY = ("Relu", "Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Abs", "Neg", "Reciprocal", "Floor", "Softplus", "Identity")
+BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sub", "Div")
+REDUCING = ("ReduceMax", "ReduceMin", "ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare", "ReduceL1")
+
+
+@st.composite
+def random_models(draw: Any) -> onnx.ModelProto:
+    """A dozen nodes on float[3, 3], so that a wrong alignment still broadcasts; all values are outputs."""
+    dtype = draw(st.sampled_from([onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE]))
+    array = np.dtype(helper.tensor_dtype_to_np_dtype(dtype))
+    constants = [numpy_helper.from_array(np.array(number, array), f"c{number}") for number in (0.0, 0.5, 1.0, 2.0)]
+    constants.append(numpy_helper.from_array(np.array(1e-6, array), "eps"))
+    constants += [numpy_helper.from_array(np.array([axis]), f"a{axis}") for axis in (0, 1, -1)]
+    scalars = [tensor.name for tensor in constants[:5]]
+    full, nodes = ["x"], []
+    for place in range(draw(st.integers(3, 10))):
+        out = f"v{place}"
+        recent = st.sampled_from(full[-3:] + ["x"])
+        kind = draw(st.sampled_from(["unary", "binary", "scalar", "reduce", "reduce", "softmax", "square", "transpose"]))
+        if kind == "unary":
+            nodes.append(helper.make_node(draw(st.sampled_from(UNARY)), [draw(recent)], [out]))
+        elif kind == "binary":
+            nodes.append(helper.make_node(draw(st.sampled_from(BINARY)), [draw(recent), draw(recent)], [out]))
+        elif kind == "scalar":
+            operands = draw(st.permutations([draw(recent), draw(st.sampled_from(scalars))]))
+            nodes.append(helper.make_node(draw(st.sampled_from((*BINARY, "Pow"))), operands, [out]))
+        elif kind == "softmax":
+            nodes.append(helper.make_node("Softmax", [draw(recent)], [out], axis=draw(st.sampled_from([0, 1]))))
+        elif kind == "square":
+            one = draw(recent)
+            nodes.append(helper.make_node("Mul", [one, one], [out]))
+        elif kind == "transpose":
+            nodes.append(helper.make_node("Transpose", [draw(recent)], [out]))
+        else:
+            nodes += reduced(draw, draw(recent), out)
+        full.append(out)
+    results = [helper.make_tensor_value_info(name, dtype, [3, 3]) for name in full[1:]]
+    inputs = [helper.make_tensor_value_info("x", dtype, [3, 3])]
+    graph = helper.make_graph(nodes, "g", inputs, results, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def reduced(draw: Any, source: str, out: str) -> list[onnx.NodeProto]:
+    """A reduction of `source` and what is usually done with it: put back along the same axis, or along another."""
+    op, axis = draw(st.sampled_from(REDUCING)), draw(st.sampled_from(["a0", "a1", "a-1"]))
+    keep = draw(st.booleans())
+    nodes = [helper.make_node(op, [source, axis], [f"{out}.r"], keepdims=int(keep))]
+    small = f"{out}.r"
+    if not keep and draw(st.booleans()):
+        nodes.append(helper.make_node("Unsqueeze", [small, draw(st.sampled_from(["a0", "a1"]))], [f"{out}.u"]))
+        small = f"{out}.u"
+    if draw(st.booleans()):
+        nodes.append(helper.make_node(draw(st.sampled_from(["Add", "Max"])), [small, "eps"], [f"{out}.e"]))
+        small = f"{out}.e"
+    if draw(st.booleans()):
+        nodes.append(helper.make_node("Sqrt", [small], [f"{out}.s"]))
+        small = f"{out}.s"
+    last = draw(st.sampled_from(["Sub", "Div", "Mul", "Add"]))
+    return [*nodes, helper.make_node(last, [source, small], [out])]
+
+
+@settings(SETTINGS, max_examples=300)
+@given(random_models(), intervals((-300.0, 300.0)), st.integers(0, 2**32 - 1))
+def test_random_graphs_stay_inside(model: onnx.ModelProto, contract: tuple[float, float], seed: int) -> None:
+    dtype = helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
+    x = elements(np.random.default_rng(seed), (3, 3), *contract).astype(dtype)
+    x[np.abs(x) < 1e-15] = 0  # squares that underflow are ruled out, see Range
+    x = np.clip(x, *contract).astype(dtype)
+    observed = execute(model, {"x": x})
+    for stated in (contract, None):
+        graph, found = infer(model, stated)
+        for value, array in zip(graph.outputs, observed, strict=True):
+            check(found.of(value), np.asarray(array), found.sums_to_one(value))

@@ -122,9 +122,10 @@ def test_pruned_and_binary_units_are_not_called_equal() -> None:
 def test_runs_of_an_axis_belong_to_units() -> None:
     array = np.array([[1, 2, 1, 2, 3, 4], [5, 6, 5, 6, 7, 8]], dtype=np.float32)
     stats, (value,) = known(Stored(array))
-    assert stats.same_units(value, 1, 3, (0, 1)) is True
-    assert stats.same_units(value, 1, 3, (0, 2)) is False
-    assert stats.same_units(value, 1, 4, (0, 1)) is None
+    keys = stats.unit_keys(value, 1, 3, (0, 1, 2))
+    assert keys is not None
+    assert keys[0] == keys[1] != keys[2]
+    assert stats.unit_keys(value, 1, 4, (0, 1)) is None
 
 
 def test_each_storage_is_read_once() -> None:

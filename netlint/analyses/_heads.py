@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from netlint.graph import ONNX, Graph, Node, Value
 from netlint.ops import RECURRENT
@@ -14,7 +15,6 @@ from .layers import Layer, Layers
 from .parameters import Parameters
 
 _MAX_CHAIN = 200
-_MAX_AHEAD = 10_000
 # Its operators pick labels and measure distances; none is a layer that was trained with the rest.
 _CLASSICAL = "ai.onnx.ml"
 # They pick results out of what the network computed: no loss reads them.
@@ -132,22 +132,20 @@ class HeadFinder:
             return "state"
         if made is not None and made.op in _POSTPROCESS:
             return "postprocess"
-        return "feature" if self._feeds_layer(value) else "prediction"
+        return "feature" if self._graph.uses(value) and value in self._feeding else "prediction"
 
-    def _feeds_layer(self, value: Value) -> bool:
-        """Whether a weighted layer, or something not understood, lies ahead of a value."""
-        stack, seen = [value], {value}
-        while stack and len(seen) < _MAX_AHEAD:
-            for node in self._graph.uses(stack.pop()):
-                if node.op in ("Shape", "Size"):
-                    continue
-                unread = node.domain not in (ONNX, _CLASSICAL) or node.bodies
-                if self._layers.of(node) is not None or unread:
-                    return True
-                fresh = [v for v in node.outputs if v is not None and v not in seen]
-                seen.update(fresh)
-                stack.extend(fresh)
-        return bool(stack)
+    @cached_property
+    def _feeding(self) -> set[Value | None]:
+        """The values ahead of which lies a weighted layer, or something not understood."""
+        feeding: set[Value | None] = set()
+        for node in reversed(self._graph.nodes):
+            if node.op in ("Shape", "Size"):
+                continue
+            unread = node.domain not in (ONNX, _CLASSICAL) or node.bodies
+            if unread or self._layers.of(node) is not None or not feeding.isdisjoint(node.outputs):
+                feeding.update(node.inputs)
+                feeding.discard(None)  # a missing optional output must not match a missing optional input
+        return feeding
 
 
 def _is_float(value: Value) -> bool:

@@ -12,6 +12,8 @@ from netlint.ops import read
 from .parameters import Parameters
 
 _MAX_STEPS = 40
+MAX_OPERANDS = 64
+"""A node that joins more values than this is not looked into."""
 
 _SELECT = frozenset({"MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin"})
 _AVERAGE = frozenset({"AveragePool", "GlobalAveragePool", "ReduceMean", "Resize", "Upsample", "Pad"})
@@ -51,7 +53,7 @@ class Step:
 
 def step(graph: Graph, known: Parameters, node: Node) -> Step | None:
     """What a node makes of its one data input; None if it joins several computed values or is not understood."""
-    if node.domain != ONNX or node.bodies:
+    if node.domain != ONNX or node.bodies or len(node.inputs) > MAX_OPERANDS:
         return None
     op, data = node.op, node.input(0)
     if op in ops.ARITHMETIC or op == "Where":

@@ -15,6 +15,8 @@ from .parameters import Parameters
 
 _MAX_REGION = 50
 _MAX_TERMS = 8
+_MAX_STEPS = 200
+_MAX_LOSSES = 64
 _MAX_BACK = 200_000
 _LOSS_MODULE = "torch.nn.modules.loss."
 _OPERATORS = {"SoftmaxCrossEntropyLoss": "cross_entropy", "NegativeLogLikelihoodLoss": "nll_loss"}
@@ -47,9 +49,8 @@ class Finder:
     def all(self) -> tuple[LossSite, ...]:
         """All sites, in graph order, each predictions-and-loss pair once."""
         found = [*self._operators()]
-        for output in self._graph.outputs:
-            if _scalar(output):
-                found.extend(self._modules(output) or self._structures(output))
+        for output in [output for output in self._graph.outputs if _scalar(output)][:_MAX_LOSSES]:
+            found.extend(self._modules(output) or self._structures(output))
         unique = {(site.predictions, site.loss.name): site for site in reversed(found)}
         return tuple(sorted(unique.values(), key=lambda site: self._graph.position[site.node]))
 
@@ -81,7 +82,7 @@ class Finder:
             if node is None:
                 continue
             yield node
-            fresh = [v for v in node.inputs if v is not None and v not in seen]
+            fresh = [v for v in node.inputs[:_MAX_REGION] if v is not None and v not in seen]
             seen.update(fresh)
             queue.extend(fresh)
 
@@ -130,8 +131,11 @@ class Finder:
 
     def _terms(self, output: Value, sign: float) -> list[tuple[Value, float]]:
         """The summands of a total loss with their signs; each is followed back to a reduction."""
-        stack, terms = [(output, sign)], []
-        while stack and len(terms) + len(stack) <= _MAX_TERMS:
+        stack = [(output, sign)]
+        terms: list[tuple[Value, float]] = []
+        for _ in range(_MAX_STEPS):
+            if not stack or len(terms) + len(stack) > _MAX_TERMS:
+                break
             value, sign = stack.pop()
             node = self._graph.producer(value)
             if node is not None and node.op in ("Add", "Sum") and step(self._graph, self._known, node) is None:
@@ -159,7 +163,9 @@ class Finder:
     def _reduced(self, value: Value, sign: float) -> LossSite | None:
         """A loss whose elementwise part lies behind one or more sums and means."""
         node, reduced = self._graph.producer(value), False
-        while node is not None:
+        for _ in range(_MAX_STEPS):
+            if node is None:
+                break
             if node.op in ("ReduceMean", "ReduceSum"):
                 reduced, inner = True, node.input(0)
             elif (scaled := self._scaled(node)) is not None:
@@ -225,7 +231,8 @@ class Finder:
 
     def _products(self, node: Node, sign: float) -> list[tuple[Node, float]]:
         """The summands of an elementwise expression, with their signs."""
-        stack, found = [(node, sign)], []
+        stack = [(node, sign)]
+        found: list[tuple[Node, float]] = []
         while stack and len(found) < _MAX_TERMS:
             current, sign = stack.pop()
             if current.op in ("Add", "Sub", "Neg"):

@@ -10,6 +10,8 @@ from ._shapes_onnx import NAMES
 
 
 class Dtypes(Protocol):
+    opset: int
+
     def dtype(self, value: Value | None) -> str | None: ...
 
 
@@ -31,7 +33,7 @@ _OLD_NAMES = {"FLOAT": "float32", "DOUBLE": "float64", "FLOAT16": "float16"}
 def output_dtype(node: Node, nth: int, known: Dtypes) -> str | None:
     """The element type of an output; None where unknown."""
     op = node.op
-    if nth and op in _SECOND:
+    if nth and op in _SECOND and (op != "Dropout" or known.opset >= 10):
         return _SECOND[op]
     if op in _FIXED:
         return _FIXED[op]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netlint.graph import Dim, Graph, Node, Shape, Tensor, TensorUnreadable, Value
 from netlint.ops import ACTIVATIONS, ARITHMETIC, COMPARISONS, ELEMENTWISE_UNARY, SOFTMAX
 
-from . import _shapes_layout, _shapes_makers, _shapes_nn
+from . import _shapes_contrib, _shapes_layout, _shapes_makers, _shapes_nn
 from ._shapes_dims import MAX_RANK, clean
 from ._shapes_dtypes import output_dtype
 from ._shapes_layout import Multiple, Single
@@ -34,17 +34,18 @@ _SINGLE: dict[str, Single] = {
     **_shapes_layout.SINGLE,
     **_shapes_makers.SINGLE,
     **_shapes_nn.SINGLE,
+    **_shapes_contrib.SINGLE,
 }
-_MULTIPLE: dict[str, Multiple] = {**_shapes_layout.MULTIPLE, **_shapes_nn.MULTIPLE}
+_MULTIPLE: dict[str, Multiple] = {**_shapes_layout.MULTIPLE, **_shapes_nn.MULTIPLE, **_shapes_contrib.MULTIPLE}
 
-# The keys of `_shapes_elements.KERNELS`, listed here because that module needs numpy.
+# `Shape` and the keys of `_shapes_elements.KERNELS`, listed here because that module needs numpy.
 TRACKED = frozenset(
     (
         *("Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Gather", "GatherND"),
         *("ScatterND", "Slice", "Split", "Expand", "Tile", "Add", "Sub", "Mul", "Div", "Mod", "Pow", "Min", "Max"),
         *("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Where", "Neg", "Abs", "Floor"),
         *("Ceil", "Round", "Sqrt", "Reciprocal", "Not", "Cast", "ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin"),
-        *("Range", "ConstantOfShape"),
+        *("Range", "ConstantOfShape", "Shape"),
     )
 )
 
@@ -99,20 +100,21 @@ class Engine:
 
     def visit(self, node: Node) -> None:
         """Infer the outputs of one node."""
-        single = None if node.domain else _SINGLE.get(node.op)
+        op = f"{node.domain}::{node.op}" if node.domain else node.op
         try:
-            if single is not None:
-                self.settle(node.outputs[0] if node.outputs else None, single(node, self))
-                self._set_dtypes(node)
-            elif not node.domain and node.op in _MULTIPLE:
-                self._settle_all(node, _MULTIPLE[node.op](node, self))
-                self._set_dtypes(node)
+            if op in _SINGLE:
+                if node.outputs:
+                    self.settle(node.outputs[0], _SINGLE[op](node, self))
+                self._set_dtypes(node, op)
+            elif op in _MULTIPLE:
+                self._settle_all(node, _MULTIPLE[op](node, self))
+                self._set_dtypes(node, op)
             else:
                 self._ask_onnx(node)
+            if op in TRACKED:
+                self._track(node)
         except _MALFORMED:
             self.forget(node)
-        if node.op in TRACKED or node.op == "Shape" or node.op == "Size":
-            self._track(node)
 
     def forget(self, node: Node) -> None:
         """Nothing can be said of the outputs beyond what is declared."""
@@ -146,10 +148,10 @@ class Engine:
         # A name that inference carried here outranks a declared number: exporters leave stale batch sizes behind.
         return tuple(b if a is None else a for a, b in pairs)
 
-    def _set_dtypes(self, node: Node) -> None:
+    def _set_dtypes(self, node: Node, op: str) -> None:
         for nth, out in enumerate(node.outputs):
-            if out is not None:
-                found = output_dtype(node, nth, self)
+            if out is not None and not (node.domain and nth):
+                found = _shapes_contrib.DTYPES.get(op) or output_dtype(node, nth, self)
                 if found is not None and found != out.dtype:
                     self.dtypes[out] = found
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from netlint.graph import Dim, Node, Shape
 
 from ._shapes_dims import Known, axis_of, broadcast, ceil_div, plus, same, times, unknown, window
-from ._shapes_layout import Multiple, Single, axes_of
+from ._shapes_layout import Multiple, Single, axes_of, ints_of
 
 
 def _same(node: Node, facts: Known) -> Shape | None:
@@ -152,19 +152,17 @@ def _gemm(node: Node, facts: Known) -> Shape | None:
 
 
 def _reduce(node: Node, facts: Known) -> Shape | None:
-    shape = facts.of(node.input(0))
-    keep = node.attrs.get("keepdims", 1)
-    stated = "axes" in node.attrs or node.input(1) is not None
-    axes = axes_of(node, facts, len(shape), 1) if shape is not None and stated else ()
-    if not stated or axes == ():
+    shape, keep = facts.of(node.input(0)), bool(node.attrs.get("keepdims", 1))
+    if ints_of(node, facts, "axes", 1) == () or ("axes" not in node.attrs and node.input(1) is None):
         if node.attrs.get("noop_with_empty_axes", 0):
             return shape
         return (None if shape is None else (1,) * len(shape)) if keep else ()
     if shape is None:
         return None
+    axes = axes_of(node, facts, len(shape))
     if axes is None:
         return unknown(len(shape)) if keep else None
-    return _without(shape, axes, bool(keep))
+    return _without(shape, axes, keep)
 
 
 def _without(shape: Shape, axes: Sequence[int], keep: bool) -> Shape:
@@ -251,7 +249,19 @@ def _einsum(node: Node, facts: Known) -> Shape | None:
     return tuple(lengths.get(letter) for letter in result)
 
 
+def _stft(node: Node, facts: Known) -> Shape | None:
+    """Batch, frames, frequency bins, real and imaginary part."""
+    signal, step = facts.of(node.input(0)), facts.ints(node.input(1))
+    weights, stated = facts.of(node.input(2)), facts.ints(node.input(3))
+    length = stated[0] if stated else weights[0] if weights else None
+    if signal is None or not signal or not isinstance(length, int):
+        return None
+    frames = window(signal[1], length, step[0], 1, 0, ceil=False) if step and isinstance(step[0], int) else None
+    return (signal[0], frames, length // 2 + 1 if node.attrs.get("onesided", 1) else length, 2)
+
+
 SINGLE: dict[str, Single] = {
+    "STFT": _stft,
     **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), _conv),
     "ConvTranspose": _conv_transpose,
     **dict.fromkeys(("AveragePool", "LpPool"), _pool),

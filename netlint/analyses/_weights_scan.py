@@ -10,14 +10,14 @@ import numpy as np
 
 from netlint.graph import Tensor
 
-from .weights import WeightStats
+from .weights import MOST_ROWS, WeightStats
 
 Array = np.ndarray[Any, Any]
 
 CHUNK = 1 << 20
 _MOST_GATHERED = 16 << 20
 # Rows are looked at in passing where that is cheap: not too many, not too short.
-_MOST_ROWS, _SHORTEST_ROW, _HEAD = 1 << 15, 64, 4
+_SHORTEST_ROW, _HEAD = 64, 4
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 # Bits of the infinity of a 16-bit float; larger magnitudes are NaN.
 _INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80}
@@ -48,7 +48,7 @@ class _Heads:
     @classmethod
     def of(cls, shape: tuple[int, ...]) -> _Heads | None:
         """None where the tensor has no rows worth it."""
-        if len(shape) < 2 or not 1 < shape[0] <= _MOST_ROWS:
+        if len(shape) < 2 or not 1 < shape[0] <= MOST_ROWS:
             return None
         row = prod(shape[1:])
         return cls(row) if row >= _SHORTEST_ROW else None

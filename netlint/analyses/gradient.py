@@ -25,8 +25,6 @@ Slot: TypeAlias = tuple[Value, Value | None]
 """A value as something reads it. Exporters merge equal biases of unrelated layers into one constant, so a bias
 counts once for each weight it goes with."""
 
-_TRAINED_BIAS = frozenset({"Gemm", "MatMul", "Conv", "ConvTranspose"})
-
 
 class State:
     """What may be non-zero (`live`) and where a gradient may arrive (`reached`)."""
@@ -51,10 +49,6 @@ class Gradient:
         self._zeros: dict[Slot, list[Node]] = {}
         self.first = self._at_initialisation()
         self.last = self._in_the_end()
-
-    def zero(self, value: Value) -> bool:
-        """Whether a computed value is zero at initialisation whatever the inputs."""
-        return (value, None) not in self.first.live
 
     def always_zero(self, value: Value) -> bool:
         """Whether a computed value stays zero in training."""
@@ -178,13 +172,14 @@ class Gradient:
     def _unseen_bias(self, node: Node, state: State) -> list[Value]:
         """Exporters leave out a bias of zeros; training moves it all the same where a gradient arrives."""
         layer = self._layers.of(node)
-        if layer is None or layer.bias is not None or node.op not in _TRAINED_BIAS:
+        if layer is None or layer.bias is not None or layer.kind == "embedding":
             return []
-        slot = (layer.output, None)
-        if slot in state.live or slot not in state.reached:
+        outputs = [value for value in dict.fromkeys((*node.outputs, layer.output)) if value is not None]
+        if not any((value, None) in state.reached for value in outputs):
             return []
-        state.live.add(slot)
-        return [layer.output]
+        opened = [value for value in outputs if (value, None) not in state.live]
+        state.live.update((value, None) for value in opened)
+        return opened
 
 
 def _partners(graph: Graph, all_layers: Layers) -> dict[tuple[Node, Value], Value]:

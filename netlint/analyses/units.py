@@ -7,7 +7,7 @@ Deep Learning, section 8.4). Different outgoing weights separate them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -81,34 +81,37 @@ class Units:
         """Where the output goes through nothing but elementwise operators, norms, pooling and moves; None if anything
         else reads it on the way: a sum, a product, a gate, an operator that is not known."""
         readers: dict[Layer, None] = {}
-        is_output = False
-        todo = [value for value in (*layer.node.outputs, layer.output) if value is not None]
-        seen = set(todo)
-        for value in todo:
-            is_output = is_output or self._graph.is_output(value)
-            for node in self._graph.uses(value):
-                reader = self._layers.of(node)
-                if reader is not None and reader.data is value:
-                    readers[reader] = None
-                elif node.domain or not self._carries(node, value, seen):
-                    return None
-                elif node.op not in ("Shape", "Size"):
-                    todo.extend(out for out in node.outputs if out is not None and out not in seen)
-                    seen.update(out for out in node.outputs if out is not None)
-        return Ends(tuple(readers), is_output)
+        seen = {value for value in (*layer.node.outputs, layer.output) if value is not None}
+        todo = _Frontier(self._graph)
+        todo.add(seen)
+        for node in todo:
+            reader = self._layers.of(node)
+            if reader is not None and reader.data in seen:
+                readers[reader] = None
+            elif node.domain or not self._carries(node, seen):
+                return None
+            elif node.op not in ("Shape", "Size"):
+                outputs = {value for value in node.outputs if value is not None} - seen
+                seen |= outputs
+                todo.add(outputs)
+        return Ends(tuple(readers), any(self._graph.is_output(value) for value in seen))
 
-    def _carries(self, node: Node, value: Value, seen: set[Value]) -> bool:
+    def _carries(self, node: Node, seen: set[Value]) -> bool:
+        """Whether what flows on comes from the seen values alone."""
         if node.op in ARITHMETIC:
             return all(other in seen or self._known.constant(other) for other in node.inputs)
-        return node.op in _CARRIERS and node.input(0) is value
+        return node.op in _CARRIERS and node.input(0) in seen
 
     def tied_for_ever(self, layer: Layer, indices: Sequence[int]) -> bool | None:
         """Whether units with equal incoming weights stay equal: biases and outgoing weights are equal too.
 
         None where unknown. Holds without dropout behind the units, which treats them differently.
         """
-        keys = self.keys(layer, indices)
-        return None if keys is None else len(set(keys)) == 1
+        for some in (indices[:2], indices):  # two are cheap to read, and mostly enough
+            keys = self.keys(layer, some)
+            if keys is None or len(set(keys)) > 1:
+                return None if keys is None else False
+        return True
 
     def keys(self, layer: Layer, indices: Sequence[int]) -> list[tuple[bytes, ...]] | None:
         """For each of some units something that is equal only if their biases and outgoing weights are."""
@@ -124,6 +127,26 @@ class Units:
         return list(zip(*known, strict=True)) if len(known) == len(parts) else None
 
 
+class _Frontier:
+    """Nodes that read some values, each once, in graph order: whatever a node reads has been seen before it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._heap: list[int] = []
+        self._met: set[Node] = set()
+
+    def add(self, values: Iterable[Value]) -> None:
+        for value in values:
+            for node in self._graph.uses(value):
+                if node not in self._met:
+                    self._met.add(node)
+                    heappush(self._heap, self._graph.position[node])
+
+    def __iter__(self) -> Iterator[Node]:
+        while self._heap:
+            yield self._graph.nodes[heappop(self._heap)]
+
+
 class _Walk:
     """Follows the units of one layer to all that reads them, in graph order."""
 
@@ -133,7 +156,7 @@ class _Walk:
         self._layer = layer
         self._rank = len(layer.weight.shape or ())
         self._carried: dict[Value, str] = {}
-        self._todo: list[tuple[int, Node]] = []
+        self._todo = _Frontier(graph)
         self._readers: dict[Layer, None] = {}
         self._scales: list[Value] = []
 
@@ -141,22 +164,15 @@ class _Walk:
         layout = _layout(self._layer)
         if layout is None or not self._carry(self._layer.output, layout):
             return None
-        done: set[Node] = set()
-        while self._todo:
-            _, node = heappop(self._todo)
-            if node in done:
-                continue
-            done.add(node)
-            if not self._visit(node):
-                return None
+        if not all(self._visit(node) for node in self._todo):
+            return None
         return Outgoing(tuple(self._readers), tuple(self._scales)) if self._readers else None
 
     def _carry(self, value: Value | None, layout: str) -> bool:
         if value is None or self._graph.is_output(value):
             return False
         self._carried[value] = layout
-        for node in self._graph.uses(value):
-            heappush(self._todo, (self._graph.position[node], node))
+        self._todo.add((value,))
         return True
 
     def _visit(self, node: Node) -> bool:

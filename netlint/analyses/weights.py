@@ -17,6 +17,8 @@ from .parameters import Parameters, parameters
 
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
+MOST_ROWS = 1 << 17
+"""Of more units than this it is not known which are equal: what is kept of each would take too much memory."""
 _FEW_LAYERS = 3
 """Below this many, weights that are all fills may well be meant."""
 
@@ -90,24 +92,12 @@ class Weights:
         """Whether a ConstantOfShape makes the value: such a weight is not stored."""
         return self._known.constant(value) and self._fill(value) is not None
 
-    def same_units(self, value: Value, axis: int | None, count: int, indices: Sequence[int]) -> bool | None:
-        """Whether some of the `count` units along an axis have the same elements; None where unknown.
+    def unit_keys(self, value: Value, axis: int | None, count: int, indices: Sequence[int]) -> list[bytes] | None:
+        """For each of some of the `count` units along an axis something that is equal only if their elements are.
 
         The axis may be longer than `count`: each unit then has a run of it (channels that were flattened). None as
-        axis is for vectors of any layout; one element serves all units.
+        axis is for vectors of any layout; one element serves all units. The answer None: unknown, or too much to keep.
         """
-        stats = self.of(value)
-        if stats is None:
-            return None
-        if stats.constant or len(indices) < 2:
-            return True
-        if (few := self._slices(value, axis, count, indices[:2])) is None or few[0] != few[1]:
-            return None if few is None else False
-        found = self._slices(value, axis, count, indices)
-        return None if found is None else len(set(found)) == 1
-
-    def unit_keys(self, value: Value, axis: int | None, count: int, indices: Sequence[int]) -> list[bytes] | None:
-        """For each of some units something that is equal only if their elements are; None where unknown."""
         stats = self.of(value)
         if stats is None:
             return None
@@ -120,7 +110,7 @@ class Weights:
         """
         stats = self.of(value)
         units = self._units(value, axis, None)
-        if stats is None or units is None:
+        if stats is None or units is None or units.count > MOST_ROWS:
             return None
         if stats.constant or units.count < 2 or (units.outer == 1 and (stats.rows_differ or units.inner < 2)):
             return []

@@ -93,16 +93,18 @@ _HELP = "initialise each unit at random on its own"
     requires=(layers, real_weights, units),
 )
 def symmetric_units(scope: Scope) -> Iterator[Finding]:
+    stats, known = scope[real_weights], scope[units]
     for layer in scope[layers].all:
         if layer.kind in ("dense", "conv") and layer.unit_axis is not None:
-            yield from _judge(layer, layer.unit_axis, scope[real_weights], scope[units])
+            yield from _judge(layer, layer.unit_axis, stats, known)
 
 
 def _judge(layer: Layer, axis: int, stats: Weights, known: Units) -> Iterator[Finding]:
     count = known.count(layer)
-    if count is None or known.outgoing(layer) is None:
+    groups = stats.equal_units(layer.weight, axis) if count is not None else None
+    if count is None or not groups or known.outgoing(layer) is None:
         return
-    for group in stats.equal_units(layer.weight, axis) or ():
+    for group in groups:
         tied = [members for members in _split(layer, group, known) if len(members) > 1]
         for members in tied:
             yield _tied(layer, members, count)

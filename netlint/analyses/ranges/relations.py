@@ -189,7 +189,7 @@ def _mish(step: Step, softplus: Node | None, factor: Value) -> float | None:
     if softplus is None or softplus.op != "Softplus" or softplus.domain or softplus.inputs[0] is None:
         return None
     same = step.state.facts.root(softplus.inputs[0]) is step.state.facts.root(factor)
-    return -0.3088418 if same else None
+    return -0.3088435 if same else None
 
 
 def on_div(step: Step, a: Range, b: Range, found: Range) -> Range:

@@ -128,6 +128,10 @@ def gelu(x: float) -> float:
     return INF if x == INF else 0.5 * x * (1 + math.erf(x / math.sqrt(2)))
 
 
+def gelu_tanh(x: float) -> float:
+    return INF if x == INF else 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
 def silu(x: float) -> float:
     return INF if x == INF else x * sigmoid(x)
 
@@ -138,6 +142,16 @@ def mish(x: float) -> float:
 
 def hard_swish(x: float) -> float:
     return INF if x == INF else x * min(max(x / 6 + 0.5, 0), 1)
+
+
+_GELU = {
+    "none": dipping(gelu, -0.7517915785, -0.1699713),
+    "tanh": dipping(gelu_tanh, -0.7524613, -0.1700408),
+}
+
+
+def gelu_either(step: Step) -> Range | tuple[Range, ...]:
+    return _GELU.get(step.text("approximate", "none"), _GELU["none"])(step)
 
 
 def swish(step: Step) -> Range:
@@ -270,8 +284,8 @@ UNARY: dict[str, Transfer] = {
     "HardSigmoid": hard_sigmoid,
     "HardSwish": dipping(hard_swish, -1.5, -0.375),
     "Swish": swish,
-    "Gelu": dipping(gelu, -0.7517915785, -0.1700429),
-    "Mish": dipping(mish, -1.1924323, -0.3088418),
+    "Gelu": gelu_either,
+    "Mish": dipping(mish, -1.1924323, -0.3088435),
     "Elu": elu,
     "Celu": celu,
     "Selu": selu,

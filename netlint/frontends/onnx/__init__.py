@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -21,13 +22,23 @@ from .wire import NotProtobuf, strip
 PARSE_WHOLE = 32 << 20
 """Files below this many bytes are parsed as they are; in larger ones the weights stay in the file."""
 MAX_TEXT = 256 << 20
+MAX_TEXT_DEPTH = 200
+"""Brackets within brackets in a text. onnx's parser recurses without a limit and would crash; the binary format cannot
+hold a model of half this depth."""
 
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|#[^\n]*|[(){}]', re.DOTALL)
 _SIGNATURES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the model itself", "git lfs pull"),
     (b"PK\x03\x04", "a zip archive (a .pt, .pt2, .keras or .npz file?)", "export the model to ONNX"),
     (b"\x89HDF", "an HDF5 file (Keras?)", "export the model to ONNX, e.g. with tf2onnx"),
-    (b"\x80\x02", "a pickle (an old .pt or .pth file?)", "export the model to ONNX with torch.onnx.export"),
+    *(
+        (b"\x80" + bytes([protocol]), "a pickle (an old .pt or .pth file?)", "export the model to ONNX")
+        for protocol in (2, 3, 4, 5)
+    ),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    (b"GGUF", "a GGUF file", "export the model to ONNX from the framework it was made with"),
+    (b"{", "JSON", "name the ONNX file itself"),
+    (b"\x89PNG", "an image", "name a model file"),
     (b"<", "markup, perhaps the web page of a failed download", "fetch the file again"),
 )
 
@@ -66,11 +77,25 @@ def onnx_text(text: str) -> Any:
     """Text as a ModelProto; a bare graph gets IR version 10 and opset 21. Raises `TargetError`."""
     if not text.lstrip().startswith("<"):
         text = '<ir_version: 10, opset_import: ["" : 21]>\n' + text
+    if _depth(text) > MAX_TEXT_DEPTH:
+        raise TargetError(f"nests brackets more than {MAX_TEXT_DEPTH} deep", "flatten its subgraphs and types")
     ok, message, serialized = onnxlib.core().parser.parse_model(text)
     if not ok:
         where = " ".join(message.decode("utf-8", "replace").split())
         raise TargetError(f"is not ONNX text: {where[:500]}", "see onnx.printer.to_text for the syntax")
     return _parse(serialized)
+
+
+def _depth(text: str) -> int:
+    """How deep brackets stand in brackets, those in strings and comments aside."""
+    depth = deepest = 0
+    for token in _BRACKET.findall(text):
+        if token in "({":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in ")}":
+            depth -= 1
+    return deepest
 
 
 def _read_text(path: Path, size: int) -> str:
@@ -97,6 +122,8 @@ def _refuse(head: bytes) -> None:
     for signature, what, way_out in _SIGNATURES:
         if head.startswith(signature):
             raise TargetError(f"is {what}", way_out)
+    if head[8:9] == b"{" and head[4:8] == b"\0" * 4:
+        raise TargetError("is a safetensors file: weights without a model", "export the model to ONNX")
     if head[4:8] == b"TFL3":
         raise TargetError("is a TensorFlow Lite model", "export the model to ONNX, e.g. with tf2onnx")
 
@@ -116,4 +143,7 @@ def _parse(data: bytes) -> Any:
 
 
 def _build(model: Any, tensors: TensorReader) -> Graph:
-    return Builder(model, tensors).build()
+    try:
+        return Builder(model, tensors).build()
+    except RecursionError:
+        raise TargetError("nests bodies and local functions too deeply", "inline the functions at export") from None

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from netlint.graph import ONNX, Body, Defect, Graph, Location, Node, Shape, Tensor, Value
+from netlint.graph import ONNX, Defect, Graph, Location, Node, Tensor, Value
 
 from . import order, schema
-from .source import locate
-from .storage import ELEMENT_TYPES, ListedTensor, MissingTensor
+from .level import Level
+from .strings import domain, text
 from .tensors import TensorReader
 
 MAX_EXPANDED = 300_000
 """Calls and nodes that local functions may expand into; a model that nests calls exponentially stops here."""
 _MAX_CALL_DEPTH = 40
 _MAX_DEFECTS = 1000
-# AttributeProto.type -> the field that holds the value, for what is decoded to plain Python.
-_ATTRIBUTE = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints", 8: "strings"}
-_TENSOR, _GRAPH = 4, 5
-_HAS_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_GRAPH = 5
 
 
 class Builder:
@@ -29,10 +26,12 @@ class Builder:
     def __init__(self, model: Any, tensors: TensorReader) -> None:
         self._model = model
         self._tensors = tensors
-        self._functions = {(_domain(f.domain), f.name, f.overload): f for f in model.functions}
+        self._functions = {(domain(f.domain), text(f.name), text(f.overload)): f for f in model.functions}
+        self._costs = {key: _cost(function) for key, function in self._functions.items()}
         self.has_functions = bool(self._functions)
         self._expansions_left = MAX_EXPANDED
-        self.opset = {_domain(entry.domain): entry.version for entry in model.opset_import}
+        self._stopped: set[str] = set()
+        self.opset = {domain(entry.domain): entry.version for entry in model.opset_import}
         self.defects: list[Defect] = []
 
     def build(self) -> Graph:
@@ -49,8 +48,8 @@ class Builder:
             outputs=tuple(value for value in outputs if value is not None),
             nodes=ordered,
             opset=self.opset,
-            name=proto.name,
-            metadata={entry.key: entry.value for entry in self._model.metadata_props},
+            name=text(proto.name),
+            metadata={text(entry.key): text(entry.value) for entry in self._model.metadata_props},
             defects=tuple(self.defects),
         )
 
@@ -64,27 +63,46 @@ class Builder:
         return self._tensors.read(proto, lambda kind, message, help: self.defect(kind, message, level, node, help))
 
     def function(self, call: Any, level: Level) -> Any:
-        """The local function a node calls, if it can be expanded in place."""
-        found = self._functions.get((_domain(call.domain), call.op_type, call.overload))
-        if found is None or level.depth >= _MAX_CALL_DEPTH:
+        """The local function a node calls, if it can be expanded in place; else the call stays opaque."""
+        key = (domain(call.domain), text(call.op_type), text(call.overload))
+        found = self._functions.get(key)
+        if found is None:
             return None
-        versions = {_domain(entry.domain): entry.version for entry in found.opset_import}
+        versions = {domain(entry.domain): entry.version for entry in found.opset_import}
         if versions.get(ONNX, self.opset.get(ONNX)) != self.opset.get(ONNX):
-            return None  # operators mean something else inside: the call stays opaque
-        return found if self.take(level) else None
+            return None  # operators mean something else inside
+        if level.depth >= _MAX_CALL_DEPTH:
+            self._stop(f"local functions call each other more than {_MAX_CALL_DEPTH} levels deep", level)
+            return None
+        if self._costs[key] > self._expansions_left:
+            self._expansions_left = 0
+            self._stop(f"local functions expand into more than {MAX_EXPANDED} nodes", level)
+            return None
+        self._expansions_left -= self._costs[key]
+        return found
 
-    def take(self, level: Level) -> bool:
-        """Whether one more call or node may come out of a function."""
-        if self._expansions_left == 0:
-            message = f"local functions expand into more than {MAX_EXPANDED} nodes; the rest is not analysed"
-            self.defect("expansion", message, level, help="inline the functions at export")
-        self._expansions_left -= 1
-        return self._expansions_left >= 0
+    def _stop(self, why: str, level: Level) -> None:
+        """Note, once, that calls are left as they are."""
+        if why not in self._stopped:
+            self._stopped.add(why)
+            self.defect("expansion", f"{why}; the rest is not analysed", level, help="inline the functions at export")
 
     def order(self, nodes: Sequence[Node], outputs: Sequence[Value | None], level: Level) -> list[Node]:
         ordered, cycles = order.canonical(nodes, outputs, level.producers)
-        for cycle in cycles[:_MAX_DEFECTS]:
+        for cycle in cycles:
             names = " → ".join(node.loc.path for node in cycle[:5]) + (" → …" if len(cycle) > 5 else "")
-            message = f"{len(cycle)} nodes feed each other in a cycle: {names}"
-            self.defect("cycle", message, cycle[0], help="a model is acyclic: export it again")
+            count = f"{len(cycle)} nodes feed each other" if len(cycle) > 1 else "a node feeds itself"
+            self.defect("cycle", f"{count} in a cycle: {names}", cycle[0], help="a model is acyclic: export it again")
         return ordered
+
+
+def _cost(function: Any) -> int:
+    """How many steps one expansion of a function takes, nodes of bodies included."""
+    return 1 + len(function.input) + len(function.attribute_proto) + len(function.value_info) + _count(function.node)
+
+
+def _count(nodes: Iterable[Any]) -> int:
+    count = 0
+    for node in nodes:
+        count += 1 + sum(_count(a.g.node) + len(a.g.initializer) for a in node.attribute if a.type == _GRAPH)
+    return count

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from netlint.graph import Body, Location, Node, Shape, Tensor, Value
+from netlint.graph import Body, Location, Node, Tensor, Value
 
+from .declared import typed
 from .source import locate
 from .storage import ELEMENT_TYPES, ListedTensor, MissingTensor
 from .strings import domain, shown, text
@@ -41,20 +42,23 @@ class Level:
         self._declared = {info.name: info for info in (*proto.value_info, *proto.output)}
         constants = self._initializers(proto)
         inputs = []
+        seen: set[str] = set()
         for info in proto.input:
-            if info.name in self._defined:
-                self._duplicate(f"the input '{info.name}'")
+            if info.name in seen:
+                self._duplicate(f"the input '{shown(info.name)}'")
             elif info.name not in constants:
-                inputs.append(self._define(_typed(info)))
+                inputs.append(self._define(info.name, typed(info)))
+            seen.add(info.name)
         for name, tensor in constants.items():
-            self._define(Value(name, tensor.dtype, tensor.shape, tensor) if tensor else Value(name))
+            known = Value(text(name), tensor.dtype, tensor.shape, tensor) if tensor else Value(text(name))
+            self._define(name, known)
         return inputs
 
     def _initializers(self, proto: Any) -> dict[str, Tensor | None]:
         constants: dict[str, Tensor | None] = {}
         for initializer in proto.initializer:
             if initializer.name in constants:
-                self._duplicate(f"the initializer '{initializer.name}'")
+                self._duplicate(f"the initializer '{shown(initializer.name)}'")
             else:
                 constants[initializer.name] = self._builder.tensor(initializer, self)
         for sparse in proto.sparse_initializer:
@@ -63,9 +67,9 @@ class Level:
             constants.setdefault(sparse.values.name, MissingTensor(dtype, tuple(sparse.dims), why))
         return constants
 
-    def _define(self, value: Value) -> Value:
-        self._values[value.name] = value
-        self._defined.add(value.name)
+    def _define(self, name: str, value: Value) -> Value:
+        self._values[name] = value
+        self._defined.add(name)
         return value
 
     def _duplicate(self, what: str, proto: Any = None) -> None:
@@ -76,7 +80,7 @@ class Level:
         kept: list[tuple[Any, str, list[str]]] = []
         values, declared = self._values, self._declared
         for proto in protos:
-            op = proto.op_type
+            op = text(proto.op_type)
             if op == "Constant" and self._constant(proto):
                 continue
             names = list(proto.output)
@@ -84,60 +88,56 @@ class Level:
             for name in names:
                 if name and name not in values:
                     info = declared.get(name)
-                    values[name] = Value(name) if info is None else _typed(info)
+                    values[name] = Value(text(name)) if info is None else typed(info)
         return self._linked(kept)
 
     def _linked(self, protos: Sequence[tuple[Any, str, list[str]]]) -> list[Node]:
         """Nodes with their values; this loop sees every node of a model, so the usual case makes no calls."""
         built: list[Node] = []
         values, defined, producers = self._values, self._defined, self.producers
-        special = bool(self.depth) or self._builder.has_functions
+        has_functions = self._builder.has_functions
         for proto, op, names in protos:
             inputs = [values[name] if name in defined else self._read(name, proto) for name in proto.input]
-            outputs = [
-                values[name] if name and name not in defined else self._rewrite(name, proto) for name in names
-            ]
+            outputs = [values[name] if name and name not in defined else self._rewrite(name, proto) for name in names]
             defined.update(names)
             defined.discard("")
-            if special and (expanded := self._expand(proto, inputs, outputs)) is not None:
-                built += expanded
+            if len(names) > 1:
+                self._repeated(names, outputs, proto)
+            if has_functions and (function := self._builder.function(proto, self)) is not None:
+                built += self._call(function, proto, inputs, outputs)
                 continue
-            bodies = self._bodies(proto) if op in _HAS_BODIES else _NO_BODIES
-            node = Node(op, inputs, outputs, _Detail(proto, self), proto.domain, bodies)
+            where = text(proto.domain)
+            bodies = self._bodies(proto) if op in _HAS_BODIES or where else _NO_BODIES
+            node = Node(op, inputs, outputs, _Detail(proto, self), where, bodies)
             for value in outputs:
-                producers[value] = node
+                if value is not None:
+                    producers[value] = node
             built.append(node)
-        producers.pop(None, None)
         return built
 
-    def _expand(
-        self, proto: Any, inputs: Sequence[Value | None], outputs: Sequence[Value | None]
-    ) -> list[Node] | None:
-        """The nodes that a call stands for (none, where the limit is reached); None for a node of its own."""
-        function = self._builder.function(proto, self)
-        if function is not None:
-            return self._call(function, proto, inputs, outputs)
-        return [] if self.depth and not self._builder.take(self) else None
-
     def _bodies(self, proto: Any) -> dict[str, Body]:
-        return {a.name: self._body(a.g) for a in proto.attribute if a.type == _GRAPH}
+        """The bodies by name, in an order that does not depend on the file: then_branch before else_branch."""
+        graphs = {text(a.name): a.g for a in proto.attribute if a.type == _GRAPH and not a.ref_attr_name}
+        return {name: self._body(graphs[name]) for name in sorted(graphs, reverse=True)}
 
     def _body(self, proto: Any) -> Body:
         level = Level(self._builder, self)
+        level.depth += bool(level.depth)
         inputs = level.declare(proto)
         nodes = level.nodes(proto.node)
         outputs = level.outputs(proto.output)
-        return Body(proto.name, tuple(inputs), tuple(outputs), tuple(self._builder.order(nodes, outputs, level)))
+        return Body(text(proto.name), tuple(inputs), tuple(outputs), tuple(self._builder.order(nodes, outputs, level)))
 
     def _call(
         self, function: Any, call: Any, inputs: Sequence[Value | None], outputs: Sequence[Value | None]
     ) -> list[Node]:
         """The nodes of a local function, computing the caller's own output values from its input values."""
         inner = Level(self._builder)
-        inner.prefix = f"{self.prefix} ▸ {call.name or call.op_type}".removeprefix(" ▸ ")
+        inner.prefix = f"{self.prefix} ▸ {text(call.name or call.op_type)}".removeprefix(" ▸ ")
         inner.depth = self.depth + 1
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
-        inner._call_attributes = defaults | {a.name: self._resolve(a) or a for a in call.attribute}
+        given = ((a.name, self._actual(a)) for a in call.attribute)
+        inner._call_attributes = defaults | {name: actual for name, actual in given if actual is not None}
         inner._declared = {info.name: info for info in function.value_info}
         for index, name in enumerate(function.input):
             actual = inputs[index] if index < len(inputs) else None
@@ -146,6 +146,10 @@ class Level:
                 inner._defined.add(name)
         passed = inner._bind(function.output, outputs, call)
         nodes = inner.nodes(function.node) + passed
+        for name in function.output:
+            if name not in inner._values or (name not in inner._defined and inner._values[name] is not _ABSENT):
+                message = f"the local function {shown(function.name)} does not produce its output '{shown(name)}'"
+                self._builder.defect("dangling", message, self, call, "export the model again")
         self.producers.update(inner.producers)
         return nodes
 
@@ -158,63 +162,73 @@ class Level:
             if name not in self._values:
                 self._values[name] = actual
             else:
-                passed.append(Node("Identity", [self._values[name]], [actual], _Detail(call, self)))
+                given = self._values[name]
+                passed.append(Node("Identity", [None if given is _ABSENT else given], [actual], _Detail(call, self)))
                 self.producers[actual] = passed[-1]
         return passed
 
     def outputs(self, infos: Iterable[Any]) -> list[Value | None]:
         found = []
         for info in infos:
-            value = self._find(info.name)
+            level = self._holder(info.name)
+            value = None if level is None else level._values[info.name]
             if value is None:
-                message = f"the output '{info.name}' is not produced"
+                message = f"the output '{shown(info.name)}' is not produced"
                 self._builder.defect("dangling", message, self, help="export the model again")
-            found.append(value)
+            found.append(None if value is _ABSENT else value)
         return found
 
     def _read(self, name: str, proto: Any) -> Value | None:
         """The value of a name that is not defined in this level, or not yet."""
         if not name:
             return None
-        value = self._values.get(name)
-        if value is None:
-            value = self._find(name)
-            if value is None:
-                message = f"{proto.op_type} reads '{name}', which nothing produces"
-                self._builder.defect("dangling", message, self, proto, "export the model again")
-                value = self._define(Value(name))
-        elif value is not _ABSENT:
-            message = f"{proto.op_type} reads '{name}' before it is produced"
+        level = self._holder(name)
+        if level is None:
+            message = f"{text(proto.op_type)} reads '{shown(name)}', which nothing produces"
+            self._builder.defect("dangling", message, self, proto, "export the model again")
+            return self._define(name, Value(text(name)))
+        value = level._values[name]
+        if value is _ABSENT:
+            return None
+        if name not in level._defined:
+            message = f"{text(proto.op_type)} reads '{shown(name)}' before it is produced"
             self._builder.defect("unsorted", message, self, proto, "sort the nodes topologically")
-        return None if value is _ABSENT else value
+        return value
 
     def _rewrite(self, name: str, proto: Any) -> Value | None:
         """What a node writes to a name that is empty or taken."""
         if not name:
             return None
-        self._duplicate(f"'{name}', which {proto.op_type} produces,", proto)
-        return Value(name)  # the first definition's users stay right
+        self._duplicate(f"'{shown(name)}', which {text(proto.op_type)} produces,", proto)
+        return Value(text(name))  # the first definition's users stay right
 
-    def _find(self, name: str) -> Value | None:
+    def _repeated(self, names: Sequence[str], outputs: list[Value | None], proto: Any) -> None:
+        """Give each output of one node a value of its own."""
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            if name in seen:
+                outputs[index] = self._rewrite(name, proto)
+            seen.add(name)
+
+    def _holder(self, name: str) -> Level | None:
+        """The closest level that knows a name."""
         level: Level | None = self
-        while level is not None:
-            value = level._values.get(name)
-            if value is not None:
-                return value
+        while level is not None and name not in level._values:
             level = level._outer
-        return None
+        return level
 
     def _constant(self, proto: Any) -> bool:
         """Turn a Constant node into a constant of this level; False where it is none or cannot be read."""
-        if _domain(proto.domain) or len(proto.output) != 1:
+        if domain(proto.domain) or len(proto.output) != 1 or len(proto.attribute) != 1:
             return False
         name = proto.output[0]
-        if len(proto.attribute) != 1 or name in self._defined:
+        attribute = self._actual(proto.attribute[0])
+        if not name or name in self._defined or attribute is None:
             return False
-        tensor = self._constant_tensor(self._resolve(proto.attribute[0]) or proto.attribute[0], proto)
+        tensor = self._constant_tensor(attribute, proto)
         if tensor is None:
             return False
-        value = self._define(self._values.get(name) or Value(name))
+        value = self._define(name, self._values.get(name) or Value(text(name)))
         value.dtype, value.shape, value.constant = tensor.dtype, tensor.shape, tensor
         return True
 
@@ -229,18 +243,18 @@ class Level:
         items = [value] if single else list(value)
         return ListedTensor(dtype, () if single else (len(items),), items)
 
-    def _resolve(self, attribute: Any) -> Any:
-        """The call's attribute that a function's attribute refers to; None if it refers to none."""
-        return self._call_attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else None
+    def _actual(self, attribute: Any) -> Any:
+        """The attribute, or the call's one that it refers to; None if the call gives none."""
+        return self._call_attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
 
     def attrs(self, proto: Any) -> dict[str, Any]:
         """The attributes of a node, decoded; those of kinds that no analysis reads are left out."""
         decoded = {}
         for attribute in proto.attribute:
-            actual = self._resolve(attribute) if attribute.ref_attr_name else attribute
+            actual = self._actual(attribute)
             value = None if actual is None else self._decode(actual, proto)
             if value is not None:
-                decoded[attribute.name] = value
+                decoded[text(attribute.name)] = value
         return decoded
 
     def _decode(self, attribute: Any, proto: Any) -> Any:
@@ -259,9 +273,9 @@ class Level:
         """Where a node of this level is; without one, where the level is."""
         if proto is None:
             return Location(self.prefix or "model")
-        metadata = {entry.key: entry.value for entry in proto.metadata_props}
-        output = proto.output[0] if proto.output else ""
-        return locate(proto.op_type, proto.name, output, metadata, self.prefix)
+        metadata = {text(entry.key): text(entry.value) for entry in proto.metadata_props}
+        output = text(proto.output[0]) if proto.output else ""
+        return locate(text(proto.op_type), text(proto.name), output, metadata, self.prefix)
 
 
 class _Detail:
@@ -283,22 +297,3 @@ class _Detail:
 _ABSENT = Value("")
 """Stands for an optional input that the caller of a function left out."""
 _NO_BODIES: dict[str, Body] = {}
-
-
-def _typed(info: Any) -> Value:
-    """A value with the type and shape that the file declares."""
-    kind = info.type.WhichOneof("value")
-    if kind not in ("tensor_type", "sparse_tensor_type"):
-        return Value(info.name, kind and kind.removesuffix("_type"))
-    tensor = getattr(info.type, kind)
-    dtype = ELEMENT_TYPES.get(tensor.elem_type, (None,))[0]
-    return Value(info.name, dtype, _shape(tensor.shape) if tensor.HasField("shape") else None)
-
-
-def _shape(proto: Any) -> Shape:
-    return tuple(dim.dim_param or None if not dim.HasField("dim_value") else _size(dim.dim_value) for dim in proto.dim)
-
-
-def _size(length: int) -> int | None:
-    """Exporters of old wrote 0 or -1 for an axis of unknown length."""
-    return length if length > 0 else None

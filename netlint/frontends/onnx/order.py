@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from netlint.graph import Body, Node, Value
 
+MAX_CYCLES = 100
+"""Cycles noted in one level; further ones are as long again and say no more."""
+
 
 def canonical(
     nodes: Sequence[Node], outputs: Iterable[Value | None], producers: Mapping[Value, Node]
@@ -45,7 +48,7 @@ def _visit(
                 state[needed] = False
                 stack.append((needed, _needs(needed, producers)))
                 break
-            if not done:
+            if not done and len(cycles) < MAX_CYCLES:
                 path = [entry for entry, _ in stack]
                 cycles.append(path[path.index(needed) :])
         else:

@@ -8,6 +8,8 @@ from typing import Any
 from netlint import onnxlib
 from netlint.graph import ONNX, Defect, Node
 
+from .strings import shown as quoted
+
 _STANDARD = frozenset({ONNX, "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.preview"})
 # Once experimental, never standardised, dropped; runtimes still run them.
 _EXPERIMENTAL = frozenset(
@@ -35,12 +37,14 @@ def _verdict(domain: str, op: str, opset: Mapping[str, int]) -> tuple[str, str, 
     shown = domain or "ai.onnx"
     version = opset.get(domain)
     if version is None:
-        return "opset", f"{op} belongs to the domain {shown}, which opset_import does not list", "export again"
+        return "opset", f"{quoted(op)} belongs to the domain {shown}, which opset_import does not list", "export again"
     if op in _EXPERIMENTAL and not domain:
         return "experimental", f"{op} was an experimental operator and is in no opset", "export with a current exporter"
     defs: Any = onnxlib.core().defs
     if not defs.has_schema(op, domain):
-        return "unknown-op", f"there is no operator {op} in {shown}", "check its name and domain"
+        if version > defs.schema_version_map()[domain][1]:
+            return None  # younger than the schemas at hand
+        return "unknown-op", f"there is no operator {quoted(op)} in {shown}", "check its name and domain"
     try:
         schema = defs.get_schema(op, min(version, 1 << 30), domain)
     except Exception:

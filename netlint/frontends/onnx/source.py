@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from netlint.graph import Location
 
-_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
+_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d{1,9})\b', re.MULTILINE)
 _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages)[/\\]|[/\\]torch[/\\](nn|_|onnx|fx|export|utils)|^<")
 _OP_NAME = re.compile(r"[A-Z]\w*")
 _MAX_LITERAL = 20_000
@@ -27,7 +27,9 @@ def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: 
     if not label:
         label = metadata.get("pkg.torch.onnx.fx_node", "").partition(" ")[0].lstrip("%") or output
     # A name that only repeats the operator (`Relu_3`) says nothing that the operator does not.
-    shown = op if _repeats(label, op) and (module or scope) else f"{label} ▸ {op}" if label else op
+    shown = f"{label} ▸ {op}" if label else op
+    if _repeats(label, op) or (module and label.startswith("node_")):
+        shown = op if module or scope else label
     parts = [part for part in (scope, module, shown) if part]
     classes = _literal_list(metadata.get("pkg.torch.onnx.class_hierarchy", ""))
     module_class = classes[-2] if len(classes) >= 2 else None
@@ -52,7 +54,7 @@ def _literal_list(text: str) -> list[str]:
         parsed = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return []
-    return [str(part) for part in parsed] if isinstance(parsed, list) else []
+    return parsed if isinstance(parsed, list) and all(isinstance(part, str) for part in parsed) else []
 
 
 def _module_of_name(name: str) -> str | None:

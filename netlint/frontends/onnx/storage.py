@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +87,10 @@ class MemoryStorage:
 
 
 class FileStorage:
-    """A file that is read piecewise; it is opened for each scan and never mapped, so pages do not add up."""
+    """A file that is read piecewise: never mapped, so pages do not add up, and open only while it is read.
+
+    A model may keep each of its thousands of tensors in a file of its own, more than a process may hold open.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -98,22 +99,16 @@ class FileStorage:
     def identity(self) -> object:
         return str(self.path)
 
-    @cached_property
-    def _descriptor(self) -> int:
-        return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        return os.preadv(self._descriptor, [buffer], offset)
-
-    def __del__(self) -> None:
-        if "_descriptor" in self.__dict__:
-            os.close(self._descriptor)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            return file.readinto(buffer) or 0
 
 
 Storage = MemoryStorage | FileStorage
 
 
-# The tensor classes are not frozen: models have a hundred thousand tensors, and freezing triples the cost of making one.
+# The tensor classes are not frozen: models have a hundred thousand tensors, and freezing triples the cost of each.
 @dataclass(slots=True, eq=False)
 class StoredTensor:
     """A tensor whose little-endian bytes lie at an offset of a storage."""
@@ -186,6 +181,8 @@ class ListedTensor:
 
     def chunks(self, nbytes: int = CHUNK) -> Iterator[np.ndarray[Any, Any]]:
         """See `netlint.graph.Tensor.chunks`."""
+        if self.dtype == "string":
+            raise TensorUnreadable("strings have no bits of a fixed size")
         flat = self._stored()
         step = max(nbytes // max(flat.itemsize, 1), 1)
         for start in range(0, flat.size, step):
@@ -230,17 +227,25 @@ def decode(raw: bytes | bytearray, dtype: str, shape: tuple[int, ...]) -> np.nda
     """Stored bytes as an array; floats that numpy lacks become float32, sub-byte integers int8 or uint8."""
     import numpy as np
 
-    bits, stored = _BY_NAME[dtype]
-    flat = np.frombuffer(raw, stored)
+    stored = np.frombuffer(raw, _BY_NAME[dtype][1])
+    try:
+        return _flat(stored, dtype, element_count(shape)).reshape(shape)
+    except ValueError as error:  # more than 64 axes, or an empty shape with a huge axis
+        raise TensorUnreadable(f"a tensor of {len(shape)} axes cannot be held: {error}") from None
+
+
+def _flat(stored: np.ndarray[Any, Any], dtype: str, count: int) -> np.ndarray[Any, Any]:
+    bits = _BY_NAME[dtype][0]
     if bits < 8:
-        return _unpack(flat, bits, dtype, element_count(shape)).reshape(shape)
+        return _unpack(stored, bits, dtype, count)
     if dtype == "bfloat16":
-        return (flat.astype("<u4") << 16).view("<f4").reshape(shape)
+        stored = stored.astype("<u4") << 16
+        return stored.view("<f4")
     if dtype in _ML_DTYPES:
         import ml_dtypes
 
-        return flat.view(getattr(ml_dtypes, _ML_DTYPES[dtype])).astype("<f4").reshape(shape)
-    return flat.reshape(shape)
+        stored = stored.view(getattr(ml_dtypes, _ML_DTYPES[dtype])).astype("<f4")
+    return stored
 
 
 def _unpack(packed: np.ndarray[Any, Any], bits: int, dtype: str, count: int) -> np.ndarray[Any, Any]:

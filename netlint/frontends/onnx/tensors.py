@@ -19,6 +19,7 @@ from .storage import (
     element_count,
     stored_bytes,
 )
+from .strings import shown, text
 from .wire import CUT_KEY, Cut
 
 Report = Callable[[str, str, str], None]
@@ -33,6 +34,7 @@ _LISTS = {
     "string": "string_data",
 }
 _MAX_ELEMENTS = 1 << 48
+_MAX_RANK = 1000
 
 
 class TensorReader:
@@ -48,10 +50,12 @@ class TensorReader:
         shape = tuple(proto.dims)
         element = ELEMENT_TYPES.get(proto.data_type)
         if element is None:
-            report("tensor", f"tensor '{proto.name}' has the unknown element type {proto.data_type}", "export again")
+            name = shown(proto.name)
+            report("tensor", f"tensor '{name}' has the unknown element type {proto.data_type}", "export again")
             return None
-        if min(shape, default=0) < 0 or element_count(shape) > _MAX_ELEMENTS:
-            report("size", f"tensor '{proto.name}' has the impossible shape {list(shape)}", "export again")
+        if len(shape) > _MAX_RANK or min(shape, default=0) < 0 or element_count(shape) > _MAX_ELEMENTS:
+            message = f"tensor '{shown(proto.name)}' has the impossible shape {shown(list(shape[:_MAX_RANK]))}"
+            report("size", message, "export again")
             return None
         return self._locate(proto, element[0], shape, report)
 
@@ -59,15 +63,20 @@ class TensorReader:
         if not proto.external_data and proto.HasField("raw_data"):
             data = proto.raw_data
             return self._stored(proto.name, dtype, shape, MemoryStorage(data), 0, len(data), report)
-        entries = {entry.key: entry.value for entry in proto.external_data}
-        if CUT_KEY in entries and (cut := self._cut(entries[CUT_KEY])):
-            return self._stored(proto.name, dtype, shape, self._whole, cut.offset, cut.length, report)
+        entries = {text(entry.key): text(entry.value) for entry in proto.external_data}
         if proto.data_location == 1:
             return self._from_file(proto.name, dtype, shape, entries, report)
+        cut = self._cut(entries, "raw_data") or self._cut(entries, _LISTS.get(dtype, ""))
+        if cut is not None:
+            return self._stored(proto.name, dtype, shape, self._whole, cut.offset, cut.length, report)
+        if proto.HasField("raw_data"):
+            data = proto.raw_data
+            return self._stored(proto.name, dtype, shape, MemoryStorage(data), 0, len(data), report)
         return self._listed(proto, dtype, shape, report)
 
-    def _cut(self, index: str) -> Cut | None:
-        return self._cuts[int(index)] if index.isdecimal() and int(index) < len(self._cuts) else None
+    def _cut(self, entries: dict[str, str], field: str) -> Cut | None:
+        index = entries.get(CUT_KEY + field, "")
+        return self._cuts[int(index)] if index.isdecimal() and int(index[:9]) < len(self._cuts) else None
 
     def _stored(
         self,
@@ -81,9 +90,8 @@ class TensorReader:
     ) -> Tensor:
         wanted = stored_bytes(dtype, shape)
         if length != wanted or dtype == "string":
-            message = (
-                f"tensor '{name}' of shape {list(shape)} and type {dtype} takes {wanted} bytes, but {length} are stored"
-            )
+            declared = f"of shape {shown(list(shape))} and type {dtype}"
+            message = f"tensor '{shown(name)}' {declared} takes {wanted} bytes, but {length} are stored"
             report("size", message, "export the model again")
             return MissingTensor(dtype, shape, message)
         return StoredTensor(dtype, shape, storage, offset, length)
@@ -95,7 +103,7 @@ class TensorReader:
         if dtype in ("uint4", "int4", "float4e2m1", "uint2", "int2"):
             wanted = stored_bytes(dtype, shape)
         if count != wanted:
-            message = f"tensor '{proto.name}' of shape {list(shape)} holds {count} elements, not {wanted}"
+            message = f"tensor '{shown(proto.name)}' of shape {shown(list(shape))} holds {count} elements, not {wanted}"
             report("size", message, "export the model again")
             return MissingTensor(dtype, shape, message)
         return ListedTensor(dtype, shape, items, bits=_LISTS.get(dtype) is None)
@@ -107,11 +115,16 @@ class TensorReader:
         try:
             storage, size = self._external.find(location)
         except ExternalDataError as error:
-            report(error.kind, f"tensor '{name}': {error}", error.help)
+            report(error.kind, f"tensor '{shown(name)}': {error}", error.help)
             return MissingTensor(dtype, shape, str(error))
+        message = ""
         offset, length = _span(entries, stored_bytes(dtype, shape))
-        if offset < 0 or length < 0 or offset + length > size:
-            message = f"tensor '{name}' ends at byte {offset + length} of '{location}', which has {size}"
+        if offset < 0 or length < 0:
+            given = ", ".join(f"{key} '{shown(entries[key])}'" for key in ("offset", "length") if key in entries)
+            message = f"the place of tensor '{shown(name)}' in '{shown(location)}' is not a number of bytes: {given}"
+        elif offset + length > size:
+            message = f"tensor '{shown(name)}' ends at byte {offset + length} of '{shown(location)}', which has {size}"
+        if message:
             report("short", message, "fetch the file again or export the model again")
             return MissingTensor(dtype, shape, message)
         return self._stored(name, dtype, shape, storage, offset, length, report)

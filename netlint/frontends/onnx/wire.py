@@ -24,13 +24,14 @@ _CHILDREN = {
     "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "Sparse", 23: "Sparse"},
 }
 # Fields of a tensor whose bytes are its little-endian elements: raw_data, packed float_data and double_data.
-_PAYLOADS = frozenset({4, 9, 10})
+_PAYLOADS = {4: "float_data", 9: "raw_data", 10: "double_data"}
 _EXTERNAL_DATA = 13
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 100
 
-CUT_KEY = "netlint.cut"
-"""The `external_data` key that stands for a payload left in the file; its value is an index into the cuts."""
+CUT_KEY = "netlint.cut."
+"""Followed by a field's name: the `external_data` key that stands for a payload left in the file; its value is an index
+into the cuts."""
 
 
 class NotProtobuf(Exception):
@@ -48,30 +49,47 @@ class Cut:
 def strip(data: mmap | bytes) -> tuple[bytes, list[Cut]]:
     """The model without its large payloads, and where these lie. Raises `NotProtobuf`."""
     cuts: list[Cut] = []
-    return b"".join(_strip(memoryview(data), 0, len(data), "Model", cuts, 0)), cuts
+    parts: list[memoryview | bytes] = []
+    with memoryview(data) as view:
+        try:
+            _strip(view, (0, len(data)), "Model", parts, cuts)
+            return b"".join(parts), cuts
+        finally:
+            # A view left over, in an error's traceback say, would keep the file mapped.
+            for part in parts:
+                if isinstance(part, memoryview):
+                    part.release()
 
 
-def _strip(data: memoryview, start: int, end: int, message: str, cuts: list[Cut], depth: int) -> list[bytes]:
+def _strip(
+    data: memoryview,
+    span: tuple[int, int],
+    message: str,
+    parts: list[memoryview | bytes],
+    cuts: list[Cut],
+    depth: int = 0,
+) -> int:
+    """Append what is kept of a message; returns its length. Nothing is copied before all parts are joined."""
     if depth > _MAX_DEPTH:
-        raise NotProtobuf(f"messages are nested deeper than {_MAX_DEPTH} at byte {start}")
-    parts: list[bytes] = []
-    kept_from = start
+        raise NotProtobuf(f"messages are nested deeper than {_MAX_DEPTH} at byte {span[0]}")
     children = _CHILDREN.get(message, {})
-    for field, at, begin, stop in _fields(data, start, end):
+    first, kept_from = len(parts), span[0]
+    for field, at, begin, stop in _fields(data, *span):
         if stop - begin < PAYLOAD:
             continue
         if message == "Tensor" and field in _PAYLOADS:
-            replacement = _marker(len(cuts))
+            parts += [data[kept_from:at], _marker(_PAYLOADS[field], len(cuts))]
             cuts.append(Cut(begin, stop - begin))
         elif field in children:
-            inner = b"".join(_strip(data, begin, stop, children[field], cuts, depth + 1))
-            replacement = _tagged(field, inner)
+            parts += [data[kept_from:at], b""]
+            header = len(parts) - 1
+            inner = _strip(data, (begin, stop), children[field], parts, cuts, depth + 1)
+            parts[header] = _encode(field << 3 | _LENGTH) + _encode(inner)
         else:
             continue
-        parts += [bytes(data[kept_from:at]), replacement]
         kept_from = stop
-    parts.append(bytes(data[kept_from:end]))
-    return parts
+    parts.append(data[kept_from : span[1]])
+    return sum(map(len, parts[first:]))
 
 
 def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
@@ -127,6 +145,6 @@ def _tagged(field: int, content: bytes) -> bytes:
     return _encode(field << 3 | _LENGTH) + _encode(len(content)) + content
 
 
-def _marker(index: int) -> bytes:
-    entry = _tagged(1, CUT_KEY.encode()) + _tagged(2, str(index).encode())
+def _marker(field: str, index: int) -> bytes:
+    entry = _tagged(1, (CUT_KEY + field).encode()) + _tagged(2, str(index).encode())
     return _tagged(_EXTERNAL_DATA, entry)
