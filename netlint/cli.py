@@ -294,8 +294,8 @@ def rules() -> None:
 @_training_options
 def show(model: str, value: str | None, **fields: str | None) -> None:
     """Show what the analyses know of a model, or of one value or node in it."""
-    from .frontends import TargetError
     from . import show as pages
+    from .frontends import TargetError
     from .targets import load
 
     stated = {name: text for name, text in fields.items() if text is not None}

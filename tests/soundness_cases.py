@@ -2,76 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from onnx import numpy_helper
 
-
-@dataclass(frozen=True)
-class X:
-    """A float input whose elements lie in the drawn contract."""
-
-    shape: tuple[int, ...] = (2, 3, 4)
-
-
-@dataclass(frozen=True)
-class W:
-    """A constant of random floats."""
-
-    shape: tuple[int, ...]
-    lo: float = -2.0
-    hi: float = 2.0
-
-
-@dataclass(frozen=True)
-class C:
-    """A constant with these elements."""
-
-    value: Any
-    dtype: str = "int64"
-
-
-@dataclass(frozen=True)
-class N:
-    """An input of random whole numbers, of some integer type or bool."""
-
-    shape: tuple[int, ...]
-    dtype: str = "int64"
-    lo: int = 0
-    hi: int = 2
-
-
-Spec = X | W | C | N
-
-
-@dataclass(frozen=True)
-class Case:
-    """One node: its inputs (None: left out), the attributes to choose from, how many outputs it has."""
-
-    inputs: tuple[Spec | None, ...] = (X(),)
-    attrs: tuple[Mapping[str, Any], ...] = ({},)
-    outputs: int = 1
-    opset: int = 22
-    within: tuple[float, float] = (-1e20, 1e20)
-    """Where the contract may lie."""
-    text: str = ""
-    """A whole model instead of one node; its input is `x`."""
-
-
-def attrs(**choices: Any) -> tuple[dict[str, Any], ...]:
-    """All combinations of attribute values; None leaves one out."""
-    found: list[dict[str, Any]] = [{}]
-    for name, values in choices.items():
-        found = [one | ({} if value is None else {name: value}) for one in found for value in values]
-    return tuple(found)
-
-
-def case(*inputs: Spec | None, **options: Any) -> Case:
-    return Case(inputs, **options)
-
+from .soundness_specs import C, Case, N, W, X, attrs, binary, case, text, unary
 
 ROW = X((2, 4))
 IMAGE = X((1, 2, 4, 4))
@@ -88,30 +22,6 @@ SPREAD = (-1.0, 7.0)
 RECURRENT = {
     gates: (X((3, 2, 3)), W((1, 2 * gates, 3)), W((1, 2 * gates, 2)), W((1, 4 * gates))) for gates in (1, 3, 4)
 }
-
-
-def unary(**choices: Any) -> tuple[Case, ...]:
-    return (case(X(), attrs=attrs(**choices)),)
-
-
-def binary(opset: int = 22) -> tuple[Case, ...]:
-    return (
-        case(X(), X((4,)), opset=opset),
-        case(X(), W((3, 1)), opset=opset),
-        case(W((2, 1, 1)), X(), opset=opset),
-        case(X(), C(2.0, "float32"), opset=opset),
-        case(X(), C(0.0, "float32"), opset=opset),
-        case(N((3,), "int32", -9, 9), C(3, "int32"), opset=opset),
-        case(C(-7, "int64"), N((3,), "int64", 1, 9), opset=opset),
-    )
-
-
-def text(body: str, result: str = "float") -> Case:
-    """Nodes in ONNX text that compute `y` from the input `x` and the constant `w`, both float[2, 3]."""
-    model = f'''<ir_version: 10, opset_import: ["" : 22]>
-g (float[2, 3] x) => ({result} y) {{ w = Constant<value = float[2, 3] {{-4, 1, 0, 2, 0.5, 3}}>()\n {body} }}'''
-    return Case((X((2, 3)),), text=model)
-
 
 CASES: dict[str, tuple[Case, ...]] = {
     **{op: unary() for op in ("Relu", "Sigmoid", "Tanh", "HardSwish", "Mish", "Softplus", "Softsign", "Erf", "Abs")},
@@ -160,8 +70,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "Where": (case(N((4,), "bool"), X(), W((4,))),),
     "Cast": tuple(case(X(), attrs=({"to": to},), within=(-120.0, 120.0)) for to in (1, 6, 7, 9, 10, 11, 3)),
     "CastLike": (case(X(), C(1, "int64"), within=MODEST), case(X(), C(1, "float64"))),
-    **{op: COMPARE for op in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")},
-    **{op: LOGICAL for op in ("And", "Or", "Xor")},
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"), COMPARE),
+    **dict.fromkeys(("And", "Or", "Xor"), LOGICAL),
     **{
         op: (case(N((5,), "int32", 0, 40), N((5,), "int32", 0, 9)), case(N((5,), "int32", -9, 9), C(5, "int32")))
         for op in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")
@@ -186,7 +96,9 @@ CASES: dict[str, tuple[Case, ...]] = {
     "Compress": (case(X(), C([True, False, True], "bool"), attrs=({"axis": 1},)),),
     "Trilu": unary(upper=[0, 1]),
     "CenterCropPad": (case(X((3, 4)), C([5, 2])),),
-    "MaxUnpool": (case(X((1, 1, 2, 2)), C([[[[5, 7], [13, 15]]]]), attrs=({"kernel_shape": [2, 2], "strides": [2, 2]},)),),
+    "MaxUnpool": (
+        case(X((1, 1, 2, 2)), C([[[[5, 7], [13, 15]]]]), attrs=({"kernel_shape": [2, 2], "strides": [2, 2]},)),
+    ),
     "MaxRoiPool": (case(IMAGE, C([[0, 0, 0, 3, 3]], "float32"), attrs=({"pooled_shape": [2, 2]},), opset=13),),
     "RoiAlign": (
         case(IMAGE, C([[-1, 0, 3, 9]], "float32"), C([0]), attrs=attrs(output_height=[2], mode=["avg", "max"])),
@@ -216,21 +128,29 @@ CASES: dict[str, tuple[Case, ...]] = {
             C([0, 0, -0.5, 0, 1, 1, 1.5, 1], "float32"),
             None,
             C([1, 2, 5, 5]),
-            attrs=({"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": -9.0},),
+            attrs=(
+                {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": -9.0},
+            ),
         ),
     ),
     "Upsample": (case(IMAGE, C([1, 1, 2, 2], "float32"), attrs=attrs(mode=["nearest", "linear"]), opset=9),),
     "GridSample": (
-        case(IMAGE, W((1, 3, 3, 2)), attrs=attrs(mode=["linear", "nearest", "cubic"], padding_mode=["zeros", "border"])),
+        case(
+            IMAGE, W((1, 3, 3, 2)), attrs=attrs(mode=["linear", "nearest", "cubic"], padding_mode=["zeros", "border"])
+        ),
     ),
     "SequenceConstruct": (text("s = SequenceConstruct(x, w)\n i = Constant<value_int = 0>()\n y = SequenceAt(s, i)"),),
     "SplitToSequence": (text("s = SplitToSequence(x)\n i = Constant<value_int = 0>()\n y = SequenceAt(s, i)"),),
     "SequenceAt": (text("s = SequenceConstruct(x, w)\n i = Constant<value_int = 1>()\n y = SequenceAt(s, i)"),),
     "SequenceInsert": (
-        text("s = SequenceConstruct(x)\n t = SequenceInsert(s, w)\n i = Constant<value_int = 1>()\n y = SequenceAt(t, i)"),
+        text(
+            "s = SequenceConstruct(x)\n t = SequenceInsert(s, w)\n i = Constant<value_int = 1>()\n y = SequenceAt(t, i)"
+        ),
     ),
     "SequenceErase": (
-        text("s = SequenceConstruct(w, x)\n i = Constant<value_int = 0>()\n t = SequenceErase(s, i)\n y = SequenceAt(t, i)"),
+        text(
+            "s = SequenceConstruct(w, x)\n i = Constant<value_int = 0>()\n t = SequenceErase(s, i)\n y = SequenceAt(t, i)"
+        ),
     ),
     "ConcatFromSequence": (text("s = SequenceConstruct(x, w)\n y = ConcatFromSequence<axis = 0>(s)"),),
     "SequenceLength": (text("s = SequenceConstruct(x, w)\n y = SequenceLength(s)", "int64"),),
@@ -243,9 +163,9 @@ CASES: dict[str, tuple[Case, ...]] = {
             " else_branch = b () => (float[2, 3] q) { q = Neg(w) }>"
         ),
     ),
-    **{op: (*REDUCE, REDUCE_OLD) for op in ("ReduceMax", "ReduceMin", "ReduceMean")},
-    **{op: (*REDUCE_LISTED, REDUCE_OLD) for op in ("ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare")},
-    **{op: (*REDUCE_LISTED, REDUCE_OLD) for op in ("ReduceLogSum", "ReduceLogSumExp")},
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceMean"), (*REDUCE, REDUCE_OLD)),
+    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"), (*REDUCE_LISTED, REDUCE_OLD)),
+    **dict.fromkeys(("ReduceLogSum", "ReduceLogSumExp"), (*REDUCE_LISTED, REDUCE_OLD)),
     "ReduceSum": (*REDUCE, case(X(), attrs=attrs(axes=[[1], None], keepdims=[0, 1]), opset=11)),
     **{op: unary(axis=[0, 1, -1], keepdims=[0, 1]) for op in ("ArgMax", "ArgMin")},
     "TopK": (case(X(), C([2]), attrs=attrs(axis=[-1, 1], largest=[0, 1]), outputs=2),),

@@ -66,11 +66,11 @@ def every_code(number: int) -> TensorProto:
 def same(found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> bool:
     """Equal values, NaN where there is NaN; what numpy lacks is compared after widening."""
     assert found.shape == wanted.shape
-    if wanted.dtype.kind == "V" or wanted.dtype.name.startswith(("bfloat", "float8", "float4")):
+    if wanted.dtype.name in ("int4", "uint4", "int2", "uint2"):
+        assert found.dtype == (np.uint8 if wanted.dtype.name.startswith("u") else np.int8)
+        wanted = wanted.astype(found.dtype)
+    elif wanted.dtype.name.startswith(("bfloat", "float8", "float4")):
         wanted = wanted.astype(np.float32)
-    elif wanted.dtype.name in ("int4", "uint4", "int2", "uint2"):
-        wanted = wanted.astype(np.int8)
-        found = found.astype(np.int8)
     assert found.dtype == wanted.dtype
     return np.array_equal(found, wanted, equal_nan=found.dtype.kind in "fc")
 

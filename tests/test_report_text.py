@@ -17,7 +17,9 @@ GRAPH = Graph((), (), (), {"": 21})
 
 
 def reported(loc: Location, message: str = "a sigmoid", op: str = "Sigmoid") -> Reported:
-    finding = Finding(message, loc, (Evidence("slope", 0.25), Evidence("loss", "mse_loss", "--loss")), "use ReLU", "why")
+    finding = Finding(
+        message, loc, (Evidence("slope", 0.25), Evidence("loss", "mse_loss", "--loss")), "use ReLU", "why"
+    )
     return Reported(RULE, Level.WARNING, finding, loc, op, "Gemm → Sigmoid → Gemm   float32[N, 8]", "0" * 16)
 
 

@@ -12,13 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from .soundness_cases import CASES, UNTESTABLE, C, Case, N, Spec, W, X
 
 from netlint.analyses.ranges import TRANSFER, Range, Ranges, ranges
 from netlint.analysis import Results
 from netlint.frontends.onnx import load_bytes
 from netlint.graph import Graph
 from netlint.training import Interval, Known, Training
+
+from .soundness_cases import CASES, UNTESTABLE
+from .soundness_specs import C, Case, N, Spec, W, X
 
 Array = np.ndarray[Any, Any]
 ENDS = (-1e20, -300.0, -20.0, -3.0, -1.0, -0.5, -1e-3, 0.0, 1e-6, 0.25, 1.0, 2.0, 7.0, 100.0, 1e20)
@@ -71,8 +73,7 @@ def one_node(op: str, case: Case, attributes: dict[str, Any], arrays: list[Array
     results = [helper.make_empty_tensor_value_info(name) for name in outputs]
     graph = helper.make_graph([node], "g", inputs, results, constants)
     opsets = [helper.make_opsetid("", case.opset)]
-    inferred = onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=opsets, ir_version=10))
-    return inferred
+    return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=opsets, ir_version=10))
 
 
 def execute(model: onnx.ModelProto, feeds: dict[str, Array]) -> list[Any]:
@@ -142,6 +143,7 @@ def test_observed_inside_inferred(op: str) -> None:
 UNARY = ("Relu", "Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Abs", "Neg", "Reciprocal", "Floor", "Softplus", "Identity")
 BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sub", "Div")
 REDUCING = ("ReduceMax", "ReduceMin", "ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare", "ReduceL1")
+KINDS = ("unary", "binary", "scalar", "reduce", "reduce", "softmax", "square", "transpose")
 
 
 @st.composite
@@ -156,8 +158,8 @@ def random_models(draw: Any) -> onnx.ModelProto:
     full, nodes = ["x"], []
     for place in range(draw(st.integers(3, 10))):
         out = f"v{place}"
-        recent = st.sampled_from(full[-3:] + ["x"])
-        kind = draw(st.sampled_from(["unary", "binary", "scalar", "reduce", "reduce", "softmax", "square", "transpose"]))
+        recent = st.sampled_from([*full[-3:], "x"])
+        kind = draw(st.sampled_from(KINDS))
         if kind == "unary":
             nodes.append(helper.make_node(draw(st.sampled_from(UNARY)), [draw(recent)], [out]))
         elif kind == "binary":

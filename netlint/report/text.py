@@ -47,7 +47,8 @@ def render(run: Run, paint: Paint = unpainted) -> str:
 
 
 def _failure(failure: Failure, paint: Paint) -> str:
-    head = f"{paint('failed', 'error')}: {paint(clean(failure.target), 'strong')} {clean(str(failure.error))}"
+    target = paint(clean(failure.target), "strong")
+    head = f"{paint('failed', 'error')}: {target} {clean(str(failure.error))}"
     return f"{head}\n   {paint('=', 'frame')} help: {failure.error.help}" if failure.error.help else head
 
 

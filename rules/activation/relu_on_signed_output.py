@@ -25,17 +25,6 @@ regressor (float[N, 3] x) => (float[N, 2] y)
 }
 ```
 
-## Use instead
-
-```onnx
-# given targets=-1..1
-regressor (float[N, 3] x) => (float[N, 2] y)
-<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
-{
-    y = Gemm(x, w, b)
-}
-```
-
 Without the targets' range the same head is only worth a question:
 
 ```onnx
@@ -45,6 +34,17 @@ regressor (float[N, 3] x) => (float[N, 2] y)
     h = MatMul(x, w)
     s = Add(h, b)
     y = Relu(s)      # want note "is the last operator of the output"
+}
+```
+
+## Use instead
+
+```onnx
+# given targets=-1..1
+regressor (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
+{
+    y = Gemm(x, w, b)
 }
 ```
 
@@ -140,6 +140,7 @@ def relu_on_signed_output(scope: Scope) -> Iterator[Finding]:
             evidence=(
                 Evidence("last activation", head.activation.op),
                 Evidence("least output", floor),
+                *_assumed(scope, head),
                 Evidence("targets", [targets.value.lo, targets.value.hi], targets.origin),
             ),
             help="end the head with the affine layer, or with an activation whose range covers the targets",
@@ -163,6 +164,13 @@ def _floor(scope: Scope, head: Head) -> float | None:
     proved = scope[ranges].of(head.value)
     bounds = [bound for bound in (floor, proved.lo if proved.known else None) if bound is not None]
     return max(bounds) if bounds and max(bounds) >= 0 else None
+
+
+def _assumed(scope: Scope, head: Head) -> Iterator[Evidence]:
+    """The declared input range, where the proved output rests on it."""
+    declared = scope[contract].input_range
+    if not head.exact and scope[ranges].of(head.value).assumed and isinstance(declared, Known):
+        yield Evidence("inputs", [declared.value.lo, declared.value.hi], declared.origin)
 
 
 def _questions(scope: Scope) -> Iterator[Finding]:

@@ -21,8 +21,11 @@ def head_evidence(head: Head) -> Evidence:
     return Evidence("head", " → ".join([*layer, *(node.op for node in reversed(head.chain))]))
 
 
-def classes_of(head: Head, shapes: Shapes, graph: Graph) -> int | None:
-    """The number of classes a softmax head normalises over; None where it is not known."""
+def classes_of(head: Head, shapes: Shapes, graph: Graph, *, of_loss: bool = False) -> int | None:
+    """The number of classes a softmax head normalises over; None where it is not known.
+
+    With `of_loss`, also None where that may be another axis than the loss's: losses over classes use axis 1.
+    """
     node = head.softmax
     shape = shapes.of(node.output()) if node is not None and node.output() is not None else None
     if node is None or not shape:
@@ -32,6 +35,8 @@ def classes_of(head: Head, shapes: Shapes, graph: Graph) -> int | None:
         axes = read.softmax_axes(node, graph.opset.get("", 0), len(shape))
         axis = axes[0] if len(axes) == 1 else -1
     elif len(shape) != 2:
+        return None
+    if of_loss and axis != 1:
         return None
     count = shape[axis] if axis >= 0 else None
     return count if isinstance(count, int) else None

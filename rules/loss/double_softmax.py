@@ -120,7 +120,7 @@ def _end(known: Roles, head: Head) -> tuple[Node, bool] | None:
 
 
 def _plain(scope: Scope, head: Head, node: Node, loss: Known[Loss]) -> Finding:
-    classes = classes_of(head, scope[shapes], scope.graph)
+    classes = classes_of(head, scope[shapes], scope.graph, of_loss=True)
     least = math.log(math.e + classes - 1) - 1 if classes is not None and classes > 1 else None
     reachable = (Evidence("classes", classes), Evidence("least loss", round(least, 3))) if least is not None else ()
     limit = f"; for {classes} classes the loss cannot fall below {least:.3f}" if least is not None else ""

@@ -18,6 +18,7 @@ from .layout import LAYOUT
 from .linear import LINEAR
 from .normal import NORMAL
 from .other import OTHER
+from .pool import POOLING
 from .reduce import REDUCTIONS
 from .rounding import settle
 from .state import State, Step, Transfer
@@ -25,7 +26,16 @@ from .unary import UNARY
 
 __all__ = ["TOP", "TRANSFER", "Range", "Ranges", "ranges"]
 
-TRANSFER: dict[str, Transfer] = {**UNARY, **ARITHMETIC, **LAYOUT, **REDUCTIONS, **LINEAR, **NORMAL, **OTHER}
+TRANSFER: dict[str, Transfer] = {
+    **UNARY,
+    **ARITHMETIC,
+    **LAYOUT,
+    **REDUCTIONS,
+    **POOLING,
+    **LINEAR,
+    **NORMAL,
+    **OTHER,
+}
 """Operator -> transfer function, for the default domain."""
 
 _LONGEST_CHAIN = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from . import algebra, relations
+from . import algebra, products, relations
 from .interval import INF, TOP, TRUTH, Range
 from .rounding import INTEGER_LIMITS, widen
 from .state import Step, Transfer
@@ -40,7 +40,7 @@ def mul(step: Step) -> Range:
         relations.square(step)
         return algebra.square(a)
     found = algebra.multiply(a, b).having(loose=dependent)
-    return relations.on_mul(step, a, b, found)
+    return products.on_mul(step, a, b, found)
 
 
 def div(step: Step) -> Range:
@@ -48,12 +48,12 @@ def div(step: Step) -> Range:
     if step.dtype in INTEGER_LIMITS:
         return TOP if algebra.a_zero(b) else algebra.truncate(algebra.divide(a, b))
     found = algebra.divide(a, b).having(loose=dependent)
-    return relations.on_div(step, a, b, found)
+    return products.on_div(step, a, b, found)
 
 
 def pow_(step: Step) -> Range:
     a, b = step.arg(0), step.arg(1)
-    relations.on_pow(step, b)
+    relations.on_pow(step, a, b)
     found = algebra.power(a, b)
     exact = b.lo == b.hi and b.lo in (0.0, 1.0, 2.0)
     return found if exact or not found.known else widen(found, 16 * step.eps, keep=(1.0, -1.0))
@@ -160,7 +160,7 @@ def reciprocal(step: Step) -> Range:
 
 
 def sqrt(step: Step) -> Range:
-    relations.on_sqrt(step)
+    relations.on_sqrt(step, step.node.output())
     r = step.arg(0)
     if r.hi < 0:
         return TOP
@@ -178,7 +178,9 @@ def exp(step: Step) -> Range:
     relations.on_exp(step)
     r = step.arg(0)
     ends = [(_exp(r.lo), r.lo_open or r.lo == -INF), (_exp(r.hi), r.hi_open or r.hi == INF)]
-    return widen(algebra.make(ends[0], ends[1], r), 8 * step.eps, keep=(1.0,) if 0 in (r.lo, r.hi) else ()).clamp(0.0, INF, lo_open=True)
+    exact = (1.0,) if 0 in (r.lo, r.hi) else ()
+    found = widen(algebra.make(ends[0], ends[1], r), 8 * step.eps, keep=exact)
+    return found.clamp(0.0, INF, lo_open=True)
 
 
 def _exp(x: float) -> float:

@@ -1,7 +1,7 @@
 """Relations between values: what an interval per value cannot say.
 
-`x - max(x) <= 0`, `sum(exp(x - max(x))) >= 1`, `e / sum(e)` in [0, 1] with sum 1, `|x| <= sqrt(sum(x * x))`. A relation is
-kept with the value that carries it and looked up where two values meet again.
+`x - max(x) <= 0`, `sum(exp(x - max(x))) >= 1`, `e / sum(e)` in [0, 1] with sum 1, `|x| <= sqrt(sum(x * x))`. A relation
+is kept with the value that carries it and looked up where two values meet again.
 """
 
 from __future__ import annotations
@@ -144,9 +144,7 @@ def match_axes(before: tuple[Dim, ...] | None, after: tuple[Dim, ...] | None) ->
     return matched
 
 
-def match_long_axes(
-    before: tuple[Dim, ...] | None, after: tuple[Dim, ...] | None
-) -> list[tuple[int, int]] | None:
+def match_long_axes(before: tuple[Dim, ...] | None, after: tuple[Dim, ...] | None) -> list[tuple[int, int]] | None:
     """Pairs (old axis, new axis) where a reshape only adds or drops axes of length 1; None for other reshapes."""
     if before is None or after is None or None in before or None in after:
         return None

@@ -97,7 +97,7 @@ def _columns(step: Step, transposed: str) -> Dim:
 
 
 def matmul(step: Step) -> Range:
-    a, b = step.node.input(0), step.node.input(1)
+    a = step.node.input(0)
     last = step.state.rank(a)
     total = step.state.facts.total(a)
     if total and last and total == (last - 1,) and step.arg(1).bounded:

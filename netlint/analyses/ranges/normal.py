@@ -135,8 +135,7 @@ def quantize(step: Step) -> Range:
     if not codes.known or codes.nan or not limits.bounded:
         return limits
     near = replace(codes, lo=codes.lo - 1, hi=codes.hi + 1).clamp(limits.lo, limits.hi)
-    whole = algebra.truncate(replace(near, lo=math.floor(near.lo), hi=math.ceil(near.hi)))
-    return whole
+    return algebra.truncate(replace(near, lo=math.floor(near.lo), hi=math.ceil(near.hi)))
 
 
 def dequantize(step: Step) -> Range:

@@ -1,4 +1,4 @@
-"""Transfer functions of reductions, cumulative sums, softmax and pooling."""
+"""Transfer functions of reductions, cumulative sums and softmax."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netlint.ops import read
 from . import algebra, relations
 from .facts import Axes
 from .interval import COUNT, INF, TOP, Range
-from .rounding import INTEGER_LIMITS, format_of, settle, widen
+from .rounding import INTEGER_LIMITS, settle, widen
 from .state import Step, Transfer
 
 
@@ -240,54 +240,6 @@ def hardmax(step: Step) -> Range:
     return Range(0.0, 1.0, integral=True)
 
 
-def _pads(step: Step) -> bool:
-    return any(step.ints("pads")) or step.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
-
-
-def max_pool(step: Step) -> tuple[Range, ...]:
-    """Elements of the data; padding is never chosen, unless dilation lets a window miss all of the data."""
-    data = step.arg(0)
-    if _pads(step) and any(size > 1 for size in step.ints("dilations")):
-        data = replace(data, lo=-INF)
-    return data, COUNT
-
-
-def average_pool(step: Step) -> Range:
-    """Averages of the data, and of the padding's zeros where these count."""
-    data = step.arg(0)
-    counted = step.number("count_include_pad", 0) != 0
-    if counted and (_pads(step) or step.number("ceil_mode", 0)):
-        data = algebra.with_zero(data)
-    count = math.prod(step.ints("kernel_shape")) or None
-    return step.summed(replace(data, integral=False), count)
-
-
-def global_average_pool(step: Step) -> Range:
-    return step.summed(replace(step.arg(0), integral=False), _spatial(step))
-
-
-def _spatial(step: Step) -> int | None:
-    shape = step.shape(0)
-    sizes = [size for size in shape[2:] if isinstance(size, int)] if shape else []
-    return math.prod(sizes) if shape and len(sizes) == len(shape) - 2 else None
-
-
-def _lp_norm(step: Step, count: int | None) -> Range:
-    p = step.number("p", 2)
-    m = algebra.absolute(step.arg(0))
-    if count is None or not m.bounded or m.hi >= (format_of(step.dtype).largest / count) ** (1 / p):
-        return Range(0.0, INF, nan=m.nan, assumed=m.assumed, loose=True)
-    return step.summed(Range(0.0, m.hi * count ** (1 / p), nan=m.nan, assumed=m.assumed, loose=True), 64 * count)
-
-
-def lp_pool(step: Step) -> Range:
-    return _lp_norm(step, math.prod(step.ints("kernel_shape")) or None)
-
-
-def global_lp_pool(step: Step) -> Range:
-    return _lp_norm(step, _spatial(step))
-
-
 REDUCTIONS |= {
     "ArgMax": index_of_extreme,
     "ArgMin": index_of_extreme,
@@ -297,11 +249,5 @@ REDUCTIONS |= {
     "Softmax": softmax,
     "LogSoftmax": log_softmax,
     "Hardmax": hardmax,
-    "MaxPool": max_pool,
-    "AveragePool": average_pool,
-    "LpPool": lp_pool,
-    "GlobalAveragePool": global_average_pool,
-    "GlobalMaxPool": lambda step: step.arg(0),
-    "GlobalLpPool": global_lp_pool,
 }
 """Operators that put several elements of one value together."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from . import algebra
+from .functions import gelu, gelu_tanh, hard_swish, mish, sigmoid, softplus, softsign
 from .interval import INF, TOP, TRUTH, Range
 from .rounding import widen
 from .state import Step, Transfer
@@ -110,38 +111,6 @@ def dipping(f: Function, at: float, lowest: float) -> Transfer:
         return widen(found, 16 * step.eps, 8 * step.eps, keep=(0.0,))
 
     return transfer
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
-def softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-def softsign(x: float) -> float:
-    return math.copysign(1.0, x) if math.isinf(x) else x / (1 + abs(x))
-
-
-def gelu(x: float) -> float:
-    return INF if x == INF else 0.5 * x * (1 + math.erf(x / math.sqrt(2)))
-
-
-def gelu_tanh(x: float) -> float:
-    return INF if x == INF else 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-def silu(x: float) -> float:
-    return INF if x == INF else x * sigmoid(x)
-
-
-def mish(x: float) -> float:
-    return INF if x == INF else x * math.tanh(softplus(x))
-
-
-def hard_swish(x: float) -> float:
-    return INF if x == INF else x * min(max(x / 6 + 0.5, 0), 1)
 
 
 _GELU = {

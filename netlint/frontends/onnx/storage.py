@@ -262,4 +262,6 @@ def _unpack(packed: np.ndarray[Any, Any], bits: int, dtype: str, count: int) -> 
         sign = 1 << (bits - 1)
         return (codes.astype(np.int8) ^ sign) - np.int8(sign)
     magnitudes = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], dtype=np.float32)
-    return np.where(codes & 8, -1, 1).astype(np.float32) * magnitudes[codes & 7]
+    signs = np.array([1, -1], dtype=np.float32)
+    floats: np.ndarray[Any, Any] = signs[codes >> 3] * magnitudes[codes & 7]
+    return floats
