@@ -6,14 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
-from .analyses.shapes import shapes
-from .analysis import Results, Scope, Unavailable
-from .graph import Graph, Location, Node
+from .analyses.contract import contract, misstated
+from .analyses.shapes import Shapes, shapes
+from .analysis import Analysis, Results, Scope, Unavailable
+from .graph import Graph, Location, Node, Value
 from .ops import KNOWN_OPS
 from .rule import Finding, Level, Rule
 from .training import Known, Training
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Report:
     crashed: tuple[Crashed, ...]
     assumptions: Mapping[str, Known[Any]]
     """The training contract as far as it is known, each field with its origin."""
+    misstated: tuple[str, ...]
+    """Fields of the contract in the model's metadata that were not understood, with the reason."""
     not_understood: Mapping[str, int]
     """Operators that no analysis knows, with the number of nodes."""
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -93,10 +99,19 @@ def lint(
         findings=_reported(results, found, target),
         skipped=tuple(skipped),
         crashed=tuple(crashed),
-        assumptions=training.known(),
+        assumptions=_or(results, contract, training).known(),
+        misstated=_or(results, misstated, ()),
         not_understood=_not_understood(graph),
         seconds=results.seconds,
     )
+
+
+def _or(results: Results, wanted: Analysis[T], otherwise: D) -> T | D:
+    """What the report itself wants of an analysis; where that fails, rules have reported it."""
+    try:
+        return results.get(wanted)
+    except Exception:
+        return otherwise
 
 
 def _check(rule: Rule, finding: Finding) -> None:
@@ -129,16 +144,20 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) 
 
 
 def _context(results: Results, node: Node) -> str:
-    graph, known = results.graph, results.get(shapes)
+    graph, known = results.graph, _or(results, shapes, None)
     before = graph.producer(node.input(0)) if node.inputs else None
     steps = [before.op if before else "input", node.op]
     out = node.output()
     users = graph.uses(out)
     steps.append("output" if graph.is_output(out) else users[0].op if users else "nothing")
     more = f" (+{len(users) - 1} more)" if len(users) > 1 else ""
-    shape = known.of(out)
+    return f"{' → '.join(steps)}{more}   {_type(known, out)}"
+
+
+def _type(known: Shapes | None, value: Value | None) -> str:
+    shape = known.of(value) if known else None
     dims = "" if shape is None else "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
-    return f"{' → '.join(steps)}{more}   {known.dtype(out) or 'unknown type'}{dims}"
+    return ((known.dtype(value) if known else None) or "unknown type") + dims
 
 
 class _Ordinals:

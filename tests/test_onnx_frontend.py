@@ -96,7 +96,9 @@ def test_body_captures_outer_values_by_identity() -> None:
         g (float[2] x, bool c) => (float[2] y) <float[1] w = {3}> {
             h = Neg (x)
             y = If (c) <
-                then_branch = t () => (float[2] a) { k = Constant <value_float = 7.0> ()  b = Mul (h, k)  a = Add (b, w) },
+                then_branch = t () => (float[2] a) {
+                    k = Constant <value_float = 7.0> ()  b = Mul (h, k)  a = Add (b, w)
+                },
                 else_branch = e () => (float[2] d) { d = Relu (x) }>
         }""")
     assert graph.defects == ()
@@ -131,7 +133,8 @@ def test_name_in_a_body_may_hide_nothing_but_itself() -> None:
     """Two branches use the same inner name: two values."""
     graph = load_text("""
         g (bool c, float[2] x) => (float[2] y) {
-            y = If (c) <then_branch = t () => (float[2] a) { a = Neg (x) }, else_branch = e () => (float[2] a) { a = Abs (x) }>
+            y = If (c) <then_branch = t () => (float[2] a) { a = Neg (x) },
+                        else_branch = e () => (float[2] a) { a = Abs (x) }>
         }""")
     assert graph.defects == ()
     assert graph.of("Neg")[0].output() is not graph.of("Abs")[0].output()
@@ -165,7 +168,9 @@ def test_function_attributes_come_from_the_call_else_from_their_defaults() -> No
     graph = load_text(
         HEADER
         + """
-        g (float[2] x) => (float[2] y) { h = local.f <alpha = 0.5> (x)  i = local.f (h)  y = local.through <a = 0.75> (i) }
+        g (float[2] x) => (float[2] y) {
+            h = local.f <alpha = 0.5> (x)  i = local.f (h)  y = local.through <a = 0.75> (i)
+        }
         <domain: "local", opset_import: ["" : 21]>
         f <alpha: float = 0.25, beta> (a) => (b) { b = LeakyRelu <alpha: float = @alpha, beta: float = @beta> (a) }
         <domain: "local", opset_import: ["" : 21, "local" : 1]>

@@ -24,7 +24,7 @@ def reported(loc: Location, message: str = "a sigmoid", op: str = "Sigmoid") -> 
 
 
 def text(*findings: Reported, root: Path = Path("/nonexistent"), verbose: int = -1) -> str:
-    return render(Run((Report("m.onnx", GRAPH, findings, (), (), {}, {}),), Sources(root), verbose))
+    return render(Run((Report("m.onnx", GRAPH, findings, (), (), {}, (), {}),), Sources(root), verbose))
 
 
 def test_a_finding_as_it_is_printed() -> None:

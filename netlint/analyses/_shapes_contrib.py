@@ -11,6 +11,7 @@ from netlint.graph import Node, Shape
 
 from . import _shapes_nn
 from ._shapes_dims import Known, broadcast
+from ._shapes_dtypes import Dtypes
 from ._shapes_layout import Multiple, Single
 
 
@@ -64,7 +65,13 @@ MULTIPLE: dict[str, Multiple] = {
     **dict.fromkeys((f"{_ML}TreeEnsembleClassifier", f"{_ML}LinearClassifier"), _classified),
 }
 
-DTYPES = dict.fromkeys(
-    (f"{_ML}Scaler", f"{_ML}Normalizer", f"{_ML}TreeEnsembleRegressor", f"{_ML}LinearRegressor"), "float32"
-)
-"""Element types that are not the first input's."""
+_FLOATS = frozenset({"Scaler", "Normalizer", "TreeEnsembleRegressor", "LinearRegressor"})
+
+
+def output_dtype(node: Node, nth: int, known: Dtypes) -> str | None:
+    """The element type of an output; None where unknown."""
+    if node.op in _FLOATS or (nth and node.domain == "ai.onnx.ml"):
+        return "float32"
+    if node.op in ("TreeEnsembleClassifier", "LinearClassifier"):
+        return "string" if node.attrs.get("classlabels_strings") else "int64"
+    return None if nth else known.dtype(node.input(0))

@@ -7,7 +7,7 @@ from math import inf, prod
 from struct import Struct
 from typing import Protocol
 
-from netlint.graph import Dim, Shape, Value
+from netlint.graph import Dim, Node, Shape, Value
 
 MAX_RANK = 64
 """Shapes longer than this (hostile or nonsensical) count as unknown."""
@@ -18,6 +18,7 @@ class Known(Protocol):
 
     opset: int
 
+    def producer(self, value: Value | None) -> Node | None: ...
     def of(self, value: Value | None) -> Shape | None: ...
     def ints(self, value: Value | None) -> tuple[Dim, ...] | None: ...
     def numbers(self, value: Value | None) -> tuple[float | None, ...] | None: ...

@@ -67,6 +67,9 @@ class Engine:
         for value in graph.inputs:
             self.shapes[value] = clean(value.shape)
 
+    def producer(self, value: Value | None) -> Node | None:
+        return self.graph.producer(value)
+
     def of(self, value: Value | None) -> Shape | None:
         if value is None:
             return None
@@ -150,8 +153,9 @@ class Engine:
 
     def _set_dtypes(self, node: Node, op: str) -> None:
         for nth, out in enumerate(node.outputs):
-            if out is not None and not (node.domain and nth):
-                found = _shapes_contrib.DTYPES.get(op) or output_dtype(node, nth, self)
+            if out is not None:
+                own = _shapes_contrib.output_dtype if node.domain else output_dtype
+                found = own(node, nth, self)
                 if found is not None and found != out.dtype:
                     self.dtypes[out] = found
 

@@ -247,7 +247,32 @@ def _even(length: Dim, count: int) -> tuple[Dim, ...]:
     return (*(part,) * (count - 1), max(length - part * (count - 1), 0))
 
 
+def _sequence_at(node: Node, facts: Known) -> Shape | None:
+    """A member of the sequence that a SplitToSequence made."""
+    split, place = facts.producer(node.input(0)), facts.ints(node.input(1))
+    shape = facts.of(split.input(0)) if split is not None and split.op == "SplitToSequence" else None
+    axis = axis_of(split.attrs.get("axis", 0), len(shape)) if split is not None and shape is not None else None
+    if split is None or shape is None or axis is None:
+        return None
+    if split.input(1) is None:
+        return shape[:axis] + (1,) * split.attrs.get("keepdims", 1) + shape[axis + 1 :]
+    return (*shape[:axis], _member(shape[axis], split, facts, place[0] if place else None), *shape[axis + 1 :])
+
+
+def _member(length: Dim, split: Node, facts: Known, place: Dim) -> Dim:
+    """The length of one member: of a list of lengths, or of parts of one length, of which the last may be shorter."""
+    parts, shape = facts.ints(split.input(1)), facts.of(split.input(1))
+    if not parts or not isinstance(place, int):
+        return None
+    if shape == () and isinstance(length, int) and isinstance(parts[0], int) and parts[0] > 0:
+        count = -(-length // parts[0])
+        inside = -count <= place < count
+        return min(parts[0], length - parts[0] * (place % count)) if inside else None
+    return parts[place] if shape != () and -len(parts) <= place < len(parts) else None
+
+
 SINGLE: dict[str, Single] = {
+    "SequenceAt": _sequence_at,
     **dict.fromkeys(("Identity", "CastLike", "Cast", "ReverseSequence", "Trilu", "ScatterElements", "Scatter"), _same),
     **dict.fromkeys(("ScatterND", "TensorScatter", "RandomNormalLike", "RandomUniformLike", "EyeLike"), _same),
     "Reshape": _reshape,

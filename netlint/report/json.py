@@ -113,6 +113,7 @@ class JsonTarget(msgspec.Struct):
     skipped: list[JsonRule]
     crashed: list[JsonRule]
     assumptions: dict[str, JsonField]
+    misstated: Annotated[list[str], _doc("fields of the contract in the model's metadata that were not understood")]
     not_understood: Annotated[dict[str, int], _doc("operators no analysis knows, with the number of nodes")]
 
 
@@ -150,7 +151,7 @@ def render(run: Run) -> str:
 def _target(result: Report | Failure, sources: Sources) -> JsonTarget:
     if isinstance(result, Failure):
         failure = JsonFailure(str(result.error), result.error.help)
-        return JsonTarget(result.target, failure, [], [], [], {}, {})
+        return JsonTarget(result.target, failure, [], [], [], {}, [], {})
     return JsonTarget(
         target=result.target,
         failure=None,
@@ -158,6 +159,7 @@ def _target(result: Report | Failure, sources: Sources) -> JsonTarget:
         skipped=[JsonRule(skip.rule.code, skip.rule.name, skip.why) for skip in result.skipped],
         crashed=[JsonRule(crash.rule.code, crash.rule.name, repr(crash.error)) for crash in result.crashed],
         assumptions={name: JsonField(plain(known.value), known.origin) for name, known in result.assumptions.items()},
+        misstated=list(result.misstated),
         not_understood=dict(result.not_understood),
     )
 

@@ -57,7 +57,8 @@ def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
         yield "\n".join(_finding(group, report.target, run.sources, paint))
     for crash in report.crashed:
         yield (
-            f"{paint('bug', 'error')}: rule {crash.rule.name} failed on {clean(report.target)}: {clean(repr(crash.error))}\n"
+            f"{paint('bug', 'error')}: rule {crash.rule.name} failed on {clean(report.target)}: "
+            f"{clean(repr(crash.error))}\n"
             f"   {paint('=', 'frame')} help: this is a fault of the rule, not of the model; please report it"
         )
     if run.verbose >= 0:
@@ -164,11 +165,11 @@ def _shown(value: Any) -> str:
 
 
 def _unjudged(report: Report, verbose: int, paint: Paint) -> Iterator[str]:
-    lines = []
+    sign = paint("=", "frame")
+    lines = [f"   {sign} ignored: {clean(why)}" for why in report.misstated]
     reasons: dict[str, list[str]] = {}
     for skip in report.skipped:
         reasons.setdefault(skip.why, []).append(skip.rule.name)
-    sign = paint("=", "frame")
     if verbose:
         lines += [f"   {sign} skipped: {', '.join(names)}: {why}" for why, names in reasons.items()]
         for name, known in report.assumptions.items():

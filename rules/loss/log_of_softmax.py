@@ -3,7 +3,7 @@
 ## What it does
 
 Reports `Log(Softmax(x))` and `Log(Sigmoid(x))`, through casts, reshapes and the choice of a class in between, and
-however many others read the softmax. With a guard (`+ eps`, a clip, a floor under the logarithm) it is a note.
+however many others read the softmax. With a guard (`+ eps`, a clip) it is a note.
 
 ## Why is this bad
 
@@ -41,6 +41,16 @@ both (float[N, 3] x) => (float[N, 2] p, float[N, 2] y)
     h = MatMul(x, w)
     p = Sigmoid(h)
     y = Log(p)      # want warning "the logarithm of a sigmoid"
+}
+```
+
+```onnx
+hidden (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    p = Sigmoid(h)
+    y = Log(p)      # want note "the logarithm of a sigmoid"
 }
 ```
 
@@ -87,6 +97,21 @@ step (float[N, 3] x, float[N, 2] t) => (float loss)
 }
 ```
 
+A logarithm that is cut off below, as binary cross-entropy on probabilities does it:
+
+```onnx
+step (float[N, 3] x, float[N, 2] t) => (float loss, float[N, 2] p)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float floor = {-100}>
+{
+    h = MatMul(x, w)
+    p = Sigmoid(h)
+    l = Log(p)
+    f = Max(l, floor)
+    m = Mul(t, f)
+    loss = ReduceMean <keepdims = 0> (m)
+}
+```
+
 A logarithm of anything else:
 
 ```onnx
@@ -101,8 +126,9 @@ energy (float[N, 3] x) => (float[N, 3] y)
 
 ## Known limits
 
-A sigmoid that nothing but its logarithm reads, both from one line or module of the user's code, is a note: the code
-may well call `logsigmoid`, which exporters write as these two operators.
+A sigmoid of which only logarithms (of p and of 1 - p) are read is a note, unless the file says that the two steps
+come from different lines: the code may well call `logsigmoid` or a cross-entropy with logits, which exporters write
+in these operators.
 
 ## References
 
@@ -130,7 +156,7 @@ def log_of_softmax(scope: Scope) -> Iterator[Finding]:
             continue
         inner, kind, guarded = found
         how = ", guarded by a constant" if guarded else ""
-        unsure = kind == "sigmoid" and _one_call(scope.graph, node, inner)
+        unsure = kind == "sigmoid" and _one_call(scope[roles], scope.graph, node, inner)
         better = "LogSoftmax" if kind == "softmax" else "logsigmoid, which is -softplus(-x)"
         level: Level = NOTE if guarded or unsure else WARNING
         yield Finding(
@@ -153,15 +179,15 @@ def _squashed(known: Roles, log: Node) -> tuple[Node, str, bool] | None:
         inner = known.source_node(known.source(data, guards=guarded))
         soft = known.softmax(inner) if inner is not None else None
         if inner is not None and soft is not None and not soft.log:
-            return inner, "softmax", guarded or known.floored(log)
+            return inner, "softmax", guarded
         if inner is not None and known.sigmoid(inner) is not None and inner.op != "HardSigmoid":
-            return inner, "sigmoid", guarded or known.floored(log)
+            return inner, "sigmoid", guarded
     return None
 
 
 def _lowered(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
-    """Whether the framework wrote the logarithm: inside one of its modules, or as (1 - t) * x - logsigmoid(x)."""
-    if (log.loc.module_class or "").startswith(_FRAMEWORK):
+    """Whether a framework's loss is behind it: the node's module says so, a floor, or (1 - t) * x - logsigmoid(x)."""
+    if (log.loc.module_class or "").startswith(_FRAMEWORK) or known.floored(log):
         return True
     x = known.sigmoid(inner)
     for use in graph.uses(log.output()):
@@ -171,9 +197,18 @@ def _lowered(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
     return False
 
 
-def _one_call(graph: Graph, log: Node, inner: Node) -> bool:
-    """Whether one call in the user's code may have made both: same line or module, nothing else reads the sigmoid."""
-    a, b = log.loc, inner.loc
-    if graph.uses(inner.output()) != [log] or graph.is_output(inner.output()):
+def _one_call(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
+    """Whether one call in the user's code may have made both: only logarithms of p and 1 - p read the sigmoid, and
+    no source lines tell the two apart."""
+    if graph.is_output(inner.output()) or not all(
+        use is log or _log_of_complement(known, graph, use) for use in graph.uses(inner.output())
+    ):
         return False
-    return a.source == b.source if a.source or b.source else a.module is not None and a.module == b.module
+    lines = log.loc.source, inner.loc.source
+    return None in lines or lines[0] == lines[1]
+
+
+def _log_of_complement(known: Roles, graph: Graph, use: Node) -> bool:
+    readers = graph.uses(use.output())
+    one_minus = use.op == "Sub" and known.number(use.input(0)) == 1.0
+    return one_minus and bool(readers) and all(reader.op == "Log" for reader in readers)

@@ -22,20 +22,14 @@ def high(r: Range) -> End:
 
 def make(lo: End, hi: End, *sources: Range, nan: bool = False, integral: bool = False) -> Range:
     """A range between two ends; NaN, assumption and looseness are inherited from the sources."""
-    return Range(
-        lo[0],
-        hi[0],
-        lo[1] and lo[0] > -INF,
-        hi[1] and hi[0] < INF,
-        nan or any(s.nan for s in sources),
-        integral,
-        any(s.assumed for s in sources),
-        any(s.loose for s in sources),
-    )
+    assumed = loose = False
+    for source in sources:
+        nan, assumed, loose = nan or source.nan, assumed or source.assumed, loose or source.loose
+    return Range(lo[0], hi[0], lo[1] and lo[0] > -INF, hi[1] and hi[0] < INF, nan, integral, assumed, loose)
 
 
 def negate(a: Range) -> Range:
-    return replace(a, lo=-a.hi, hi=-a.lo, lo_open=a.hi_open, hi_open=a.lo_open)
+    return Range(-a.hi, -a.lo, a.hi_open, a.lo_open, a.nan, a.integral, a.assumed, a.loose)
 
 
 def add(a: Range, b: Range) -> Range:

@@ -19,24 +19,30 @@ def _binary(step: Step) -> tuple[Range, Range, bool]:
 
 
 def add(step: Step) -> Range:
+    if step.idle() and not step.same():
+        return TOP
     a, b, dependent = _binary(step)
-    if step.same(0, 1):
+    if step.same():
         return algebra.multiply(a, Range(2.0, 2.0, integral=True))
     relations.on_add(step, a, b)
     return algebra.add(a, b).having(loose=dependent)
 
 
 def sub(step: Step) -> Range:
+    if step.idle() and not step.same():
+        return TOP
     a, b, dependent = _binary(step)
-    if step.same(0, 1):
+    if step.same():
         return Range(0.0, 0.0, nan=a.nan or not a.bounded, integral=True)
     found = algebra.subtract(a, b).having(loose=dependent)
     return relations.on_sub(step, found)
 
 
 def mul(step: Step) -> Range:
+    if step.idle() and not step.same():
+        return TOP
     a, b, dependent = _binary(step)
-    if step.same(0, 1):
+    if step.same():
         relations.square(step)
         return algebra.square(a)
     found = algebra.multiply(a, b).having(loose=dependent)
@@ -44,6 +50,8 @@ def mul(step: Step) -> Range:
 
 
 def div(step: Step) -> Range:
+    if step.idle() and not step.same():
+        return TOP
     a, b, dependent = _binary(step)
     if step.dtype in INTEGER_LIMITS:
         return TOP if algebra.a_zero(b) else algebra.truncate(algebra.divide(a, b))

@@ -84,6 +84,11 @@ class Facts:
     def root(self, value: Value) -> Value:
         return self._roots.get(value, value)
 
+    def about(self, value: Value) -> bool:
+        """Whether any relation is kept with the value."""
+        root = self.root(value)
+        return root in self._uppers or root in self._peaks or root in self.inverses
+
     def uppers(self, value: Value | None) -> tuple[Upper, ...]:
         return () if value is None else self._uppers.get(self.root(value), ())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 INF = math.inf
 
@@ -70,30 +70,39 @@ class Range:
 
     def clamp(self, lo: float, hi: float, lo_open: bool = False, hi_open: bool = False) -> Range:
         """This range, knowing that all elements also lie in [lo, hi]; the flags say whether those ends are open."""
-        changes: dict[str, object] = {}
+        if lo < self.lo and self.hi < hi:
+            return self
+        new_lo, new_lo_open, new_hi, new_hi_open = self.lo, self.lo_open, self.hi, self.hi_open
         if self.lo <= lo:
-            changes |= {"lo": lo, "lo_open": lo_open or (self.lo_open and self.lo == lo)}
+            new_lo, new_lo_open = lo, lo_open or (self.lo_open and self.lo == lo)
         elif self.lo > hi:
-            changes |= {"lo": hi, "lo_open": hi_open}
+            new_lo, new_lo_open = hi, hi_open
         if self.hi >= hi:
-            changes |= {"hi": hi, "hi_open": hi_open or (self.hi_open and self.hi == hi)}
+            new_hi, new_hi_open = hi, hi_open or (self.hi_open and self.hi == hi)
         elif self.hi < lo:
-            changes |= {"hi": lo, "hi_open": lo_open}
-        return replace(self, **changes) if changes else self  # type: ignore[arg-type]
+            new_hi, new_hi_open = lo, lo_open
+        flags = (self.nan, self.integral, self.assumed, self.loose)
+        return Range(new_lo, new_hi, new_lo_open, new_hi_open, *flags)
+
+    def moved(self, lo: float, hi: float) -> Range:
+        """This range with other ends, all flags as they are."""
+        if lo == self.lo and hi == self.hi:
+            return self
+        return Range(lo, hi, self.lo_open, self.hi_open, self.nan, self.integral, self.assumed, self.loose)
 
     def having(self, *, nan: bool = False, loose: bool = False, integral: bool = False) -> Range:
         """This range with the flags that are given set, the others as they are."""
         nan, loose, integral = nan or self.nan, loose or self.loose, integral or self.integral
         if (nan, loose, integral) == (self.nan, self.loose, self.integral):
             return self
-        return replace(self, nan=nan, loose=loose, integral=integral)
+        return Range(self.lo, self.hi, self.lo_open, self.hi_open, nan, integral, self.assumed, loose)
 
     def __str__(self) -> str:
         if not self.known:
             return "unknown"
         left = "(" if self.lo_open or self.lo == -INF else "["
         right = ")" if self.hi_open or self.hi == INF else "]"
-        return f"{left}{self.lo:g}, {self.hi:g}{right}"
+        return f"{left}{self.lo + 0.0:g}, {self.hi + 0.0:g}{right}"  # adding 0 takes the sign off a zero
 
 
 TOP = Range(-INF, INF, nan=True)

@@ -20,35 +20,22 @@ def _weight(step: Step, slot: int) -> Floats | None:
 
 
 def weighted(step: Step, data: Range, weight: Floats, axes: tuple[int, ...], bias: Range = ZERO) -> Range:
-    """The sum over `axes` of weight times data, for every output by the positive and negative part of its weights
+    """The sum over `axes` of weight times bounded data, for every output by the positive and negative part of its weights
     (Moore, Interval Analysis); then the hull over outputs."""
     import numpy as np
 
     wide = weight.astype(np.float64, copy=False)
+    if not np.isfinite(wide).all():
+        return TOP
     positive = np.maximum(wide, 0).sum(axis=axes, keepdims=False)
     negative = np.minimum(wide, 0).sum(axis=axes, keepdims=False)
     count = max(weight.size // max(positive.size, 1), 1)
-    lo = _mixed(positive, data.lo) + _mixed(negative, data.hi)
-    hi = _mixed(positive, data.hi) + _mixed(negative, data.lo)
-    if np.isnan(lo).any() or np.isnan(hi).any():
-        return TOP
+    lo, hi = positive * data.lo + negative * data.hi, positive * data.hi + negative * data.lo
     unit = 2.0**-53 if step.dtype == "float64" else 2.0**-24
-    slack = 0.0
-    if data.bounded:
-        slack = 2 * (count + 1) * unit * float((positive - negative).max()) * data.magnitude
-    found = replace(data, lo=float(lo.min()) - slack, hi=float(hi.max()) + slack, lo_open=False, hi_open=False)
-    found = replace(found, integral=False, nan=data.nan or not data.bounded, loose=True)
+    slack = 2 * (count + 1) * unit * float((positive - negative).max()) * data.magnitude
+    ends = (float(lo.min()) - slack, float(hi.max()) + slack)
+    found = Range(*ends, nan=data.nan, assumed=data.assumed, loose=True)
     return algebra.add(found, bias) if bias is not ZERO else found
-
-
-def _mixed(part: Floats, end: float) -> Floats:
-    """Weights times an end, where no weight of 0 meets infinity."""
-    import numpy as np
-
-    if abs(end) < INF:
-        scaled: Floats = part * end
-        return scaled
-    return np.where(part == 0, 0.0, np.sign(part) * end)
 
 
 def _bias(step: Step, slot: int) -> Range:
@@ -62,7 +49,7 @@ def _padded(step: Step, data: Range) -> Range:
 
 def conv(step: Step) -> Range:
     data = step.arg(0)
-    weight = _weight(step, 1) if data.known else None
+    weight = _weight(step, 1) if data.bounded else None
     if weight is None or weight.ndim < 3:
         return TOP
     return weighted(step, _padded(step, data), weight, tuple(range(1, weight.ndim)), _bias(step, 2))
@@ -71,7 +58,7 @@ def conv(step: Step) -> Range:
 def conv_transpose(step: Step) -> Range:
     """Every output takes a part of the taps, so 0 joins the data."""
     data = step.arg(0)
-    weight = _weight(step, 1) if data.known else None
+    weight = _weight(step, 1) if data.bounded else None
     group = int(step.number("group", 1))
     if weight is None or weight.ndim < 3 or weight.shape[0] % max(group, 1):
         return TOP
@@ -81,7 +68,7 @@ def conv_transpose(step: Step) -> Range:
 
 def gemm(step: Step) -> Range:
     data = step.arg(0)
-    weight = _weight(step, 1) if data.known else None
+    weight = _weight(step, 1) if data.bounded else None
     if weight is None or weight.ndim != 2:
         return _dot(step, _columns(step, "transA"))
     axis = 1 if step.number("transB", 0) else 0
@@ -104,7 +91,7 @@ def matmul(step: Step) -> Range:
         return _averaged(step, step.arg(1), _columns(step, ""))
     for data, slot in ((step.arg(0), 1), (step.arg(1), 0)):
         other = step.node.input(slot)
-        if data.known and other is not None and other.constant is not None:
+        if data.bounded and other is not None and other.constant is not None:
             weight = _weight(step, slot)
             if weight is not None and weight.ndim:
                 axis = weight.ndim - 1 if slot == 0 or weight.ndim == 1 else weight.ndim - 2
@@ -122,6 +109,8 @@ def _averaged(step: Step, values: Range, count: Dim) -> Range:
 
 def _dot(step: Step, count: Dim) -> Range:
     """`count` products of two values of which only the ranges are known."""
+    if not all(step.state.of(value).known for value in step.node.inputs[:2] if value and value.constant is None):
+        return TOP  # without reading a constant for nothing
     product = algebra.multiply(step.arg(0), step.arg(1))
     if step.node.op == "Gemm":
         alpha = step.number("alpha", 1.0)

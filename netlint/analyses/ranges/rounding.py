@@ -102,8 +102,7 @@ def settle(found: Range, dtype: str | None) -> Range:
     if dtype in ("string", "complex64", "complex128"):
         return found
     form = format_of(dtype)
-    lo, hi = form.down(found.lo), form.up(found.hi)
-    return found if lo == found.lo and hi == found.hi else replace(found, lo=lo, hi=hi)
+    return found.moved(form.down(found.lo), form.up(found.hi))
 
 
 def _whole(found: Range, dtype: str | None, limits: tuple[int, int]) -> Range:
@@ -126,4 +125,4 @@ def widen(found: Range, relative: float, absolute: float = 0.0, keep: tuple[floa
         lo -= abs(lo) * relative + absolute
     if hi < INF and hi not in keep:
         hi += abs(hi) * relative + absolute
-    return replace(found, lo=lo, hi=hi)
+    return found.moved(lo, hi)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -176,10 +177,18 @@ class Step:
     def shape(self, index: int = 0) -> tuple[Dim, ...] | None:
         return self.state.shape(self.node.input(index))
 
-    def same(self, first: int, second: int) -> bool:
-        """Whether two inputs are the same value, layout aside."""
-        a, b = self.node.input(first), self.node.input(second)
-        return a is not None and b is not None and self.state.facts.root(a) is self.state.facts.root(b)
+    def same(self) -> bool:
+        """Whether the first two inputs are one value, or copies of one."""
+        a, b = self.node.inputs[:2]
+        return a is b or (a is not None and b is not None and self.state.facts.root(a) is self.state.facts.root(b))
+
+    def idle(self) -> bool:
+        """Whether nothing is known of any input but constants."""
+        state = self.state
+        return not any(
+            value is not None and value.constant is None and (state.of(value).known or state.facts.about(value))
+            for value in self.node.inputs
+        )
 
     def summed(self, found: Range, count: int | None) -> Range:
         """A sum or mean of `count` elements, widened by what accumulating in float32 may lose.
@@ -194,15 +203,12 @@ class Step:
 
 def _widen_unless_exact(found: Range, relative: float) -> Range:
     """Sums of powers of two, taken as often as one likes, are exact."""
-    import math
-    from dataclasses import replace
-
     lo, hi = found.lo, found.hi
     if abs(lo) < INF and abs(math.frexp(lo)[0]) not in (0.0, 0.5):
         lo -= abs(lo) * relative
     if abs(hi) < INF and abs(math.frexp(hi)[0]) not in (0.0, 0.5):
         hi += abs(hi) * relative
-    return found if (lo, hi) == (found.lo, found.hi) else replace(found, lo=lo, hi=hi)
+    return found.moved(lo, hi)
 
 
 Transfer: TypeAlias = Callable[[Step], Range | tuple[Range, ...]]

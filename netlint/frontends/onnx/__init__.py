@@ -136,6 +136,8 @@ def _parse(data: bytes) -> Any:
         model.ParseFromString(data)
     except Exception as error:  # DecodeError, or a ValueError of the parser: all mean the same to the user
         reason = str(error).strip() or type(error).__name__
+        if "depth" in reason.lower():
+            raise TargetError("nests subgraphs deeper than runtimes can read", "flatten its subgraphs") from None
         raise TargetError(f"is not an ONNX model, or is truncated: {reason}", "fetch or export it again") from None
     if not model.HasField("graph"):
         raise TargetError("is not an ONNX model: it holds no graph", "fetch or export it again")
