@@ -53,17 +53,33 @@ def dense(size: int = 4) -> onnx.ModelProto:
     return model(nodes, initializers=[weight])
 
 
-def nested_ifs(levels: int) -> onnx.ModelProto:
-    """An If in a branch of an If, `levels` deep; the innermost negates an outer value."""
-    inner = [helper.make_node("Neg", ["x"], ["v0"])]
+def nested_ifs(levels: int) -> bytes:
+    """An If in a branch of an If, `levels` deep; the innermost negates an outer value.
+
+    Written on the wire, since protobuf builds no message that it could not read back.
+    """
+    inner = helper.make_node("Neg", ["x"], ["v0"]).SerializeToString()
     for level in range(1, levels + 1):
-        branch = helper.make_graph(inner, f"b{level}", [], [info(f"v{level - 1}")])
-        inner = [helper.make_node("If", ["c"], [f"v{level}"], then_branch=branch, else_branch=branch)]
-        # Both branches would double the model at each level: keep one.
-        del inner[0].attribute[1:]
-    built = model([*inner, helper.make_node("Identity", [f"v{levels}"], ["y"])], inputs=("x",))
+        branch = tagged(1, inner) + tagged(2, b"b") + tagged(12, info(f"v{level - 1}").SerializeToString())
+        attribute = tagged(1, b"then_branch") + tagged(6, branch) + b"\xa0\x01\x05"
+        inner = helper.make_node("If", ["c"], [f"v{level}"]).SerializeToString() + tagged(5, attribute)
+    last = helper.make_node("Identity", [f"v{levels}"], ["y"]).SerializeToString()
+    built = model([])
     built.graph.input.append(info("c", (), onnx.TensorProto.BOOL))
-    return built
+    return built.SerializeToString() + tagged(7, tagged(1, inner) + tagged(1, last))
+
+
+def tagged(field: int, content: bytes) -> bytes:
+    """A length-delimited field of a protobuf message."""
+    return _varint(field << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
 
 
 def summary(graph: Graph) -> list[tuple[Any, ...]]:

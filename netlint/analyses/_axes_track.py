@@ -82,6 +82,8 @@ def reshaped(track: Track, before: Shape | None, after: Shape | None) -> State:
     """
     if before is None or after is None or track.axis >= len(before) or 0 in before:
         return UNKNOWN
+    if track.alone and after[: track.axis + 1] == (*before[: track.axis], track.length) and None not in after:
+        return track
     head = product(before[: track.axis], "head").times(track.outer)
     tail = product(before[track.axis + 1 :], "tail").times(track.inner)
     alone = [axis for axis in range(len(after)) if _matches(axis, after, head, track.length, tail) >= 2]

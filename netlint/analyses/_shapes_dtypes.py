@@ -29,10 +29,14 @@ _BY_ATTRIBUTE = frozenset(
 )
 _OLD_NAMES = {"FLOAT": "float32", "DOUBLE": "float64", "FLOAT16": "float16"}
 
+_SPECIAL = frozenset((*_FIXED, *_FROM_INPUT, *_SECOND, *_BY_ATTRIBUTE, "Cast", "ConstantOfShape", "QuantizeLinear"))
+
 
 def output_dtype(node: Node, nth: int, known: Dtypes) -> str | None:
     """The element type of an output; None where unknown."""
     op = node.op
+    if op not in _SPECIAL:
+        return known.dtype(node.inputs[0]) if node.inputs else None
     if nth and op in _SECOND and (op != "Dropout" or known.opset >= 10):
         return _SECOND[op]
     if op in _FIXED:

@@ -63,6 +63,7 @@ class Engine:
         self.dtypes: dict[Value, str | None] = {}
         self.known_elements: dict[Value, Array | None] = {}
         self.contradictions: dict[Value, tuple[Shape, Shape]] = {}
+        self._sane: set[Shape | None] = set()
         self._onnx = NodeInference(graph.opset)
         for value in graph.inputs:
             self.shapes[value] = clean(value.shape)
@@ -132,8 +133,9 @@ class Engine:
         """Note the shape of a value: inferred first, declared where that says nothing."""
         if value is None:
             return
-        if inferred is not None:
+        if inferred is not None and inferred not in self._sane:
             inferred = _checked(inferred)
+            self._sane.add(inferred)
         declared = value.shape
         if declared is not None and declared != inferred:
             inferred = self._merge(value, inferred, clean(declared) or ())

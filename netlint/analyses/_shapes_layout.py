@@ -255,7 +255,8 @@ def _sequence_at(node: Node, facts: Known) -> Shape | None:
     if split is None or shape is None or axis is None:
         return None
     if split.input(1) is None:
-        return shape[:axis] + (1,) * split.attrs.get("keepdims", 1) + shape[axis + 1 :]
+        kept = (1,) if split.attrs.get("keepdims", 1) else ()
+        return (*shape[:axis], *kept, *shape[axis + 1 :])
     return (*shape[:axis], _member(shape[axis], split, facts, place[0] if place else None), *shape[axis + 1 :])
 
 
