@@ -149,7 +149,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "SequenceErase": (
         text(
-            "s = SequenceConstruct(w, x)\n i = Constant<value_int = 0>()\n t = SequenceErase(s, i)\n y = SequenceAt(t, i)"
+            "s = SequenceConstruct(w, x)\n i = Constant<value_int = 0>()\n"
+            " t = SequenceErase(s, i)\n y = SequenceAt(t, i)"
         ),
     ),
     "ConcatFromSequence": (text("s = SequenceConstruct(x, w)\n y = ConcatFromSequence<axis = 0>(s)"),),

@@ -16,6 +16,9 @@ Array = np.ndarray[Any, Any]
 
 CHUNK = 1 << 20
 _MOST_GATHERED = 16 << 20
+# A tensor of so many bytes is read in one part; among so few elements Python finds extremes sooner than numpy.
+_SMALL, _FEW = 1 << 16, 24
+_MOST_COMPARED = 512
 # Rows are looked at in passing where that is cheap: not too many, not too short.
 _SHORTEST_ROW, _HEAD = 64, 4
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -25,11 +28,16 @@ _INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80}
 
 def scan(tensor: Tensor) -> WeightStats:
     """Extremes and non-finite elements of a float tensor. Raises `TensorUnreadable`."""
+    if tensor.nbytes <= _SMALL:
+        return _scan_small(tensor)
     extremes = _extremes16 if tensor.dtype in _INFINITY else _extremes
     lo, hi = np.inf, -np.inf
     nan = inf = 0
     heads = _Heads.of(tensor.shape)
+    columns = None
     for chunk in tensor.chunks(CHUNK):
+        if columns is None:
+            columns = _column_heads_differ(chunk, tensor.shape[-1])
         if heads is not None:
             heads.add(chunk)
         low, high = extremes(chunk, tensor.dtype)
@@ -39,7 +47,44 @@ def scan(tensor: Tensor) -> WeightStats:
             inf += int(np.isinf(values).sum())
             low, high = _without_nan(values)
         lo, hi = min(lo, low), max(hi, high)
-    return WeightStats(float(lo), float(hi), nan, inf, heads is not None and heads.differ())
+    return WeightStats(float(lo), float(hi), nan, inf, heads is not None and heads.differ(), columns is True)
+
+
+def _scan_small(tensor: Tensor) -> WeightStats:
+    """The same for a tensor of one part. Models have them by the ten thousand, so each step counts."""
+    chunk = next(iter(tensor.chunks(_SMALL)), None)
+    if chunk is None:
+        return WeightStats(np.inf, -np.inf, 0, 0)
+    if tensor.dtype in _INFINITY:
+        lo, hi = _extremes16(chunk, tensor.dtype)
+    elif chunk.size <= _FEW:
+        items = chunk.tolist()
+        lo, hi = (min(items), max(items)) if sum(items) == sum(items) else (np.nan, np.nan)
+    else:
+        lo, hi = _extremes(chunk, tensor.dtype)
+    if not (-np.inf < lo and hi < np.inf):
+        values = _floats(chunk, tensor.dtype)
+        low, high = _without_nan(values)
+        return WeightStats(float(low), float(high), int(np.isnan(values).sum()), int(np.isinf(values).sum()))
+    shape = tensor.shape
+    if len(shape) < 2 or lo == hi:
+        return WeightStats(lo, hi, 0, 0)
+    return WeightStats(lo, hi, 0, 0, _rows_differ(chunk, shape[0]), _columns_differ(chunk, shape[-1]))
+
+
+def _rows_differ(chunk: Array, count: int) -> bool:
+    """Whether no two slices along the first axis begin alike."""
+    if not 1 < count <= _MOST_COMPARED:
+        return False
+    raw = chunk.tobytes()
+    row = len(raw) // count
+    head = min(row, 16)
+    return len({raw[start : start + head] for start in range(0, len(raw), row)}) == count
+
+
+def _columns_differ(chunk: Array, count: int) -> bool:
+    """Whether no two slices along the last axis begin alike."""
+    return 1 < count <= _MOST_COMPARED and len(set(chunk[:count].tolist())) == count
 
 
 class _Heads:
@@ -66,11 +111,24 @@ class _Heads:
 
     def differ(self) -> bool:
         """Whether no two rows begin alike."""
-        mixed = np.zeros(1, dtype=np.uint64)
-        for part in self._parts:
-            mixed = (mixed ^ np.concatenate(part)) * _ODD
-            mixed ^= mixed >> np.uint64(32)
-        return bool(np.diff(np.sort(mixed)).all())
+        return _all_differ([np.concatenate(part) for part in self._parts])
+
+
+def _column_heads_differ(chunk: Array, count: int) -> bool:
+    """Whether no two slices along the last axis begin alike, as far as the first part of a tensor shows."""
+    if not 1 < count <= min(MOST_ROWS, chunk.size // _HEAD):
+        return False
+    bits = chunk[: _HEAD * count].view(f"<u{chunk.itemsize}").astype(np.uint64)
+    return _all_differ(list(bits.reshape(_HEAD, count)))
+
+
+def _all_differ(parts: list[Array]) -> bool:
+    """Whether no two places hold the same in all parts. A hash may hide a difference, but makes up none."""
+    mixed = np.zeros(1, dtype=np.uint64)
+    for part in parts:
+        mixed = (mixed ^ part) * _ODD
+        mixed ^= mixed >> np.uint64(32)
+    return bool(np.diff(np.sort(mixed)).all())
 
 
 def _extremes(chunk: Array, dtype: str) -> tuple[float, float]:

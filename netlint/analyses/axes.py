@@ -157,6 +157,11 @@ class Axes:
         state = self._flow.state(value)
         return ("known" if state.alone else "mixed") if isinstance(state, Track) else str(state.value)
 
+    def track(self, value: Value | None) -> Track | None:
+        """The axis in which the batch lies, alone or merged, with the factors before and after it."""
+        state = self._flow.state(value)
+        return state if isinstance(state, Track) else None
+
 
 @analysis(shapes, constants)
 def axes(scope: Scope) -> Axes:

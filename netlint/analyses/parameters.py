@@ -9,6 +9,8 @@ from netlint.graph import Graph, Node, Value
 
 # Operators that give a stored weight to its user in another layout or precision.
 _PASSES = frozenset({"Identity", "Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Transpose"})
+# What repeats one number still does so after these.
+_MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
 )
@@ -59,7 +61,7 @@ class Parameters:
     def fill(self, value: Value | None) -> Value | None:
         """The constant that a ConstantOfShape behind a value repeats (its node's output), if there is one."""
         node = self._graph.producer(value)
-        while node is not None and node.op in _PASSES:
+        while node is not None and not node.domain and (node.op in _PASSES or node.op in _MOVES):
             node = self._graph.producer(node.input(0))
         return node.output() if node is not None and node.op == "ConstantOfShape" else None
 

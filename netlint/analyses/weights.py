@@ -16,14 +16,15 @@ from .layers import layers
 from .parameters import Parameters, parameters
 
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
-_MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
+_SMALL = 1 << 12
 MOST_ROWS = 1 << 17
 """Of more units than this it is not known which are equal: what is kept of each would take too much memory."""
 _FEW_LAYERS = 3
 """Below this many, weights that are all fills may well be meant."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: models have a hundred thousand constants, and freezing triples the cost of each.
+@dataclass(slots=True)
 class WeightStats:
     """The elements of a constant taken together."""
 
@@ -34,6 +35,8 @@ class WeightStats:
     inf: int
     rows_differ: bool = False
     """No two slices along the first axis of the stored tensor are equal; False: not known."""
+    columns_differ: bool = False
+    """The same along the last axis."""
 
     @property
     def has_nan(self) -> bool:
@@ -80,7 +83,7 @@ class Weights:
         if value is None:
             return None
         if value not in self._by_value:
-            self._by_value[value] = self._find(value)
+            self._by_value[value] = self._scan(value) if value.constant is not None else self._find(value)
         return self._by_value[value]
 
     def bounds(self, value: Value | None) -> tuple[float, float] | None:
@@ -109,10 +112,19 @@ class Weights:
         Units that show fewer than two magnitudes besides zero are left out: pruned and binary ones agree by chance.
         """
         stats = self.of(value)
-        units = self._units(value, axis, None)
-        if stats is None or units is None or units.count > MOST_ROWS:
+        if stats is None:
             return None
-        if stats.constant or units.count < 2 or (units.outer == 1 and (stats.rows_differ or units.inner < 2)):
+        if value.constant is not None and _differ(stats, axis, len(value.constant.shape)):
+            return []
+        return [] if stats.constant else self._compared(value, axis, stats)
+
+    def _compared(self, value: Value, axis: int, stats: WeightStats) -> list[tuple[int, ...]] | None:
+        units = self._units(value, axis, None)
+        if units is None or units.count > MOST_ROWS:
+            return None
+        if units.count < 2 or (units.outer == 1 and (stats.rows_differ or units.inner < 2)):
+            return []
+        if units.inner == 1 and stats.columns_differ:
             return []
         try:
             return _equal_units(units)
@@ -133,13 +145,8 @@ class Weights:
         return self._scan_tensor(number, value) if hasattr(number, "storage") else None
 
     def _fill(self, value: Value | None) -> Node | None:
-        """The ConstantOfShape whose number a value repeats, whatever moved it in between."""
-        fill = self._known.fill(value)
-        node = self._graph.producer(value)
-        while fill is None and node is not None and node.op in _MOVES and not node.domain:
-            fill = self._known.fill(node.input(0))
-            node = self._graph.producer(node.input(0))
-        return self._graph.producer(fill)
+        """The ConstantOfShape whose number a value repeats."""
+        return self._graph.producer(self._known.fill(value))
 
     def _scan(self, value: Value) -> WeightStats | None:
         return None if value.constant is None else self._scan_tensor(value.constant, value)
@@ -147,6 +154,8 @@ class Weights:
     def _scan_tensor(self, tensor: Tensor, value: Value) -> WeightStats | None:
         if tensor.dtype not in _FLOATS:
             return None
+        if tensor.nbytes <= _SMALL:  # sooner read again than remembered
+            return self._read(tensor, value)
         key = (tensor.storage, tensor.dtype, tensor.shape)
         if key not in self._by_storage:
             self._by_storage[key] = self._read(tensor, value)
@@ -193,6 +202,10 @@ class Weights:
         except TensorUnreadable as error:
             self.unreadable[value] = str(error)
             return None
+
+
+def _differ(stats: WeightStats, axis: int, rank: int) -> bool:
+    return (axis == 0 and stats.rows_differ) or (axis == rank - 1 and stats.columns_differ)
 
 
 def _equal_units(units: _Units) -> list[tuple[int, ...]]:

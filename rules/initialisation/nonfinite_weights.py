@@ -50,35 +50,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
-from netlint.analyses.layers import layers
 from netlint.analyses.parameters import parameters
 from netlint.analyses.weights import WeightStats, real_weights
 from netlint.graph import Node, Value
 from netlint.ops import NORMALISATION, RECURRENT, WEIGHTED
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "PRelu")
+_READ = (*WEIGHTED, *sorted(NORMALISATION), "Add", "Sub", "Mul", "Div", "PRelu")
 
 
-@rule("INI008", "nonfinite-weights", level=ERROR, since="0.1", requires=(parameters, layers, real_weights))
+@rule("INI008", "nonfinite-weights", level=ERROR, since="0.1", requires=(parameters, real_weights))
 def nonfinite_weights(scope: Scope) -> Iterator[Finding]:
-    constants, known = scope[parameters], scope[real_weights]
+    constants, stats_of = scope[parameters], scope[real_weights].of
     seen: set[Value] = set()
-    for node in scope.graph.of(*WEIGHTED, *NORMALISATION, *_ARITHMETIC):
-        if node.domain or constants.constant(node.output()):
-            continue
-        for slot, value in enumerate(node.inputs):
-            stats = known.of(value)
-            if value is None or stats is None or value in seen:
-                continue
-            if stats.has_nan or (stats.has_inf and not _may_mask(node, slot, stats)):
+    for op in _READ:
+        for node in scope.graph.of(op):
+            for slot, value in enumerate(node.inputs):
+                if value is None or not constants.constant(value):
+                    continue
+                stats = stats_of(value)
+                if stats is None or not (stats.nan or stats.inf) or value in seen:
+                    continue
+                if node.domain or constants.constant(node.output()) or _may_mask(node, slot, stats):
+                    continue
                 seen.add(value)
                 yield _finding(node, slot, value, stats)
 
 
 def _may_mask(node: Node, slot: int, stats: WeightStats) -> bool:
     """Whether an infinity can be meant: what is added may be -inf to exclude an element from a softmax."""
-    if node.op in NORMALISATION:
+    if stats.nan or node.op in NORMALISATION:
         return False
     if node.op not in WEIGHTED:
         return True

@@ -78,7 +78,7 @@ from collections.abc import Iterator
 
 from netlint.analyses.layers import Layer, layers
 from netlint.analyses.units import Units, units
-from netlint.analyses.weights import Weights, real_weights
+from netlint.analyses.weights import real_weights
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
 
 _HELP = "initialise each unit at random on its own"
@@ -96,13 +96,14 @@ def symmetric_units(scope: Scope) -> Iterator[Finding]:
     stats, known = scope[real_weights], scope[units]
     for layer in scope[layers].all:
         if layer.kind in ("dense", "conv") and layer.unit_axis is not None:
-            yield from _judge(layer, layer.unit_axis, stats, known)
+            groups = stats.equal_units(layer.weight, layer.unit_axis)
+            if groups:
+                yield from _judge(layer, groups, known)
 
 
-def _judge(layer: Layer, axis: int, stats: Weights, known: Units) -> Iterator[Finding]:
+def _judge(layer: Layer, groups: list[tuple[int, ...]], known: Units) -> Iterator[Finding]:
     count = known.count(layer)
-    groups = stats.equal_units(layer.weight, axis) if count is not None else None
-    if count is None or not groups or known.outgoing(layer) is None:
+    if count is None or known.outgoing(layer) is None:
         return
     for group in groups:
         tied = [members for members in _split(layer, group, known) if len(members) > 1]

@@ -20,9 +20,8 @@ def _weight(step: Step, slot: int) -> Floats | None:
 
 
 def weighted(step: Step, data: Range, weight: Floats, axes: tuple[int, ...], bias: Range = ZERO) -> Range:
-    """The sum over `axes` of weight times bounded data, for every output by the positive and negative parts of its
-    weights
-    (Moore, Interval Analysis); then the hull over outputs."""
+    """The sum over `axes` of weight times bounded data: for every output by the positive and the negative part of its
+    weights (Moore, Interval Analysis), then the hull over outputs."""
     import numpy as np
 
     wide = weight.astype(np.float64, copy=False)

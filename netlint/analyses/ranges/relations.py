@@ -105,8 +105,9 @@ def on_add(step: Step, a: Range, b: Range) -> None:
     x, y, out = found
     facts = step.state.facts
     for kept, other, sign in ((x, y, b), (y, x, a)):
-        if sign.lo >= 0 and scalar(step, other):
-            facts.add_upper(out, *(upper.loosened() for upper in facts.uppers(kept)))
+        uppers = facts.uppers(kept)
+        if uppers and sign.lo >= 0 and scalar(step, other):
+            facts.add_upper(out, *(upper.loosened() for upper in uppers))
     if a.lo >= 0 and b.lo >= 0:
         facts.add_upper(out, *(Upper(facts.root(v), "bound") for v in (x, y) if v.constant is None))
 
@@ -119,8 +120,9 @@ def on_max(step: Step) -> None:
     x, y, out = found
     facts = step.state.facts
     for kept, other in ((x, y), (y, x)):
-        if scalar(step, other):
-            facts.add_upper(out, *(upper.loosened() for upper in facts.uppers(kept)))
+        uppers = facts.uppers(kept)
+        if uppers and scalar(step, other):
+            facts.add_upper(out, *(upper.loosened() for upper in uppers))
 
 
 def on_clip(step: Step, upper_bound: float | None) -> None:

@@ -48,7 +48,7 @@ FORMATS = {
     "float16": Format(11, 65504.0, 2.0**-24, -24),
     "bfloat16": Format(8, 3.3895313892515355e38, 2.0**-126, -133),
 }
-UNKNOWN_FORMAT = Format(8, 65504.0, 2.0**-126, -133)
+UNKNOWN_FORMAT = Format(8, 65280.0, 2.0**-126, -133)
 """For values whose type is not known: the coarsest precision and the nearest overflow of the common types. Small
 numbers survive as in float32: a constant of 1e-12 beside them is proof enough of a type that has it."""
 

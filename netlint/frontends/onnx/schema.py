@@ -34,22 +34,27 @@ def check(nodes: Iterable[Node], opset: Mapping[str, int]) -> Iterator[Defect]:
 
 
 def _verdict(domain: str, op: str, opset: Mapping[str, int]) -> tuple[str, str, str] | None:
+    """Kind, message and way out of the defect; None if all is well or nothing can be said."""
     shown = domain or "ai.onnx"
     version = opset.get(domain)
     if version is None:
         return "opset", f"{quoted(op)} belongs to the domain {shown}, which opset_import does not list", "export again"
-    if op in _EXPERIMENTAL and not domain:
-        return "experimental", f"{op} was an experimental operator and is in no opset", "export with a current exporter"
     defs: Any = onnxlib.core().defs
-    if not defs.has_schema(op, domain):
-        if version > defs.schema_version_map()[domain][1]:
-            return None  # younger than the schemas at hand
-        return "unknown-op", f"there is no operator {quoted(op)} in {shown}", "check its name and domain"
+    renew = "export with a current exporter"
     try:
-        schema = defs.get_schema(op, min(version, 1 << 30), domain)
-    except Exception:
-        first = min(s.since_version for s in defs.get_all_schemas_with_history() if (s.name, s.domain) == (op, domain))
-        return "unknown-op", f"{op} exists from opset {first} on, the model declares {version}", "raise the opset"
-    if schema.deprecated:
-        return "unknown-op", f"{op} was removed in opset {schema.since_version}", "export with a current exporter"
-    return None
+        if not defs.get_schema(op, min(version, 1 << 30), domain).deprecated:
+            return None
+        return "unknown-op", f"{op} is in opset {version} no more", renew
+    except Exception:  # the core's own SchemaError: no such operator in this opset
+        first = min((s.since_version for s in _history(defs, op, domain)), default=None)
+    if first is None and version > defs.schema_version_map()[domain][1]:
+        return None  # younger than the schemas at hand
+    if op in _EXPERIMENTAL and not domain:
+        return "experimental", f"{op} was an experimental operator; opset {version} does not have it", renew
+    if first is None:
+        return "unknown-op", f"there is no operator {quoted(op)} in {shown}", "check its name and domain"
+    return "unknown-op", f"{op} exists from opset {first} on, the model declares {version}", "raise the opset"
+
+
+def _history(defs: Any, op: str, domain: str) -> list[Any]:
+    return [schema for schema in defs.get_all_schemas_with_history() if (schema.name, schema.domain) == (op, domain)]
