@@ -56,7 +56,7 @@ def _value(figure: Figure) -> str:
     """What was measured of a target, with its unit."""
     if figure.measured is None:
         return "–"
-    return f"{figure.measured:.2f} ×" if figure.target.beside else f"{figure.measured:.0f} MB"
+    return f"{figure.measured:.3f} ×" if figure.target.beside else f"{figure.measured:.1f} MB"
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

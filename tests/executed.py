@@ -96,7 +96,10 @@ def with_constants(case: Any, first: int) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     forget_shapes(model)
-    for info, array in list(zip(model.graph.input, case.data_sets[0][0], strict=False))[first:]:
-        if isinstance(array, np.ndarray) and array.dtype.kind in "fiub" and "ml_dtypes" not in str(type(array.dtype)):
-            model.graph.initializer.append(onnx.numpy_helper.from_array(array, info.name))
+    for info, given in list(zip(model.graph.input, case.data_sets[0][0], strict=False))[first:]:
+        if isinstance(given, onnx.TensorProto):
+            model.graph.initializer.add().CopyFrom(given)
+            model.graph.initializer[-1].name = info.name
+        elif isinstance(given, np.ndarray | np.generic) and given.dtype.kind in "fiub":
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(given), info.name))
     return model

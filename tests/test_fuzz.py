@@ -124,7 +124,8 @@ def other_attributes(model: Any, rng: random.Random) -> None:
         elif deed == 4:
             attribute.name = rng.choice(every).name
         else:
-            attribute.CopyFrom(rng.choice(every))
+            # By its bytes: it may lie inside the one it replaces.
+            attribute.ParseFromString(rng.choice(every).SerializeToString())
 
 
 def other_tensors(model: Any, rng: random.Random) -> None:

@@ -291,6 +291,11 @@ def test_arithmetic_holds_every_result(a: Range, b: Range, data: Any) -> None:
         assert quotient.lo - 1e-9 * abs(x / y) <= x / y <= quotient.hi + 1e-9 * abs(x / y)
 
 
+def test_each_type_has_its_own_precision() -> None:
+    eps = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7, "float8e4m3fn": 2.0**-3}
+    assert {dtype: format_of(dtype).eps for dtype in eps} == eps
+
+
 @given(st.floats(allow_nan=False), st.sampled_from(["float64", "float32", "float16", "bfloat16", None]))
 def test_ends_are_rounded_outward_to_numbers_of_the_type(x: float, dtype: str | None) -> None:
     form = format_of(dtype)

@@ -129,9 +129,9 @@ def test_runs_of_an_axis_belong_to_units() -> None:
 
 
 def test_each_storage_is_read_once() -> None:
-    stored = Stored(np.arange(512, dtype=np.float32).reshape(4, 128))
+    stored = Stored(np.arange(4096, dtype=np.float32).reshape(4, 1024))
     stats, (one, other) = known(stored, stored)
-    assert stats.bounds(one) == stats.bounds(other) == (0, 511)
+    assert stats.bounds(one) == stats.bounds(other) == (0, 4095)
     assert stats.equal_units(one, 0) == []
     assert stored.reads == 1
 

@@ -36,6 +36,7 @@ class _Bodies:
             first = next((inner for body in node.bodies.values() for inner in _flat(body)), node)
             if node.op in ("Loop", "Scan"):
                 self._holders.setdefault(first, []).append(node)
+        self._repeating: set[Node] = set()
         # Nested loops multiply repetitions; past this many visits, carried shapes count as unknown at once.
         self._visits_left = 4 * len(nodes)
 
@@ -45,7 +46,8 @@ class _Bodies:
 
     def _step(self, node: Node) -> None:
         for holder in self._holders.get(node, ()):
-            self._bind(holder)
+            if holder not in self._repeating:
+                self._bind(holder)
         if node.op == "If" and node.bodies:
             self._if(node)
         elif node.op in ("Loop", "Scan") and "body" in node.bodies:
@@ -114,10 +116,12 @@ class _Bodies:
                 for node in inner:
                     self._engine.forget(node)
                 return
+            self._repeating.add(holder)
             for node in inner:
                 for out in node.outputs:
                     self._engine.known_elements.pop(out, None)  # type: ignore[arg-type]
                 self._step(node)
+            self._repeating.discard(holder)
 
     def _widen(self, holder: Node, body: Body, give_up: bool) -> bool:
         """Loosen the carried formal inputs that the body changes; True if there were any."""

@@ -206,7 +206,8 @@ def _elementwise(node: Node, inputs: Inputs, opset: int) -> Array:
         for array in arrays[1:]:
             result = np.asarray(ufunc(result, array), dtype=object)
         return result
-    return np.asarray(ufunc(*arrays), dtype=object)
+    with np.errstate(all="ignore"):
+        return np.asarray(ufunc(*arrays), dtype=object)
 
 
 _FOLDS: dict[str, tuple[str, int | None]] = {

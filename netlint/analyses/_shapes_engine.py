@@ -50,7 +50,7 @@ TRACKED = frozenset(
 )
 
 # What malformed attributes (a number for a list, a missing axis) make a shape function raise.
-_MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError, ZeroDivisionError)
+_MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError)
 
 
 class Engine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from netlint.graph import Dim, Node, Shape
 
 from ._shapes_dims import MAX_RANK, Known, axis_of, float32, times, unknown
@@ -35,13 +37,15 @@ def _random(node: Node, facts: Known) -> Shape | None:
 
 
 def _range(node: Node, facts: Known) -> Shape | None:
-    ends = [facts.ints(value) for value in node.inputs[:3]]
+    ends = [facts.ints(value) or facts.numbers(value) for value in node.inputs[:3]]
     if len(ends) != 3 or any(end is None or len(end) != 1 for end in ends):
         return (None,)
     start, limit, step = (end[0] for end in ends if end is not None)
     if isinstance(start, int) and isinstance(limit, int) and isinstance(step, int) and step:
         return (max(-((start - limit) // step), 0),)
-    return (limit,) if start == 0 and step == 1 else (None,)
+    if isinstance(start, float) and isinstance(limit, float) and isinstance(step, float) and step:
+        return (max(ceil((limit - start) / step), 0),)
+    return (limit,) if start == 0 and step == 1 and isinstance(limit, str) else (None,)
 
 
 def _one_hot(node: Node, facts: Known) -> Shape | None:

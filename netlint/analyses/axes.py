@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Axes", "axes"]
 
-_MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError)
+_MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError)
 
 
 class _Flow:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from netlint.analysis import Scope, analysis
@@ -90,7 +89,7 @@ class Constants:
         self._arrays: dict[Value, np.ndarray[Any, Any] | None] = {}
         self._foldable: dict[Value, Node] = {}
         for node in graph.nodes:
-            if not node.domain and (node.op in FOLDED or node.op in ("Shape", "Size")) and self._may_fold(node):
+            if node.op in FOLDED and not node.domain and self._may_fold(node):
                 self._foldable.update((out, node) for out in node.outputs if out is not None)
 
     def get(self, value: Value | None) -> np.ndarray[Any, Any] | None:
@@ -104,7 +103,7 @@ class Constants:
             return self._stored(value, MAX_ELEMENTS)
         if value in self._foldable and value not in self._arrays:
             self._fold(value)
-        return self._arrays.get(value)
+        return self._arrays.get(value) if value in self._foldable else self._of_shapes(value)
 
     def scalar(self, value: Value | None) -> float | None:
         """The number that all elements of a constant are equal to; None where there is none, or for NaN."""
@@ -125,10 +124,8 @@ class Constants:
 
     def _may_fold(self, node: Node) -> bool:
         """Whether the inputs are constant and the result is small."""
-        if node.op in ("Shape", "Size"):
-            return _count(self._shapes, node.input(0)) is not None
         for slot, value in enumerate(node.inputs):
-            if value is not None and value not in self._foldable:
+            if value is not None and value not in self._foldable and self._integers(value) is None:
                 limit = _MAX_SOURCE if node.op in _TAKES_PART and slot == 0 else MAX_ELEMENTS
                 if value.constant is None or _elements(value.constant) > limit:
                     return False
@@ -140,40 +137,43 @@ class Constants:
         stack = [wanted]
         while stack:
             node = self._foldable[stack[-1]]
-            due = [v for v in node.inputs if v is not None and v in self._foldable and v not in self._arrays]
-            if due and node.op not in ("Shape", "Size") and len(stack) <= len(self._foldable):
-                stack += due
-            else:
+            due = [value for value in node.inputs if value in self._foldable and value not in self._arrays]
+            if due:
+                stack += (value for value in dict.fromkeys(due) if value is not None)
+                continue
+            if stack.pop() not in self._arrays:
                 self._compute(node)
-                stack.pop()
 
     def _compute(self, node: Node) -> None:
         from ._constants_fold import compute
 
         self._arrays.update((out, None) for out in node.outputs if out is not None)
-        if node.op in ("Shape", "Size"):
-            found: Sequence[np.ndarray[Any, Any]] = [self._shape_of(node)]
-        else:
-            low_precision = any(_rounds_unlike_numpy(self._shapes.dtype(value)) for value in node.inputs)
-            inputs = [self._input(node, slot) for slot in range(len(node.inputs))]
-            if any(array is None and value is not None for array, value in zip(inputs, node.inputs, strict=True)):
-                return
-            found = compute(node, inputs, self._opset, low_precision)
+        low_precision = any(_rounds_unlike_numpy(self._shapes.dtype(value)) for value in node.inputs)
+        inputs = [self._input(node, slot) for slot in range(len(node.inputs))]
+        if any(array is None and value is not None for array, value in zip(inputs, node.inputs, strict=True)):
+            return
+        found = compute(node, inputs, self._opset, low_precision)
         self._arrays.update((out, array) for out, array in zip(node.outputs, found, strict=False) if out is not None)
 
     def _input(self, node: Node, slot: int) -> np.ndarray[Any, Any] | None:
         value = node.input(slot)
-        if value is None or value.constant is None:
-            return self._arrays.get(value) if value is not None else None
-        return self._stored(value, _MAX_SOURCE if node.op in _TAKES_PART else MAX_ELEMENTS)
+        if value is not None and value.constant is not None:
+            return self._stored(value, _MAX_SOURCE if node.op in _TAKES_PART else MAX_ELEMENTS)
+        return self.get(value)
 
-    def _shape_of(self, node: Node) -> np.ndarray[Any, Any]:
+    def _integers(self, value: Value) -> tuple[int, ...] | None:
+        """The elements of a computed value that `shapes` has followed to the last one."""
+        followed = None if value.constant is not None else self._shapes.ints(value)
+        whole = tuple(item for item in followed or () if isinstance(item, int))
+        return whole if followed is not None and len(whole) == len(followed) else None
+
+    def _of_shapes(self, value: Value) -> np.ndarray[Any, Any] | None:
+        whole, shape, dtype = self._integers(value), self._shapes.of(value), self._shapes.dtype(value)
+        if whole is None or shape is None or dtype not in ("int64", "int32"):
+            return None
         import numpy as np
 
-        shape = np.array(self._shapes.of(node.input(0)) or (), dtype=np.int64)
-        if node.op == "Size":
-            return np.asarray(np.prod(shape, dtype=np.int64))
-        return shape[node.attrs.get("start", 0) : node.attrs.get("end", len(shape))]
+        return np.array(whole, dtype=dtype).reshape([dim for dim in shape if isinstance(dim, int)])
 
     def _stored(self, value: Value, limit: int) -> np.ndarray[Any, Any] | None:
         if value in self._arrays:
@@ -190,7 +190,7 @@ class Constants:
 def _load(tensor: Tensor) -> np.ndarray[Any, Any] | None:
     try:
         return tensor.load()
-    except (TensorUnreadable, ValueError):
+    except (TensorUnreadable, ValueError, AttributeError):  # the last: an attribute that is no tensor
         return None
 
 

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 
 from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node, Value
-from netlint.ops import ACTIVATIONS, ARITHMETIC, NORMALISATION, POOLING, TRANSPARENT
+from netlint.ops import ACTIVATIONS, ARITHMETIC, KNOWN_OPS, NORMALISATION, POOLING, TRANSPARENT
 from netlint.ops.read import axes, scalar, small_ints
 
 from .layers import Layer, Layers, layers
@@ -24,7 +24,9 @@ _ELEMENTWISE = (ACTIVATIONS - {"PRelu"}) | {"Identity", "Cast", "Abs", "Neg", "E
 _SPATIAL_POOLING = POOLING - {"MaxRoiPool", "RoiAlign"}
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Split"})
 _CARRIERS = ACTIVATIONS | NORMALISATION | POOLING | TRANSPARENT | _MOVES
-_CARRIERS |= {"ReduceMean", "ReduceSum", "ReduceMax", "Shape", "Size"}
+_CARRIERS |= {"ReduceMean", "ReduceSum", "ReduceMax", "Shape", "Size", "Expand", "Pad", "Resize"}
+_PREPARES = TRANSPARENT | POOLING | {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
+_STEPS_TO_ACTIVATION = 3
 _NORM_PARAMETERS = {"BatchNormalization": (1, 2, 3, 4), "LayerNormalization": (1, 2), "RMSNormalization": (1,)}
 
 # How the units lie in a value: along axis 1 with space behind, along the only axis behind the batch, along the last
@@ -63,13 +65,28 @@ class Units:
 
     def count(self, layer: Layer) -> int | None:
         """The number of output units; None where unknown."""
-        shape = layer.weight.shape
-        size = shape[layer.unit_axis] if shape is not None and layer.unit_axis is not None else None
-        return size if isinstance(size, int) and _groups(layer) == 1 else None
+        shape = self._stats.shape(layer.weight)
+        if shape is None or layer.unit_axis is None or layer.unit_axis >= len(shape) or _groups(layer) != 1:
+            return None
+        return shape[layer.unit_axis]
 
     def activated(self, layer: Layer) -> bool:
-        """Whether an activation or a norm reads the output, as it does behind most layers that are trained."""
-        return any(node.op in ACTIVATIONS or node.op in NORMALISATION for node in self._graph.uses(layer.output))
+        """Whether an activation or a norm reads the output, as it does behind most layers that are trained.
+
+        Exporters write some of them as several operators: what moves, casts or scales the output may come first.
+        """
+        values = [layer.output]
+        for _ in range(_STEPS_TO_ACTIVATION):
+            nodes = [node for value in values for node in self._graph.uses(value) if not node.domain]
+            if any(node.op in ACTIVATIONS or node.op in NORMALISATION for node in nodes):
+                return True
+            values = [out for node in nodes if self._prepares(node) for out in node.outputs if out is not None]
+        return False
+
+    def _prepares(self, node: Node) -> bool:
+        if node.op in ("Mul", "Div", "Add"):
+            return any(self._known.constant(value) for value in node.inputs)
+        return node.op in _PREPARES
 
     def outgoing(self, layer: Layer) -> Outgoing | None:
         """What reads the units; None if that cannot be followed, is an output, or mixes with other values."""
@@ -78,8 +95,11 @@ class Units:
         return self._outgoing[layer]
 
     def ends(self, layer: Layer) -> Ends | None:
-        """Where the output goes through nothing but elementwise operators, norms, pooling and moves; None if anything
-        else reads it on the way: a sum, a product, a gate, an operator that is not known."""
+        """Where the output goes through nothing but operators that read it alone; None if anything else reads it on
+        the way: a sum or product with another value, a gate, an operator that is not known.
+
+        An activation that is written as several operators, as x · sigmoid(x), still reads the output alone.
+        """
         readers: dict[Layer, None] = {}
         seen = {value for value in (*layer.node.outputs, layer.output) if value is not None}
         todo = _Frontier(self._graph)
@@ -98,9 +118,11 @@ class Units:
 
     def _carries(self, node: Node, seen: set[Value]) -> bool:
         """Whether what flows on comes from the seen values alone."""
-        if node.op in ARITHMETIC:
-            return all(other in seen or self._known.constant(other) for other in node.inputs)
-        return node.op in _CARRIERS and node.input(0) in seen
+        if node.op in _CARRIERS and node.input(0) in seen:
+            return True
+        if node.bodies or node.op not in KNOWN_OPS:
+            return False
+        return all(value is None or value in seen or self._known.constant(value) for value in node.inputs)
 
     def tied_for_ever(self, layer: Layer, indices: Sequence[int]) -> bool | None:
         """Whether units with equal incoming weights stay equal: biases and outgoing weights are equal too.

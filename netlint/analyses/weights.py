@@ -91,6 +91,16 @@ class Weights:
         stats = self.of(value)
         return None if stats is None or stats.has_nan or stats.lo > stats.hi else (stats.lo, stats.hi)
 
+    def shape(self, value: Value) -> tuple[int, ...] | None:
+        """The lengths of the axes of a weight, whether the file declares them or what is stored shows them."""
+        if value.shape is not None:
+            sizes = tuple(size for size in value.shape if isinstance(size, int))
+            return sizes if len(sizes) == len(value.shape) else None
+        stored = self._known.stored(value)
+        if stored is None or stored.perm is None or stored.value.constant is None:
+            return None
+        return tuple(stored.value.constant.shape[axis] for axis in stored.perm)
+
     def filled(self, value: Value | None) -> bool:
         """Whether a ConstantOfShape makes the value: such a weight is not stored."""
         return self._known.constant(value) and self._fill(value) is not None

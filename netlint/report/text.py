@@ -41,9 +41,9 @@ def render(run: Run, paint: Paint = unpainted) -> str:
             blocks.append(_failure(result, paint))
         else:
             blocks += _report(result, run, paint)
-    if run.verbose >= 0 or not blocks:
+    if run.verbose >= 0:
         blocks.append(_sum(run, paint))
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(blocks) + "\n" if blocks else ""
 
 
 def _failure(failure: Failure, paint: Paint) -> str:

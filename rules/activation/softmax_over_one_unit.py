@@ -100,7 +100,7 @@ from collections.abc import Iterator
 from netlint.analyses.parameters import Parameters, parameters
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.graph import Graph, Node, Value
-from netlint.ops import LAYOUT, SOFTMAX, TRANSPARENT
+from netlint.ops import SOFTMAX, WEIGHTED
 from netlint.ops.read import softmax_axes
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 
@@ -147,6 +147,6 @@ def _weights_values(graph: Graph, known: Parameters, node: Node) -> bool:
                 return True
             if user.op in _PRODUCTS and any(not known.constant(other) for other in others):
                 return True
-            if user.op in LAYOUT or user.op in TRANSPARENT or (user.op == "Mul" and others):
+            if user.op not in WEIGHTED:
                 due += user.outputs
     return False

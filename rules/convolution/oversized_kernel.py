@@ -227,15 +227,14 @@ def _read(node: Node, known: Shapes) -> _Convolution | None:
     if node.domain or weight is None or len(weight) < 4:
         return None
     sizes = [size for size in weight if isinstance(size, int)]
-    group = node.attrs.get("group", 1)
-    if len(sizes) != len(weight) or 0 in sizes or group < 1:
+    group, strides = node.attrs.get("group", 1), node.attrs.get("strides", (1,) * (len(weight) - 2))
+    if len(sizes) != len(weight) or 0 in sizes or group < 1 or len(strides) != len(sizes) - 2 or min(strides) < 1:
         return None
     kernel = tuple(sizes[2:])
     padded = any(node.attrs.get("pads", ())) or str(node.attrs.get("auto_pad", "")).startswith("SAME")
     unknown = (None,) * len(kernel)
     before = data[2:] if data is not None and len(data) == len(weight) else unknown
     after = (known.of(node.output()) or (None, None, *unknown))[2:]
-    strides = node.attrs.get("strides", (1,) * len(kernel))
     return _Convolution(sizes[0], sizes[1], group, kernel, strides, padded, before, after)
 
 

@@ -106,6 +106,8 @@ from collections.abc import Iterator
 
 from netlint.analyses.gradient import Gradient, gradient
 from netlint.analyses.layers import Layer, layers
+from netlint.analyses.trunk import trunk
+from netlint.analyses.uniform import uniform
 from netlint.analyses.units import units
 from netlint.analyses.weights import real_weights
 from netlint.graph import Node
@@ -120,25 +122,28 @@ _HELP = "initialise the weight at random, e.g. He or Xavier"
     level=ERROR,
     also=(WARNING,),
     since="0.1",
-    requires=(layers, real_weights, gradient, units),
+    requires=(layers, real_weights, uniform, gradient, units, trunk),
 )
 def zero_weights(scope: Scope) -> Iterator[Finding]:
-    known = scope[real_weights]
-    for layer in scope[layers].all:
-        stats = known.of(layer.weight)
-        if stats is None or not stats.zero:
-            continue
-        finding = _blocked(layer, scope[gradient]) or _equal(layer, scope) or _hidden(layer, scope)
+    known = scope[uniform]
+    zero = [layer for layer, stats in known.found if stats.zero]
+    quiet = True
+    for layer in zero:
+        finding = _blocked(layer, scope) or _equal(layer, scope) or _hidden(layer, scope)
         if finding is not None:
+            quiet = False
             yield finding
+    if quiet and zero and known.systematic:
+        yield _systematic(zero[0], scope)
 
 
-def _blocked(layer: Layer, flow: Gradient) -> Finding | None:
+def _blocked(layer: Layer, scope: Scope) -> Finding | None:
+    flow = scope[gradient]
     factors = list(_zero_factors(layer, flow)) if flow.blocked(layer) else []
     if not factors:
         return None
     why = f"the gradient of the weight is the gradient of the output times the input: {', and '.join(factors)}"
-    message = f"the weight {_shape(layer)} is all zero, and so is its gradient, for ever"
+    message = f"the weight {_shape(layer, scope)} is all zero, and so is its gradient, for ever"
     return Finding(message, layer.node, _evidence(layer, factors), _HELP, f"{why}; no other parameter changes that")
 
 
@@ -164,7 +169,7 @@ def _equal(layer: Layer, scope: Scope) -> Finding | None:
     count = scope[units].count(layer)
     if count is None or count < 2 or not scope[units].tied_for_ever(layer, range(count)):
         return None
-    message = f"the weight {_shape(layer)} is all zero and the {count} hidden units are equal, for ever"
+    message = f"the weight {_shape(layer, scope)} is all zero and the {count} hidden units are equal, for ever"
     why = (
         "biases and outgoing weights of the units are equal too: all receive the same gradient at every step, so the "
         "layer works like a single unit (without dropout)"
@@ -174,13 +179,28 @@ def _equal(layer: Layer, scope: Scope) -> Finding | None:
 
 def _hidden(layer: Layer, scope: Scope) -> Finding | None:
     ends = scope[units].ends(layer)
-    if ends is None or ends.is_output or not ends.readers:
+    alone = ends is not None and not ends.is_output and ends.readers
+    if not alone and not _in_trunk(layer, scope):
         return None
-    message = f"the weight {_shape(layer)} of a hidden layer is all zero: at the first step no gradient passes it"
+    message = f"the weight {_shape(layer, scope)} of a hidden layer is all zero: at the first step no gradient passes it"
     why = (
         "its output is the same for every input, and the gradient of its input is the weight times the gradient of the "
         "output; the weight itself gets a gradient, so training starts a step late"
     )
+    return Finding(message, layer.node, _evidence(layer, []), _HELP, why, level=WARNING)
+
+
+def _in_trunk(layer: Layer, scope: Scope) -> bool:
+    """Whether all signal passes it and reaches other layers only behind it."""
+    place = scope[trunk].get(layer.node)
+    return place is not None and scope.graph.position[scope[layers].all[-1].node] > place
+
+
+def _systematic(layer: Layer, scope: Scope) -> Finding:
+    """Any one of these may be meant; so many are not."""
+    count = scope[uniform].phrase(zero=True)
+    message = f"the weight {_shape(layer, scope)} is all zero, as the weights of {count} are"
+    why = "what the model computes hardly depends on its inputs at first, and most weights get no gradient"
     return Finding(message, layer.node, _evidence(layer, []), _HELP, why, level=WARNING)
 
 
@@ -189,5 +209,5 @@ def _evidence(layer: Layer, factors: list[str]) -> tuple[Evidence, ...]:
     return (*found, Evidence("zero factors", factors)) if factors else found
 
 
-def _shape(layer: Layer) -> str:
-    return "[" + ", ".join(str(size) for size in layer.weight.shape or ()) + "]"
+def _shape(layer: Layer, scope: Scope) -> str:
+    return "[" + ", ".join(str(size) for size in scope[real_weights].shape(layer.weight) or ("?",)) + "]"

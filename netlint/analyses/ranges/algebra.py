@@ -93,19 +93,26 @@ def reciprocal(b: Range) -> Range:
 
 
 def divide(a: Range, b: Range) -> Range:
-    """a / b in real arithmetic."""
-    if not b.known:
-        return TOP
-    inverse = reciprocal(b)
-    if not inverse.known:
-        return TOP
-    nan = (a_zero(a) and a_zero(b)) or (_infinite(a) and _infinite(b))
-    found = multiply(a, inverse)
-    if a.bounded and b.bounded and not a_zero(b):
-        # Dividing the ends directly is exact where multiplying with a rounded inverse is not.
-        corners = [(x / y, xo or yo) for x, xo in (low(a), high(a)) for y, yo in (low(b), high(b))]
-        found = make(_lowest(corners), _highest(corners), a, b)
-    return replace(found, nan=nan or a.nan or b.nan, integral=False)
+    """a / b in real arithmetic. Unknown where the divisor may be 0; see `reciprocal`."""
+    if b.hi < 0 or (b.hi == 0 and b.hi_open and b.lo < 0):
+        return divide(negate(a), negate(b))
+    nan = a.nan or b.nan
+    if not (b.lo > 0 or (b.lo == 0 and b.lo_open and b.hi > 0)):
+        return Range(-INF, INF, nan=nan or (a_zero(a) and a_zero(b)) or (_infinite(a) and _infinite(b)))
+    corners = [_quotient(x, y) for x in (low(a), high(a)) for y in (low(b), high(b))]
+    nan = (a_zero(a) and b.lo == 0) or (_infinite(a) and b.hi == INF)
+    return make(_lowest(corners), _highest(corners), a, b, nan=nan)
+
+
+def _quotient(x: End, y: End) -> End:
+    """x / y for y > 0, or y = 0 approached from above."""
+    if x[0] == 0:
+        return x
+    if y[0] == INF:
+        return 0.0, True
+    if y[0] == 0:
+        return math.copysign(INF, x[0]), True
+    return x[0] / y[0], x[1] or y[1]
 
 
 def maximum(a: Range, b: Range) -> Range:
@@ -143,7 +150,7 @@ def times(a: Range, count: int) -> Range:
 def power(a: Range, b: Range) -> Range:
     """a ** b. Unknown where a may be negative, unless b is a whole constant."""
     if b.lo == b.hi and math.isfinite(b.lo):
-        return _power_of(a, b.lo)
+        return _power_of(a, b.lo).having(nan=b.nan)
     if a.lo < 0 or not b.known:
         return TOP
     if a.lo == 0 and b.lo < 0:

@@ -149,7 +149,8 @@ def dynamic_quantize(step: Step) -> tuple[Range, ...]:
     data = step.arg(0)
     spread = algebra.subtract(algebra.with_zero(data), algebra.with_zero(data))
     top = spread.hi / 255 * (1 + 4 * step.eps) if data.bounded else INF
-    return codes, Range(0.0, max(top, 2.0**-100), nan=not data.bounded, assumed=data.assumed), codes
+    # onnxruntime takes 1 where all elements are 0.
+    return codes, Range(0.0, max(top, 1.0), nan=not data.bounded, assumed=data.assumed), codes
 
 
 NORMAL: dict[str, Transfer] = {

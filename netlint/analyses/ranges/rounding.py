@@ -31,20 +31,20 @@ class Format:
             return x
         if abs(x) < self.smallest:
             return 0.0 if x > 0 else -self.smallest
+        if abs(x) > self.largest:
+            return self.largest if x > 0 else -INF
         exponent = max(math.frexp(x)[1] - self.bits, self.smallest_step)
-        y = math.ldexp(math.floor(math.ldexp(x, -exponent)), exponent)
-        return min(y, self.largest) if y >= -self.largest else -INF
+        return math.ldexp(math.floor(math.ldexp(x, -exponent)), exponent)
 
     def up(self, x: float) -> float:
         """The smallest number of this type that is not below `x`."""
         return -self.down(-x)
 
 
-_FLOAT32 = Format(24, 3.4028234663852886e38, 2.0**-126, -149)
 _COARSE = Format(4, 448.0, 2.0**-6, -9)
 FORMATS = {
     "float64": Format(53, 1.7976931348623157e308, 2.2250738585072014e-308, -1074),
-    "float32": _FLOAT32,
+    "float32": Format(24, 3.4028234663852886e38, 2.0**-126, -149),
     "float16": Format(11, 65504.0, 2.0**-24, -24),
     "bfloat16": Format(8, 3.3895313892515355e38, 2.0**-126, -133),
 }
@@ -73,11 +73,10 @@ _NO_LIMIT = frozenset({"int32", "int64", "uint64"})
 
 def format_of(dtype: str | None) -> Format:
     """How values of a type are rounded; integers and unknown types like `UNKNOWN_FORMAT`."""
-    if dtype == "float32":
-        return _FLOAT32
-    if dtype is not None and dtype.startswith(("float8", "float6", "float4")):
-        return _COARSE
-    return FORMATS.get(dtype or "", UNKNOWN_FORMAT)
+    found = FORMATS.get(dtype or "")
+    if found is None:
+        return _COARSE if dtype is not None and dtype.startswith("float") else UNKNOWN_FORMAT
+    return found
 
 
 def of_dtype(dtype: str | None) -> Range | None:

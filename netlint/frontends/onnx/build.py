@@ -10,7 +10,7 @@ from netlint.graph import ONNX, Defect, Graph, Location, Node, Tensor, Value
 
 from . import order, schema
 from .level import Level
-from .strings import domain, text
+from .strings import domain, function_key, shown, text
 from .tensors import TensorReader
 
 MAX_EXPANDED = 300_000
@@ -26,7 +26,7 @@ class Builder:
     def __init__(self, model: Any, tensors: TensorReader) -> None:
         self._model = model
         self._tensors = tensors
-        self._functions = {(domain(f.domain), text(f.name), text(f.overload)): f for f in model.functions}
+        self._functions = {function_key(f): f for f in model.functions}
         self._costs = {key: _cost(function) for key, function in self._functions.items()}
         self.has_functions = bool(self._functions)
         self._expansions_left = MAX_EXPANDED
@@ -71,6 +71,9 @@ class Builder:
         versions = {domain(entry.domain): entry.version for entry in found.opset_import}
         if versions.get(ONNX, self.opset.get(ONNX)) != self.opset.get(ONNX):
             return None  # operators mean something else inside
+        if key in level.callers:
+            self._stop(f"the local function {shown(found.name)} calls itself", level)
+            return None
         if level.depth >= _MAX_CALL_DEPTH:
             self._stop(f"local functions call each other more than {_MAX_CALL_DEPTH} levels deep", level)
             return None

@@ -10,7 +10,7 @@ from netlint.graph import Body, Location, Node, Tensor, Value
 from .declared import typed
 from .source import locate
 from .storage import ELEMENT_TYPES, ListedTensor, MissingTensor
-from .strings import domain, shown, text
+from .strings import domain, function_key, shown, text
 
 if TYPE_CHECKING:
     from .build import Builder
@@ -29,6 +29,8 @@ class Level:
         self._outer = outer
         self.prefix: str = outer.prefix if outer else ""
         self.depth: int = outer.depth if outer else 0
+        self.callers: frozenset[tuple[str, str, str]] = outer.callers if outer else frozenset()
+        """The local functions being expanded around this level."""
         self._call_attributes: Mapping[str, Any] = outer._call_attributes if outer else {}
         """Attributes of the call being expanded, which a function's nodes refer to by name."""
         self._values: dict[str, Value] = {}
@@ -135,6 +137,7 @@ class Level:
         inner = Level(self._builder)
         inner.prefix = f"{self.prefix} ▸ {text(call.name or call.op_type)}".removeprefix(" ▸ ")
         inner.depth = self.depth + 1
+        inner.callers = self.callers | {function_key(function)}
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
         given = ((a.name, self._actual(a)) for a in call.attribute)
         inner._call_attributes = defaults | {name: actual for name, actual in given if actual is not None}

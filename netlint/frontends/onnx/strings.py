@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netlint.graph import ONNX
 
 _LONGEST = 200
@@ -22,3 +24,8 @@ def domain(raw: str | bytes) -> str:
     """An operator domain; the default one has two spellings."""
     name = text(raw)
     return ONNX if name == "ai.onnx" else name
+
+
+def function_key(function: Any) -> tuple[str, str, str]:
+    """What a call of a local function must name: domain, name and overload."""
+    return domain(function.domain), text(function.name), text(function.overload)
