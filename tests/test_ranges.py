@@ -102,6 +102,11 @@ def test_the_sum_over_other_axes_than_the_maximum_may_be_below_one() -> None:
     assert output(body).lo == 0
 
 
+def test_a_mean_holds_its_share_of_the_largest_element() -> None:
+    body = "m = ReduceMax<keepdims = 1>(x, a1) d = Sub(x, m) e = Exp(d) y = ReduceMean<keepdims = 1>(e, a1)"
+    assert output(body).lo == 1 / 8
+
+
 @pytest.mark.parametrize(
     "norm",
     [

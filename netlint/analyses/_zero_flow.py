@@ -38,8 +38,8 @@ _NORM = frozenset({"LayerNormalization", "InstanceNormalization", "GroupNormaliz
 # The derivative at 0 is taken as 0 by torch, TensorFlow and JAX alike. Rounding and Sign are left out: where they are
 # trained through, it is with a straight-through gradient.
 _FLAT_AT_ZERO = frozenset({"Relu", "Abs"})
-# Read the shape of their input, not its elements.
-_OF_SHAPE = frozenset({"Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike"})
+OF_SHAPE = frozenset({"Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike"})
+"""Read the shape of their input, not its elements."""
 
 
 def zero(node: Node, z: Zero) -> bool:
@@ -70,7 +70,7 @@ def passes(node: Node, slot: int, z: Zero) -> bool:
         return slot > 1 or not z(1 - slot)
     if op in _FLAT_AT_ZERO:
         return not z(0)
-    if op in _OF_SHAPE:
+    if op in OF_SHAPE:
         return False
     special = _PASSES.get(op)
     return special is None or special(node, slot, z)

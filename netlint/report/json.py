@@ -149,11 +149,13 @@ def render(run: Run) -> str:
 
 
 def _target(result: Report | Failure, sources: Sources) -> JsonTarget:
+    # A file's name may hold bytes that are no text; they are written as \udcXX.
+    target = result.target.encode("utf-8", "backslashreplace").decode()
     if isinstance(result, Failure):
         failure = JsonFailure(str(result.error), result.error.help)
-        return JsonTarget(result.target, failure, [], [], [], {}, [], {})
+        return JsonTarget(target, failure, [], [], [], {}, [], {})
     return JsonTarget(
-        target=result.target,
+        target=target,
         failure=None,
         findings=[_finding(found, sources) for found in result.findings],
         skipped=[JsonRule(skip.rule.code, skip.rule.name, skip.why) for skip in result.skipped],

@@ -17,7 +17,8 @@ Paint = Callable[[str, str], str]
 """Gives a text a role: `error`, `warning`, `note`, `frame`, `strong`, `mark`."""
 
 _NUMBER = re.compile(r"\d+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Control characters, line separators, changes of writing direction, and what no encoding holds.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SHOWN_PLACES = 6
 _LONGEST = 400
 

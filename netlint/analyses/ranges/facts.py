@@ -43,7 +43,7 @@ class Upper:
         if self.rank is None or len(self.axes) > self.rank:
             return False
         offset = self.rank - len(self.axes)
-        return True
+        return all(axis is None or axis == offset + place for place, axis in enumerate(self.axes))
 
     def placed(self) -> tuple[int | None, ...] | None:
         """`axes` written out; None where that needs a rank nobody knows."""

@@ -13,8 +13,9 @@ INF = math.inf
 class Range:
     """Every element that is not NaN lies in [lo, hi], as executed in the value's own floating-point type.
 
-    An infinite end means that nothing bounds the value on that side, overflow to infinity included. Two things are
-    taken for granted: no axis has length 0, and normalisations compute their statistics without cancellation.
+    An infinite end means that nothing bounds the value on that side, overflow to infinity included. Three things are
+    taken for granted: no axis has length 0, normalisations compute their statistics without cancellation, and not all
+    squares under the root of a norm underflow.
     """
 
     lo: float

@@ -79,7 +79,10 @@ def onnx_text(text: str) -> Any:
         text = '<ir_version: 10, opset_import: ["" : 21]>\n' + text
     if _depth(text) > MAX_TEXT_DEPTH:
         raise TargetError(f"nests brackets more than {MAX_TEXT_DEPTH} deep", "flatten its subgraphs and types")
-    ok, message, serialized = onnxlib.core().parser.parse_model(text)
+    try:
+        ok, message, serialized = onnxlib.core().parser.parse_model(text)
+    except RuntimeError as error:  # of a number, e.g. `1e-`
+        ok, message, serialized = False, str(error).encode(), b""
     if not ok:
         where = " ".join(message.decode("utf-8", "replace").split())
         raise TargetError(f"is not ONNX text: {where[:500]}", "see onnx.printer.to_text for the syntax")

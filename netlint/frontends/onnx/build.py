@@ -9,6 +9,7 @@ from typing import Any
 from netlint.graph import ONNX, Defect, Graph, Location, Node, Tensor, Value
 
 from . import order, schema
+from .attributes import GRAPH
 from .level import Level
 from .strings import domain, function_key, shown, text
 from .tensors import TensorReader
@@ -17,7 +18,6 @@ MAX_EXPANDED = 300_000
 """Calls and nodes that local functions may expand into; a model that nests calls exponentially stops here."""
 _MAX_CALL_DEPTH = 40
 _MAX_DEFECTS = 1000
-_GRAPH = 5
 
 
 class Builder:
@@ -107,5 +107,5 @@ def _cost(function: Any) -> int:
 def _count(nodes: Iterable[Any]) -> int:
     count = 0
     for node in nodes:
-        count += 1 + sum(_count(a.g.node) + len(a.g.initializer) for a in node.attribute if a.type == _GRAPH)
+        count += 1 + sum(_count(a.g.node) + len(a.g.initializer) for a in node.attribute if a.type == GRAPH)
     return count

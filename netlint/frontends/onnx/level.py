@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from netlint.graph import Body, Location, Node, Tensor, Value
 
+from . import schema
+from .attributes import GRAPH, constant, decoded
 from .declared import typed
 from .source import locate
-from .storage import ELEMENT_TYPES, ListedTensor, MissingTensor
+from .storage import ELEMENT_TYPES, MissingTensor
 from .strings import domain, function_key, shown, text
 
 if TYPE_CHECKING:
     from .build import Builder
 
-# AttributeProto.type -> the field that holds the value, for what is decoded to plain Python.
-_ATTRIBUTE = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints", 8: "strings"}
-_TENSOR, _GRAPH = 4, 5
 _HAS_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
@@ -119,7 +118,7 @@ class Level:
 
     def _bodies(self, proto: Any) -> dict[str, Body]:
         """The bodies by name, in an order that does not depend on the file: then_branch before else_branch."""
-        graphs = {text(a.name): a.g for a in proto.attribute if a.type == _GRAPH and not a.ref_attr_name}
+        graphs = {text(a.name): a.g for a in proto.attribute if a.type == GRAPH and not a.ref_attr_name}
         return {name: self._body(graphs[name]) for name in sorted(graphs, reverse=True)}
 
     def _body(self, proto: Any) -> Body:
@@ -228,49 +227,32 @@ class Level:
         attribute = self._actual(proto.attribute[0])
         if not name or name in self._defined or attribute is None:
             return False
-        tensor = self._constant_tensor(attribute, proto)
+        tensor = constant(attribute, lambda tensor: self._builder.tensor(tensor, self, proto))
         if tensor is None:
             return False
         value = self._define(name, self._values.get(name) or Value(text(name)))
         value.dtype, value.shape, value.constant = tensor.dtype, tensor.shape, tensor
         return True
 
-    def _constant_tensor(self, attribute: Any, proto: Any) -> Tensor | None:
-        if attribute.type == _TENSOR:
-            return self._builder.tensor(attribute.t, self, proto)
-        if attribute.type not in _ATTRIBUTE:
-            return None
-        value = getattr(attribute, _ATTRIBUTE[attribute.type])
-        dtype = {"f": "float32", "i": "int64"}.get(_ATTRIBUTE[attribute.type][0], "string")
-        single = attribute.type < 4
-        items = [value] if single else list(value)
-        return ListedTensor(dtype, () if single else (len(items),), items)
-
     def _actual(self, attribute: Any) -> Any:
         """The attribute, or the call's one that it refers to; None if the call gives none."""
         return self._call_attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
 
     def attrs(self, proto: Any) -> dict[str, Any]:
-        """The attributes of a node, decoded; those of kinds that no analysis reads are left out."""
-        decoded = {}
+        """The attributes of a node, decoded; those of kinds that no analysis reads are left out.
+
+        So are those of another kind than the operator takes: whoever reads `axis` may rely on an integer.
+        """
+        found = {}
+        where = domain(proto.domain)
+        types = schema.attribute_types(where, text(proto.op_type), self._builder.opset.get(where, 0))
         for attribute in proto.attribute:
             actual = self._actual(attribute)
-            value = None if actual is None else self._decode(actual, proto)
+            fits = actual is not None and types.get(text(attribute.name), actual.type) == actual.type
+            value = decoded(actual, lambda tensor: self._builder.tensor(tensor, self, proto)) if fits else None
             if value is not None:
-                decoded[text(attribute.name)] = value
-        return decoded
-
-    def _decode(self, attribute: Any, proto: Any) -> Any:
-        if attribute.type == _TENSOR:
-            return self._builder.tensor(attribute.t, self, proto)
-        if attribute.type not in _ATTRIBUTE:
-            return None
-        value = getattr(attribute, _ATTRIBUTE[attribute.type])
-        if isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
-        if isinstance(value, int | float):
-            return value
-        return tuple(item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in value)
+                found[text(attribute.name)] = value
+        return found
 
     def location(self, proto: Any = None) -> Location:
         """Where a node of this level is; without one, where the level is."""

@@ -1,8 +1,9 @@
-"""Operators that the declared opset does not have."""
+"""What the ONNX schemas say of operators and their attributes, as far as the declared opset has them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 from netlint import onnxlib
@@ -46,7 +47,7 @@ def _verdict(domain: str, op: str, opset: Mapping[str, int]) -> tuple[str, str, 
             return None
         return "unknown-op", f"{op} is in opset {version} no more", renew
     except Exception:  # the core's own SchemaError: no such operator in this opset
-        first = min((s.since_version for s in _history(defs, op, domain)), default=None)
+        first = _first_versions().get((domain, op))
     if first is None and version > defs.schema_version_map()[domain][1]:
         return None  # younger than the schemas at hand
     if op in _EXPERIMENTAL and not domain:
@@ -56,5 +57,21 @@ def _verdict(domain: str, op: str, opset: Mapping[str, int]) -> tuple[str, str, 
     return "unknown-op", f"{op} exists from opset {first} on, the model declares {version}", "raise the opset"
 
 
-def _history(defs: Any, op: str, domain: str) -> list[Any]:
-    return [schema for schema in defs.get_all_schemas_with_history() if (schema.name, schema.domain) == (op, domain)]
+@cache
+def _first_versions() -> dict[tuple[str, str], int]:
+    """The opset that brought each operator."""
+    first: dict[tuple[str, str], int] = {}
+    for schema in onnxlib.core().defs.get_all_schemas_with_history():
+        key = (schema.domain, schema.name)
+        first[key] = min(first.get(key, schema.since_version), schema.since_version)
+    return first
+
+
+@lru_cache(maxsize=4096)
+def attribute_types(domain: str, op: str, version: int) -> Mapping[str, int]:
+    """The AttributeProto.type of each attribute of an operator; empty where no schema tells."""
+    try:
+        schema = onnxlib.core().defs.get_schema(op, min(version, 1 << 30), domain)
+    except Exception:  # the core's own SchemaError: no such operator in this opset
+        return {}
+    return {name: attribute.type.value for name, attribute in schema.attributes.items()}
