@@ -122,7 +122,7 @@ generator (float[N, 64, 32, 32] x, float[64, 64, 3, 3] w, float[3, 64, 9, 9] v) 
 ```
 
 Kernels that are narrow along one axis (1×7, and the 1×256 of spectrograms), convolutions over one dimension, transposed
-convolutions, and layers at the first scale of images of at most 32 pixels:
+convolutions, and kernels below 7 at the first scale of images of at most 32 pixels:
 
 ```onnx
 digits (float[N, 1, 28, 28] x, float[32, 1, 5, 5] w, float[32, 32, 5, 5] v) => (float[N, 32, 20, 20] y)
@@ -215,7 +215,9 @@ def oversized_kernel(scope: Scope) -> Iterator[Finding]:
     inside = _behind_layers(graph) if large else set()
     images = _images(graph, known) if large else []
     for node, conv in large:
-        if node.input(0) not in inside or _serves_otherwise(conv) or _at_first_scale(conv, images):
+        if node.input(0) not in inside or _serves_otherwise(conv):
+            continue
+        if min(conv.kernel) < _WARNED and _at_first_scale(conv, images):
             continue
         if conv.stack_parameters < conv.parameters:
             yield _finding(node, conv)

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 INF = math.inf
+OVERSHOOT = 2.0**-20
+"""How far, relatively, an implementation may pass the asymptote of a saturating function: onnxruntime's Tanh was seen to
+give -1.0000001 and its GRU 1.0000005. Ranges keep the asymptote itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,11 @@ class Range:
         return max(abs(self.lo), abs(self.hi))
 
     def contains(self, x: float) -> bool:
-        """Whether an element may be `x` as executed; open ends count as contained, because rounding attains them."""
-        return self.nan if math.isnan(x) else self.lo <= x <= self.hi
+        """Whether an element may be `x` as executed: open ends are contained, because rounding attains them, and so is
+        what lies beyond an end by `OVERSHOOT` of it."""
+        if math.isnan(x):
+            return self.nan
+        return self.lo - abs(self.lo) * OVERSHOOT <= x <= self.hi + abs(self.hi) * OVERSHOOT
 
     def within(self, lo: float, hi: float) -> bool:
         """Whether every element that is not NaN is proved to lie in [lo, hi]."""
