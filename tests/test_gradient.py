@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from netlint.analyses.gradient import Gradient, gradient
 from netlint.analyses.layers import Layer, layers
+from netlint.analyses.trunk import trunk
 from netlint.analyses.units import Units, units
 from netlint.analysis import Results
 from netlint.frontends.onnx import load_text
@@ -198,6 +199,21 @@ def test_biases_merged_by_the_exporter_do_not_open_each_other() -> None:
     assert [flow.blocked(layer) for layer in found] == [True, True]
 
 
+def test_a_bias_that_is_computed_is_followed_like_any_value() -> None:
+    """Exporters put an Identity, a Slice or an Expand between a parameter and the layer."""
+    text = """g (float[N, 2] x) => (float[N, 2] y)
+    <float[2, 2] w = {0, 0, 0, 0}, float[2, 2] v = {0.5, -0.3, 0.2, 0.7}, float[2] b = {0.5, 0.25}> {
+        c = Identity(b)
+        h = Gemm(x, w, c)
+        a = Relu(h)
+        y = MatMul(a, v)
+    }"""
+    found, flow, _ = judge(text)
+    assert [flow.blocked(layer) for layer in found] == [False, False]
+    found, flow, _ = judge(text.replace("{0.5, 0.25}", "{0, 0}"))
+    assert [flow.blocked(layer) for layer in found] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("after", "blocked"),
     [
@@ -263,3 +279,26 @@ def test_units_that_meet_a_shortcut_are_not_followed() -> None:
         }"""
     )
     assert known.tied_for_ever(found[0], (0, 1)) is None
+
+
+def test_the_trunk_is_what_all_signal_passes() -> None:
+    graph = load_text(
+        """g (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {0.5, -0.3, 0.2, 0.7}> {
+            a = MatMul(x, w)
+            b = Relu(a)
+            c = Add(a, b)
+            y = Tanh(c)
+        }"""
+    )
+    assert {node.op for node in Results(graph, Training()).get(trunk)} == {"MatMul", "Add", "Tanh"}
+
+
+def test_the_shape_of_an_input_is_no_signal() -> None:
+    graph = load_text(
+        """g (float[N, 2] x) => (float[N, 2] y) {
+            a = Relu(x)
+            s = Shape(x)
+            y = Expand(a, s)
+        }"""
+    )
+    assert [node.op for node in Results(graph, Training()).get(trunk)] == ["Relu", "Expand"]

@@ -385,6 +385,22 @@ def test_attributes_are_plain_python() -> None:
     assert plain == {"f": 1.5, "i": -2, "s": "text", "fs": (1.0, 2.0), "n": (3, 4), "t": ("a", "b")}
 
 
+@pytest.mark.parametrize(("names", "wanted"), [(["x"], 2), ([], 2), (["x"] * 3, 2), (["x", "x", ""], 2)])
+def test_a_node_has_as_many_inputs_as_its_operator(names: list[str], wanted: int) -> None:
+    graph = built(model([helper.make_node("Add", names, ["y"])]))
+    assert len(graph.nodes[0].inputs) == wanted
+    kinds = [] if names[-1:] == [""] else ["arity"]
+    assert [defect.kind for defect in graph.defects] == kinds
+    assert all(f"takes 2 inputs, but has {len(names)}" in defect.message for defect in graph.defects)
+
+
+def test_attribute_of_the_wrong_type_is_left_out() -> None:
+    node = helper.make_node("Softmax", ["x"], ["y"], axis="last", note="kept")
+    assert dict(built(model([node])).nodes[0].attrs) == {"note": "kept"}
+    node.domain = "com.example"
+    assert dict(built(model([node])).nodes[0].attrs) == {"axis": "last", "note": "kept"}
+
+
 def test_operator_of_an_opset_yet_to_come_is_not_judged() -> None:
     graph = built(model(chain("Neg", "Wobble"), opset=999))
     assert graph.defects == ()

@@ -210,9 +210,7 @@ class Gradient:
         for slot in [slot for slot in self._zeros if slot not in state.unreached]:
             self._release(slot, state, todo)
         todo.extend(
-            layer.node
-            for layer in self._layers.all
-            if any((value, None) in state.dead for value in layer.node.outputs)
+            layer.node for layer in self._layers.all if any((value, None) in state.dead for value in layer.node.outputs)
         )
         while todo:
             node = todo.pop()

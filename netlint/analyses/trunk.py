@@ -43,9 +43,11 @@ class _Sweep:
         self._signal.add(value)
         if self._graph.is_output(value):
             self._last = self._end
-        uses = [use for use in self._graph.uses(value)[-1:] if use.op not in _OF_SHAPE]
-        places = [self._graph.position[use] for use in uses or self._graph.uses(value) if use.op not in _OF_SHAPE]
-        self._last = max(self._last, *places, self._leaves.get(value, -1), -1)
+        for node in reversed(self._graph.uses(value)):
+            if node.op not in _OF_SHAPE:
+                self._last = max(self._last, self._graph.position[node])
+                break
+        self._last = max(self._last, self._leaves.get(value, -1))
 
 
 def _handed_out(node: Node) -> list[Value]:

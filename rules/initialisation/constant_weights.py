@@ -1,7 +1,8 @@
 """A weight whose elements are all the same number.
 
 ## What it does
-Reports layers of two units or more whose weight has the same number, not zero, everywhere.
+Reports layers of two units or more whose weight has the same number, not zero, everywhere, and recurrent layers whose
+recurrence weight has. If most layers of the model are like that, reports it whatever the number and the layers.
 
 - **error** if the units can never become different: their biases and all outgoing weights are equal too.
 - **warning** otherwise: all units compute the same at first, and only the differences beside the weight separate them.
@@ -29,6 +30,34 @@ constant_at_first (float[N, 3] x) => (float[N, 2] y)
 }
 ```
 
+Queries that are all the same, in a layer without bias and activation:
+```onnx
+constant_queries (float[N, 3] x, float[N, 4] k) => (float[N, N] y)
+<float[3, 4] w = {0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3}> {
+    q = MatMul(x, w)   # want warning "all 12 elements of the weight [3, 4] are 0.3"
+    t = Transpose(k)
+    s = MatMul(q, t)
+    y = Softmax(s)
+}
+```
+A recurrence in which each unit reads the sum of all states:
+```onnx
+constant_recurrence (float[T, N, 1] x) => (float[T, 1, N, 2] y)
+<float[1, 2, 1] w = {0.4, -0.8}, float[1, 2, 2] r = {0.3, 0.3, 0.3, 0.3}> {
+    y = RNN <hidden_size = 2> (x, w, r)   # want warning "all 4 elements of the weight [1, 2, 2] are 0.3"
+}
+```
+Most layers of the model, though each alone could be a filter:
+```onnx
+constant_everywhere (float[N, 2, 8, 8] x) => (float[N, 2, 6, 6] y)
+<float[2, 1, 2, 2] w1 = {0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3},
+ float[2, 1, 2, 2] w2 = {0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3}> {
+    h = Conv <group = 2> (x, w1)   # want warning "2 of 2 layers"
+    a = Relu(h)
+    y = Conv <group = 2> (a, w2)
+}
+```
+
 ## Use instead
 ```onnx
 random_weights (float[N, 3] x) => (float[N, 2] y)
@@ -40,10 +69,14 @@ random_weights (float[N, 3] x) => (float[N, 2] y)
 ```
 
 ## Spares
-Sums and means written as a product, without bias or activation:
+Sums, means and transforms written as a product, without bias or activation: whole numbers, 1/n or 1/√n for a size n
+of the weight, and powers of 1/2.
 ```onnx
-row_sums (float[N, 3] x) => (float[N, 2] y) <float[3, 2] ones = {1, 1, 1, 1, 1, 1}> {
-    y = MatMul(x, ones)
+row_sums_and_means (float[N, 3] x) => (float[N, 2] sums, float[N, 2] means)
+<float[3, 2] ones = {1, 1, 1, 1, 1, 1},
+ float[3, 2] thirds = {0.333333, 0.333333, 0.333333, 0.333333, 0.333333, 0.333333}> {
+    sums = MatMul(x, ones)
+    means = MatMul(x, thirds)
 }
 ```
 Box filters of single channels:
@@ -53,7 +86,7 @@ blur (float[N, 2, 8, 8] x) => (float[N, 2, 7, 7] y)
     y = Conv <group = 2> (x, box)
 }
 ```
-One term of a larger sum, as the variances of a Bayesian layer, whose deviations start equal:
+What weighs squares or feeds a square root, as the variances of a Bayesian layer, whose deviations start equal:
 ```onnx
 variances (float[N, 2] x) => (float[N, 2] y)
 <float[2, 2] mean = {0.4, -0.8, 0.1, 0.6}, float[2, 2] variance = {0.01, 0.01, 0.01, 0.01}, float[2] b = {0.01, 0.01}> {
@@ -72,7 +105,8 @@ one_unit (float[N, 3] x) => (float[N, 1] y) <float[3, 1] w = {0.5, 0.5, 0.5}, fl
 ```
 
 ## Known limits
-Weights that are all zero are the matter of `zero-weights`. Whether the layer is trained at all is not known. A model
+Weights that are all zero are the matter of `zero-weights`. Whether the layer is trained at all is not known. One layer
+of filters that each read a channel of their own is not judged alone, nor an embedding table, nor an Einsum. A model
 whose weights were stripped and replaced by fills is not judged.
 
 ## References
@@ -82,22 +116,18 @@ Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.4, on breaking th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod, sqrt
+from math import prod
 
 from netlint.analyses.layers import Layer
 from netlint.analyses.uniform import Uniform, uniform
 from netlint.analyses.units import Units, units
 from netlint.analyses.weights import real_weights
-from netlint.graph import Graph, Node, Value
-from netlint.ops import TRANSPARENT
-from netlint.ops.read import scalar
+from netlint.graph import Node, Value
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
 
+from ._meant import is_fixed_sum, is_of_variances, is_shared_by_units
+
 _HELP = "initialise the weight at random, e.g. He or Xavier"
-_SAME = 2e-3
-"""Two numbers that differ by less, relatively, may be the same in the coarsest type of 16 bits."""
-_SPREADS = frozenset({"Exp", "Softplus", "Abs"})
-_STEPS = 4
 
 
 @rule(
@@ -115,9 +145,9 @@ def constant_weights(scope: Scope) -> Iterator[Finding]:
         if stats.zero or layer.kind == "embedding":
             continue
         shape = scope[real_weights].shape(layer.weight) or ()
-        meant = _is_fixed_sum(layer, shape, stats.lo) or _is_of_variances(layer, stats.lo, scope.graph)
+        meant = is_fixed_sum(layer, shape, stats.lo) or is_of_variances(layer, stats.lo, scope.graph)
         trained = (layer.bias is not None or follow.activated(layer)) and follow.ends(layer) is not None
-        if _is_shared_by_units(layer, shape) and (trained or not meant):
+        if is_shared_by_units(layer, shape) and (trained or not meant):
             quiet = False
             yield _finding(layer, shape, stats.lo, follow)
         elif layer.bias is not None or not meant:
@@ -138,60 +168,6 @@ def _recurrences(scope: Scope) -> Iterator[Finding]:
         if not node.domain and shape[-1:] != (1,):
             why = "each unit reads only the sum of all states at first"
             yield _report(node, matrix, shape, stats.lo, why, False)
-
-
-def _counts(layer: Layer, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """How many units read the same inputs, and how many inputs that are; None where unknown."""
-    if layer.unit_axis is None or layer.unit_axis >= len(shape):
-        return None
-    groups = int(layer.node.attrs.get("group", 1)) or 1
-    shared, inputs = shape[layer.unit_axis], prod(shape) // max(shape[layer.unit_axis], 1)
-    if layer.kind == "conv":
-        return shared // groups, inputs
-    return (shared, inputs // groups) if layer.kind == "conv-transpose" else (shared, inputs)
-
-
-def _is_shared_by_units(layer: Layer, shape: tuple[int, ...]) -> bool:
-    """Whether it connects two units or more, each with the same two inputs or more."""
-    if layer.kind == "recurrent":
-        return layer.node.attrs.get("hidden_size", 0) != 1
-    counts = _counts(layer, shape)
-    return counts is not None and min(counts) > 1
-
-
-def _is_fixed_sum(layer: Layer, shape: tuple[int, ...], value: float) -> bool:
-    """Whether the number is one that a sum, a mean or an orthogonal transform has: whole, 2^-k, 1/n, 1/√n."""
-    size = abs(value)
-    if size >= 1 or layer.kind == "recurrent":
-        return size == round(size)
-    kernel = prod(shape[2:]) if layer.kind.startswith("conv") else 1
-    scales = {2**power for power in range(1, 11)} | {*shape, *(_counts(layer, shape) or ()), kernel, prod(shape)}
-    return any(abs(size * scale - 1) < _SAME for known in scales for scale in (known, sqrt(known)))
-
-
-def _is_of_variances(layer: Layer, value: float, graph: Graph) -> bool:
-    """Whether it weighs squares or feeds a square root: variances of random weights, which start equal."""
-    producer = graph.producer(layer.data)
-    while producer is not None and producer.op in TRANSPARENT:
-        producer = graph.producer(producer.input(0))
-    return value > 0 and ((producer is not None and _spreads(producer)) or _feeds_root(layer, graph))
-
-
-def _spreads(node: Node) -> bool:
-    if node.op == "Mul":
-        return node.input(0) is node.input(1)
-    return node.op in _SPREADS or (node.op == "Pow" and scalar(node.input(1)) == 2)
-
-
-def _feeds_root(layer: Layer, graph: Graph) -> bool:
-    values = [layer.output]
-    for _ in range(_STEPS):
-        nodes = [node for value in values for node in graph.uses(value)]
-        if any(node.op == "Sqrt" or (node.op == "Pow" and scalar(node.input(1)) == 0.5) for node in nodes):
-            return True
-        on = [node for node in nodes if node.op in TRANSPARENT or node.op in ("Add", "Sum", "Clip", "Max")]
-        values = [value for node in on for value in node.outputs if value is not None]
-    return False
 
 
 def _finding(layer: Layer, shape: tuple[int, ...], value: float, known: Units) -> Finding:

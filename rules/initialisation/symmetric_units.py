@@ -68,6 +68,10 @@ Units are compared within one layer only, without groups, and only where everyth
 through residual sums, gates, attention or recurrent cells. Dropout between the layers, which treats equal units
 differently, is not seen in a model exported for inference.
 
+Not compared at all: recurrent and transposed convolution layers, embedding tables, units that are outputs of the model,
+weights that are computed or quantised, layers of more than 131,072 units. Only equal bits count: units that differ by
+rounding, sign or scale, and units of different layers, are not held against each other.
+
 ## References
 Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.4, on breaking the symmetry between units.
 """

@@ -5,8 +5,9 @@ Reports layers whose weight is all zero, where that stops gradient descent:
 
 - **error** if the weight can never leave zero: a factor of its gradient is zero, and stays zero whatever the other
   parameters do; or if all hidden units of the layer are equal now (weights, biases, outgoing weights) and so for ever.
-- **warning** if it is the weight of a hidden layer that all signal passes, and it can recover: at the first step no
-  gradient gets to what lies before it, and what lies behind sees no input.
+- **warning** if it is the weight of a hidden layer that can recover, and whose output goes to other layers alone, or
+  that all signal passes: at the first step no gradient gets to what lies before it, and what lies behind sees no input.
+- **warning** if three quarters of all layers are zero, though none of them stops anything alone.
 
 ## Why is this bad
 For `y = W x + b` the gradient of `W` is the gradient of `y` times `x`, and that of `x` is `W` times the gradient of
@@ -47,6 +48,28 @@ slow_start (float[N, 3] x) => (float[N, 2] y)
     h = MatMul(x, w1)   # want warning "all zero"
     a = Tanh(h)
     y = MatMul(a, w2)
+}
+```
+
+The same where a shortcut starts behind the layer:
+```onnx
+zero_embedding (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w1 = {0, 0, 0, 0, 0, 0}, float[2, 2] w2 = {0.4, -0.8, 0.1, 0.6}, float[2, 2] w3 = {0.5, -0.3, 0.2, 0.7}> {
+    h = MatMul(x, w1)   # want warning "hidden layer"
+    d = MatMul(h, w2)
+    a = Tanh(d)
+    s = Add(h, a)
+    y = MatMul(s, w3)
+}
+```
+Layers that may start as nothing, but not all of them:
+```onnx
+all_zero (float[N, 2] x) => (float[N, 2] y)
+<float[2, 2] w1 = {0, 0, 0, 0}, float[2, 2] w2 = {0, 0, 0, 0}> {
+    d = MatMul(x, w1)   # want warning "2 of 2 layers"
+    s = Add(x, d)
+    e = MatMul(s, w2)
+    y = Add(s, e)
 }
 ```
 
@@ -93,7 +116,8 @@ zero_gate (float[N, 2] x, float[N, 2] c) => (float[N, 2] y)
 
 ## Known limits
 Which parameters are frozen is not known: all are taken to be trained. An operator that is not known is taken to pass
-gradients. Zero scales of norms are followed, but not reported.
+gradients. Zero scales of norms are followed, but not reported. In a model of several inputs a layer that all signal of
+one of them passes is not reported for that: conditioning often starts at zero.
 
 ## References
 Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.4. Goyal et al.: Accurate, Large Minibatch SGD (2017) on
@@ -182,7 +206,8 @@ def _hidden(layer: Layer, scope: Scope) -> Finding | None:
     alone = ends is not None and not ends.is_output and ends.readers
     if not alone and not _in_trunk(layer, scope):
         return None
-    message = f"the weight {_shape(layer, scope)} of a hidden layer is all zero: at the first step no gradient passes it"
+    shape = _shape(layer, scope)
+    message = f"the weight {shape} of a hidden layer is all zero: at the first step no gradient passes it"
     why = (
         "its output is the same for every input, and the gradient of its input is the weight times the gradient of the "
         "output; the weight itself gets a gradient, so training starts a step late"
@@ -200,7 +225,7 @@ def _systematic(layer: Layer, scope: Scope) -> Finding:
     """Any one of these may be meant; so many are not."""
     count = scope[uniform].phrase(zero=True)
     message = f"the weight {_shape(layer, scope)} is all zero, as the weights of {count} are"
-    why = "what the model computes hardly depends on its inputs at first, and most weights get no gradient"
+    why = "a layer may be meant to start as nothing: a branch, a gate, a head; most of a model is not"
     return Finding(message, layer.node, _evidence(layer, []), _HELP, why, level=WARNING)
 
 

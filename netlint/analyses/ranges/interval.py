@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 INF = math.inf
 OVERSHOOT = 2.0**-20
-"""How far, relatively, an implementation may pass the asymptote of a saturating function: onnxruntime's Tanh was seen to
-give -1.0000001 and its GRU 1.0000005. Ranges keep the asymptote itself."""
+"""How far, relatively, an implementation may pass the asymptote of a saturating function: onnxruntime's Tanh was seen
+to give -1.0000001 and its GRU 1.0000005. Ranges keep the asymptote itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from netlint.ops import read
 
 from . import algebra, relations
 from .interval import INF, TOP, ZERO, Range
-from .rounding import INTEGER_LIMITS, of_dtype
+from .rounding import INTEGER_LIMITS, of_dtype, widen
 from .state import Floats, Step, Transfer
 
 
@@ -99,12 +99,17 @@ def group_normalization(step: Step) -> Range:
 
 
 def local_response(step: Step) -> Range:
-    """A division by at least 1 where bias >= 1 and the rest is not negative."""
+    """A division by at least 1 where bias >= 1 and the rest is not negative.
+
+    onnxruntime keeps a running sum of squares over the channels; what that loses counts where squares are large.
+    """
     data = step.arg(0)
     alpha, beta, bias = step.number("alpha", 1e-4), step.number("beta", 0.75), step.number("bias", 1.0)
-    if bias < 1 or alpha < 0 or beta < 0 or data.magnitude > 1e15:  # squares may overflow
+    lost = 16 * step.eps * alpha / step.number("size", 1) * data.magnitude**2 if data.magnitude < 1e15 else INF
+    if bias < 1 or alpha < 0 or beta < 0 or lost > 0.1:
         return TOP
-    return replace(algebra.with_zero(data), integral=False, nan=data.nan or not data.bounded, loose=True)
+    found = replace(algebra.with_zero(data), integral=False, nan=data.nan or not data.bounded, loose=True)
+    return widen(found, 2 * beta * lost + 8 * step.eps)
 
 
 def lp_normalization(step: Step) -> Range:

@@ -81,7 +81,7 @@ def onnx_text(text: str) -> Any:
         raise TargetError(f"nests brackets more than {MAX_TEXT_DEPTH} deep", "flatten its subgraphs and types")
     try:
         ok, message, serialized = onnxlib.core().parser.parse_model(text)
-    except RuntimeError as error:  # of a number, e.g. `1e-`
+    except Exception as error:  # what the parser's own number conversions throw, e.g. of `1e-`
         ok, message, serialized = False, str(error).encode(), b""
     if not ok:
         where = " ".join(message.decode("utf-8", "replace").split())

@@ -96,7 +96,7 @@ class Level:
         """Nodes with their values; this loop sees every node of a model, so the usual case makes no calls."""
         built: list[Node] = []
         values, defined, producers = self._values, self._defined, self.producers
-        has_functions = self._builder.has_functions
+        has_functions, opset, arity = self._builder.has_functions, self._builder.opset, schema.arity
         for proto, op, names in protos:
             inputs = [values[name] if name in defined else self._read(name, proto) for name in proto.input]
             outputs = [values[name] if name and name not in defined else self._rewrite(name, proto) for name in names]
@@ -107,7 +107,10 @@ class Level:
             if has_functions and (function := self._builder.function(proto, self)) is not None:
                 built += self._call(function, proto, inputs, outputs)
                 continue
-            where = text(proto.domain)
+            where = domain(proto.domain)
+            least, most = arity(where, op, opset.get(where, 0))
+            if not least <= len(inputs) <= most:
+                self._fit(inputs, least, most, proto)
             bodies = self._bodies(proto) if op in _HAS_BODIES or where else _NO_BODIES
             node = Node(op, inputs, outputs, _Detail(proto, self), where, bodies)
             for value in outputs:
@@ -115,6 +118,16 @@ class Level:
                     producers[value] = node
             built.append(node)
         return built
+
+    def _fit(self, inputs: list[Value | None], least: int, most: int, proto: Any) -> None:
+        """Give a node as many inputs as its operator has, so that whoever reads it may rely on their number."""
+        while len(inputs) > most and inputs[-1] is None:
+            inputs.pop()
+        if not least <= len(inputs) <= most:
+            wanted = str(least) if least == most else f"{least} or more" if least > len(inputs) else f"at most {most}"
+            message = f"{text(proto.op_type)} takes {wanted} inputs, but has {len(inputs)}"
+            self._builder.defect("arity", message, self, proto, "export the model again")
+        inputs[:] = (inputs + [None] * least)[: max(min(len(inputs), most), least)]
 
     def _bodies(self, proto: Any) -> dict[str, Body]:
         """The bodies by name, in an order that does not depend on the file: then_branch before else_branch."""

@@ -19,6 +19,7 @@ _EXPERIMENTAL = frozenset(
         *("Scale", "ScaledTanh", "ConstantFill", "MeanVarianceNormalization"),
     )
 )
+_ANY = 1 << 31
 
 
 def check(nodes: Iterable[Node], opset: Mapping[str, int]) -> Iterator[Defect]:
@@ -70,8 +71,23 @@ def _first_versions() -> dict[tuple[str, str], int]:
 @lru_cache(maxsize=4096)
 def attribute_types(domain: str, op: str, version: int) -> Mapping[str, int]:
     """The AttributeProto.type of each attribute of an operator; empty where no schema tells."""
+    schema = _schema(domain, op, version)
+    return {} if schema is None else {name: known.type.value for name, known in schema.attributes.items()}
+
+
+@lru_cache(maxsize=4096)
+def arity(domain: str, op: str, version: int) -> tuple[int, int]:
+    """The least and the largest number of inputs of an operator; any number where no schema tells."""
+    schema = _schema(domain, op, version)
+    return (0, _ANY) if schema is None else (schema.min_input, schema.max_input)
+
+
+def _schema(domain: str, op: str, version: int) -> Any:
+    """What an operator is in an opset; None if it has none or the opset is younger than the schemas at hand."""
+    defs: Any = onnxlib.core().defs
+    if version > defs.schema_version_map().get(domain, (0, 0))[1]:
+        return None
     try:
-        schema = onnxlib.core().defs.get_schema(op, min(version, 1 << 30), domain)
-    except Exception:  # the core's own SchemaError: no such operator in this opset
-        return {}
-    return {name: attribute.type.value for name, attribute in schema.attributes.items()}
+        return defs.get_schema(op, version, domain)
+    except Exception:  # the core's own SchemaError, or an opset that is no number of theirs
+        return None

@@ -34,7 +34,7 @@ def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: 
     classes = _literal_list(metadata.get("pkg.torch.onnx.class_hierarchy", ""))
     module_class = classes[-2] if len(classes) >= 2 else None
     source = _source_line(metadata.get("pkg.torch.onnx.stack_trace", ""))
-    return Location(" ▸ ".join(parts), source, module, module_class)
+    return Location(" ▸ ".join(parts) or "unnamed node", source, module, module_class)
 
 
 def _repeats(label: str, op: str) -> bool:
