@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from netlint.analyses import _weights_scan
 from netlint.analyses._weights_scan import CHUNK, scan
 from netlint.analyses.parameters import parameters
 from netlint.analyses.weights import Weights, real_weights, weights
@@ -76,10 +77,23 @@ def floats(draw: st.DrawFn) -> Array:
     return draw(arrays(dtype, array_shapes(max_side=5), elements=draw(st.sampled_from([ELEMENTS[dtype], few]))))
 
 
+@pytest.fixture(params=["whole", "in parts"], scope="module")
+def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Small tensors are read in one part, on a way of their own: here both ways see the same tensors."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "in parts":
+            patch.setattr(_weights_scan, "_SMALL", 0)
+        yield
+
+
+@pytest.mark.usefixtures("sizes")
 @settings(max_examples=300, deadline=None)
 @given(floats())
 def test_statistics_are_those_of_numpy(array: Array) -> None:
     stats = scan(Stored(array))
+    for differ, axis in ((stats.rows_differ, 0), (stats.columns_differ, -1)):
+        slices = np.moveaxis(array, axis, 0)
+        assert not differ or len({part.tobytes() for part in slices}) == len(slices)
     finite = array[~np.isnan(array)]
     assert (stats.nan, stats.inf) == (int(np.isnan(array).sum()), int(np.isinf(array).sum()))
     assert stats.zero == bool(np.all(array == 0))
@@ -90,6 +104,7 @@ def test_statistics_are_those_of_numpy(array: Array) -> None:
         assert stats.lo > stats.hi
 
 
+@pytest.mark.usefixtures("sizes")
 @given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=6))
 def test_bfloat16_is_read_from_its_bits(bits: list[int]) -> None:
     array = np.array(bits, dtype=np.uint16)
@@ -98,6 +113,7 @@ def test_bfloat16_is_read_from_its_bits(bits: list[int]) -> None:
     assert got == expected
 
 
+@pytest.mark.usefixtures("sizes")
 @settings(deadline=None)
 @given(st.integers(2, 40), st.integers(1, 130), st.integers(0, 1), st.data())
 def test_equal_units_are_found_along_either_axis(units: int, inputs: int, axis: int, data: st.DataObject) -> None:
