@@ -153,7 +153,10 @@ class _Session:
         from .report import Failure
         from .targets import expand
 
-        for found in expand(texts):
+        collector.by_hand()
+        for place, found in enumerate(expand(texts)):
+            if place:
+                collector.collect()  # the graph of the target before
             yield Failure(*found) if isinstance(found, tuple) else self._result(found)
         if not self._settings:
             self.fail_on = self._settings_for(Path.cwd()).fail_on
@@ -171,8 +174,7 @@ class _Session:
         training = self._stated.otherwise(settings.contract(target))
         options = settings.options(registry)
         try:
-            with collector.paused():
-                return lint_graph(load(target), rules, training, options, target)
+            return lint_graph(load(target), rules, training, options, target)
         except TargetError as error:
             return Failure(target, error)
         except (MemoryError, RecursionError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ class Reported:
     finding: Finding
     loc: Location
     op: str
+    writes: tuple[str, ...]
+    """Names of the node's results; the node itself is not kept, it would keep the whole graph."""
     context: str
     """The operators around the node and the type of its result, e.g. `Gemm → Softmax → output float32[N, 10]`."""
     fingerprint: str
@@ -55,7 +57,6 @@ class Report:
     """All there is to say about one target."""
 
     target: str
-    graph: Graph
     findings: tuple[Reported, ...]
     skipped: tuple[Skipped, ...]
     crashed: tuple[Crashed, ...]
@@ -95,7 +96,6 @@ def lint(
         results.seconds[rule.name] = perf_counter() - start
     return Report(
         target=target,
-        graph=graph,
         findings=_reported(results, found, target),
         skipped=tuple(skipped),
         crashed=tuple(crashed),
@@ -138,8 +138,17 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) 
         loc = finding.at.loc if isinstance(finding.at, Node) else finding.at
         op = node.op if node else ""
         parts = (rule.code, target, loc.module or "", op, ordinals.of(node, loc) if node else loc.path)
-        context = _context(results, node) if node else ""
-        reported.append(Reported(rule, finding.level or rule.level, finding, loc, op, context, _digest(parts)))
+        entry = Reported(
+            rule=rule,
+            level=finding.level or rule.level,
+            finding=replace(finding, at=loc),
+            loc=loc,
+            op=op,
+            writes=tuple(value.name for value in node.outputs if value is not None) if node else (),
+            context=_context(results, node) if node else "",
+            fingerprint=_digest(parts),
+        )
+        reported.append(entry)
     return tuple(reported)
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from .engine import Report, Reported, lint
 from .frontends import TargetError
-from .graph import Node
 from .rule import Rule
 from .training import parse_training
 
@@ -101,8 +100,7 @@ def _compare(report: Report, example: Example) -> Iterator[str]:
 def _matches(found: Reported, want: Want) -> bool:
     if want.text not in found.finding.message or want.level not in ("", str(found.level)):
         return False
-    at = found.finding.at
-    if isinstance(at, Node):
-        return any(value is not None and value.name in want.outputs for value in at.outputs)
+    if found.op:
+        return not want.outputs.isdisjoint(found.writes)
     # Without a node the path names what the line writes; the line of a signature writes nothing.
-    return not want.outputs or bool(want.outputs & set(at.path.split(" ▸ ")))
+    return not want.outputs or bool(want.outputs & set(found.loc.path.split(" ▸ ")))

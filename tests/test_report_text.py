@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from netlint.engine import Report, Reported
-from netlint.graph import Graph, Location
+from netlint.graph import Location
 from netlint.registry import load_rules
 from netlint.report import Run
 from netlint.report.text import clean, render
@@ -13,18 +13,17 @@ from netlint.rule import Evidence, Finding, Level
 from netlint.sources import Sources
 
 RULE = load_rules().find("sigmoid-hidden")
-GRAPH = Graph((), (), (), {"": 21})
 
 
 def reported(loc: Location, message: str = "a sigmoid", op: str = "Sigmoid") -> Reported:
     finding = Finding(
         message, loc, (Evidence("slope", 0.25), Evidence("loss", "mse_loss", "--loss")), "use ReLU", "why"
     )
-    return Reported(RULE, Level.WARNING, finding, loc, op, "Gemm → Sigmoid → Gemm   float32[N, 8]", "0" * 16)
+    return Reported(RULE, Level.WARNING, finding, loc, op, (), "Gemm → Sigmoid → Gemm   float32[N, 8]", "0" * 16)
 
 
 def text(*findings: Reported, root: Path = Path("/nonexistent"), verbose: int = -1) -> str:
-    return render(Run((Report("m.onnx", GRAPH, findings, (), (), {}, (), {}),), Sources(root), verbose))
+    return render(Run((Report("m.onnx", findings, (), (), {}, (), {}),), Sources(root), verbose))
 
 
 def test_a_finding_as_it_is_printed() -> None:

@@ -175,10 +175,11 @@ def _assumed(scope: Scope, head: Head) -> Iterator[Evidence]:
 
 def _questions(scope: Scope) -> Iterator[Finding]:
     predictions = scope[roles].predictions
-    if len(predictions) != 1 or not _narrow_dense(scope, predictions[0]):
+    if len(predictions) != 1:
         return
     head = predictions[0]
-    if head.activation is not None and head.activation.op == "Relu" and head.floor is not None:
+    rectified = head.activation is not None and head.activation.op == "Relu" and head.floor is not None
+    if head.activation is not None and rectified and _narrow_dense(scope, head):
         yield Finding(
             "a ReLU is the last operator of the output, which cannot be negative",
             head.activation,

@@ -109,8 +109,9 @@ _PRODUCTS = frozenset({"Mul", "MatMul", "Einsum", "Gemm", "Attention", "MatMulIn
 
 @rule("ACT009", "softmax-over-one-unit", level=ERROR, since="0.1", requires=(shapes, parameters))
 def softmax_over_one_unit(scope: Scope) -> Iterator[Finding]:
-    graph, known = scope.graph, scope[shapes]
+    graph = scope.graph
     for node in graph.of(*SOFTMAX):
+        known = scope[shapes]  # asked for here: a model without softmax needs no shapes
         axes = _single(node, known, graph.opset.get("", 1))
         if axes is None or node.domain or _weights_values(graph, scope[parameters], node):
             continue

@@ -209,11 +209,13 @@ class _Convolution:
     options=(Option("min-kernel", 5, "smallest kernel to report, along its shortest axis"),),
 )
 def oversized_kernel(scope: Scope) -> Iterator[Finding]:
-    graph, known = scope.graph, scope[shapes]
-    least = scope.options["min-kernel"]
-    large = [(node, conv) for node in graph.of(*_OPS) if (conv := _read(node, known)) and min(conv.kernel) >= least]
-    inside = _behind_layers(graph) if large else set()
-    images = _images(graph, known) if large else []
+    graph, least = scope.graph, scope.options["min-kernel"]
+    candidates = [node for node in graph.of(*_OPS) if _perhaps_large(node, least)]
+    if not candidates:
+        return  # most models: no need to infer any shape
+    known = scope[shapes]
+    large = [(node, conv) for node in candidates if (conv := _read(node, known)) and min(conv.kernel) >= least]
+    inside, images = _behind_layers(graph), _images(graph, known)
     for node, conv in large:
         if node.input(0) not in inside or _serves_otherwise(conv):
             continue
@@ -221,6 +223,13 @@ def oversized_kernel(scope: Scope) -> Iterator[Finding]:
             continue
         if conv.stack_parameters < conv.parameters:
             yield _finding(node, conv)
+
+
+def _perhaps_large(node: Node, least: int) -> bool:
+    """Whether the kernel is large as far as the stored or declared shape of the weight tells."""
+    weight = node.input(WEIGHTED[node.op].weight)
+    shape = weight.shape if weight is not None else None
+    return shape is None or all(not isinstance(size, int) or size >= least for size in shape[2:])
 
 
 def _read(node: Node, known: Shapes) -> _Convolution | None:
