@@ -134,6 +134,9 @@ class StoredTensor:
         import numpy as np
 
         stored = _BY_NAME[self.dtype][1]
+        if isinstance(self.bytes_in, MemoryStorage) and 0 < self.nbytes <= nbytes:
+            yield np.frombuffer(memoryview(self.bytes_in.data)[self.offset : self.offset + self.nbytes], stored)
+            return
         buffer = memoryview(bytearray(min(nbytes, self.nbytes)))
         for start in range(0, self.nbytes, max(len(buffer), 1)):
             part = buffer[: min(len(buffer), self.nbytes - start)]

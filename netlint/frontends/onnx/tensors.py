@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from netlint.graph import Tensor
@@ -49,6 +50,11 @@ class TensorReader:
         """The tensor, or None if its type or shape makes no sense; what is wrong goes to `report`."""
         shape = tuple(proto.dims)
         element = ELEMENT_TYPES.get(proto.data_type)
+        data = proto.raw_data
+        # What nearly every tensor of a model with many is, in as few steps as can be.
+        plain = len(shape) <= _MAX_RANK and min(shape, default=0) >= 0 and not proto.external_data
+        if plain and data and element is not None and 8 * len(data) == element[1] * prod(shape):
+            return StoredTensor(element[0], shape, MemoryStorage(data), 0, len(data))
         if element is None:
             name = shown(proto.name)
             report("tensor", f"tensor '{name}' has the unknown element type {proto.data_type}", "export again")
@@ -60,9 +66,6 @@ class TensorReader:
         return self._locate(proto, element[0], shape, report)
 
     def _locate(self, proto: Any, dtype: str, shape: tuple[int, ...], report: Report) -> Tensor:
-        if not proto.external_data and proto.HasField("raw_data"):
-            data = proto.raw_data
-            return self._stored(proto.name, dtype, shape, MemoryStorage(data), 0, len(data), report)
         entries = {text(entry.key): text(entry.value) for entry in proto.external_data}
         if proto.data_location == 1:
             return self._from_file(proto.name, dtype, shape, entries, report)
