@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -70,6 +71,10 @@ def stored_bytes(dtype: str, shape: tuple[int, ...]) -> int:
     return (element_count(shape) * bits + 7) // 8
 
 
+ReadInto = Callable[[int, memoryview], int]
+"""Reads from an offset into a buffer and returns how many bytes it got."""
+
+
 class MemoryStorage:
     """Bytes at hand: a model from standard input, or one small enough to be parsed whole."""
 
@@ -80,7 +85,11 @@ class MemoryStorage:
     def identity(self) -> object:
         return id(self.data)
 
-    def read_into(self, offset: int, buffer: memoryview) -> int:
+    @contextmanager
+    def opened(self) -> Iterator[ReadInto]:
+        yield self._read_into
+
+    def _read_into(self, offset: int, buffer: memoryview) -> int:
         part = self.data[offset : offset + len(buffer)]
         buffer[: len(part)] = part
         return len(part)
@@ -99,10 +108,15 @@ class FileStorage:
     def identity(self) -> object:
         return str(self.path)
 
-    def read_into(self, offset: int, buffer: memoryview) -> int:
+    @contextmanager
+    def opened(self) -> Iterator[ReadInto]:
         with self.path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            return file.readinto(buffer) or 0
+
+            def read_into(offset: int, buffer: memoryview) -> int:
+                file.seek(offset)
+                return file.readinto(buffer) or 0
+
+            yield read_into
 
 
 Storage = MemoryStorage | FileStorage
@@ -126,7 +140,8 @@ class StoredTensor:
     def load(self) -> np.ndarray[Any, Any]:
         """See `netlint.graph.Tensor.load`."""
         raw = bytearray(self.nbytes)
-        self._read(0, memoryview(raw))
+        for _ in self._parts(memoryview(raw), self.nbytes):
+            pass
         return decode(raw, self.dtype, self.shape)
 
     def chunks(self, nbytes: int = CHUNK) -> Iterator[np.ndarray[Any, Any]]:
@@ -137,20 +152,18 @@ class StoredTensor:
         if isinstance(self.bytes_in, MemoryStorage) and 0 < self.nbytes <= nbytes:
             yield np.frombuffer(memoryview(self.bytes_in.data)[self.offset : self.offset + self.nbytes], stored)
             return
-        buffer = memoryview(bytearray(min(nbytes, self.nbytes)))
-        for start in range(0, self.nbytes, max(len(buffer), 1)):
-            part = buffer[: min(len(buffer), self.nbytes - start)]
-            self._read(start, part)
+        size = min(nbytes, self.nbytes)
+        for part in self._parts(memoryview(bytearray(size)), size):
             yield np.frombuffer(part, stored)
 
-    def _read(self, start: int, buffer: memoryview) -> None:
-        done = 0
+    def _parts(self, buffer: memoryview, size: int) -> Iterator[memoryview]:
+        """The bytes of the tensor, `size` at a time, all in the same buffer."""
         try:
-            while done < len(buffer):
-                got = self.bytes_in.read_into(self.offset + start + done, buffer[done:])
-                if not got:
-                    raise TensorUnreadable("the file ends before the tensor does: fetch or export it again")
-                done += got
+            with self.bytes_in.opened() as read_into:
+                for start in range(0, self.nbytes, max(size, 1)):
+                    part = buffer[: min(size, self.nbytes - start)]
+                    _fill(part, self.offset + start, read_into)
+                    yield part
         except OSError as error:
             raise TensorUnreadable(f"cannot read the tensor: {error.strerror or error}") from None
 
@@ -224,6 +237,15 @@ class MissingTensor:
 
     def chunks(self, nbytes: int = CHUNK) -> Iterator[np.ndarray[Any, Any]]:
         raise TensorUnreadable(self.why)
+
+
+def _fill(buffer: memoryview, offset: int, read_into: ReadInto) -> None:
+    done = 0
+    while done < len(buffer):
+        got = read_into(offset + done, buffer[done:])
+        if not got:
+            raise TensorUnreadable("the file ends before the tensor does: fetch or export it again")
+        done += got
 
 
 def decode(raw: bytes | bytearray, dtype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
