@@ -180,6 +180,16 @@ def test_a_model_cut_at_any_byte_is_a_graph_or_an_error() -> None:
     assert sum("truncated" in text for text in outcomes) > len(data) // 2
 
 
+@pytest.mark.parametrize("name", ["self_loop", "two_cycle", "cycle_through_a_body"])
+def test_a_cycle_is_cut_so_that_walks_end(name: str) -> None:
+    graph = load_bytes(DEFECTIVE[name][0].SerializeToString())
+    place = graph.position
+    readers = [(node, value) for node in graph.nodes for value in node.inputs]
+    assert all(place[before] < place[node] for node, value in readers if (before := graph.producer(value)))
+    closing = {value for _, value in readers if graph.producer(value) is None and value not in graph.inputs}
+    assert [value.name for value in closing if value] in (["y"], ["h"])
+
+
 def test_a_large_file_cut_short_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netlint.frontends.onnx.PARSE_WHOLE", 0)
     path = tmp_path / "m.onnx"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from onnx import numpy_helper
 from netlint.engine import lint
 from netlint.frontends import TargetError
 from netlint.frontends.onnx import load_bytes, load_text
+from netlint.graph import Graph
 from netlint.registry import load_rules
 from netlint.training import parse_training
 from tests.conftest import FIXTURES
@@ -29,6 +31,8 @@ from tests.onnx_models import dense, nested_ifs
 
 SECONDS = float(os.environ.get("NETLINT_FUZZ_SECONDS", "10"))
 SEED = int(os.environ.get("NETLINT_FUZZ_SEED", "0"))
+LONGEST = 20
+"""Seconds one case may take; it takes milliseconds."""
 RULES = list(load_rules().values())
 CONTRACTS = [
     {},
@@ -241,8 +245,39 @@ def damaged_text(rng: random.Random) -> str:
     return data.decode("utf-8", "replace")
 
 
+class Endless(BaseException):
+    """A case takes longer than it may. No `Exception`, which the engine would take for a rule's."""
+
+
+def stop(signal_number: int, frame: object) -> None:
+    raise Endless
+
+
+def sound(graph: Graph) -> None:
+    """What everybody relies on: producers before users, constants without producer, a place for each node."""
+    place = graph.position
+    assert len(place) == len(graph.nodes)
+    for node in graph.nodes:
+        assert node.loc.path and node.attrs is not None
+        for value in node.inputs:
+            before = graph.producer(value)
+            assert before is None or place[before] < place[node]
+            assert before is None or value is None or value.constant is None
+
+
 def case(seed: int) -> str | None:
     """Run one case; what went wrong, if anything did."""
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(LONGEST)
+    try:
+        return tried(seed)
+    except Endless:
+        return f"seed {seed}: takes more than {LONGEST} s\n{traceback.format_exc()}"
+    finally:
+        signal.alarm(0)
+
+
+def tried(seed: int) -> str | None:
     rng = random.Random(seed)
     kind = rng.choices(["message", "bytes", "text"], [6, 3, 1])[0]
     try:
@@ -257,8 +292,7 @@ def case(seed: int) -> str | None:
     training = parse_training(rng.choice(CONTRACTS), str)
     try:
         report = lint(graph, RULES, training)
-        for node in graph.nodes:
-            assert node.loc.path and node.attrs is not None
+        sound(graph)
     except Exception:
         return f"seed {seed}: linting failed\n{traceback.format_exc()}"
     crashed = {crash.error: crash.rule.name for crash in report.crashed}

@@ -111,9 +111,21 @@ def test_a_mean_holds_its_share_of_the_largest_element() -> None:
     "norm",
     [
         "q = Mul(x, x) s = ReduceSum<keepdims = 1>(q, a1) n = Sqrt(s)",
-        "q = Pow(x, two) s = ReduceSum<keepdims = 1>(q, a1) t = Add(s, eps) n = Sqrt(t)",
         "q = Pow(x, two) s = ReduceSum<keepdims = 1>(q, a1) n = Pow(s, half)",
         "s = ReduceSumSquare<keepdims = 1>(x, a1) n = Sqrt(s)",
+        "n = ReduceL2<keepdims = 1>(x, a1)",
+    ],
+)
+def test_a_norm_without_guard_may_underflow_to_zero(norm: str) -> None:
+    assert not output(f"{norm} y = Div(x, n)").bounded
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        "q = Pow(x, two) s = ReduceSum<keepdims = 1>(q, a1) t = Add(s, eps) n = Sqrt(t)",
+        "q = Mul(x, x) s = ReduceSum<keepdims = 1>(q, a1) t = Max(s, eps) n = Pow(t, half)",
+        "s = ReduceSumSquare<keepdims = 1>(x, a1) t = Add(eps, s) n = Sqrt(t)",
         "r = ReduceL2<keepdims = 1>(x, a1) n = Clip(r, eps)",
         "r = ReduceL2<keepdims = 1>(x, a1) n = Max(eps, r)",
         "b = Abs(x) n = ReduceMax<keepdims = 1>(b, a1)",

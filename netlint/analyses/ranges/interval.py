@@ -16,9 +16,8 @@ to give -1.0000001 and its GRU 1.0000005. Ranges keep the asymptote itself."""
 class Range:
     """Every element that is not NaN lies in [lo, hi], as executed in the value's own floating-point type.
 
-    An infinite end means that nothing bounds the value on that side, overflow to infinity included. Three things are
-    taken for granted: no axis has length 0, normalisations compute their statistics without cancellation, and not all
-    squares under the root of a norm underflow.
+    An infinite end means that nothing bounds the value on that side, overflow to infinity included. Two things are
+    taken for granted: no axis has length 0, and normalisations compute their statistics without cancellation.
     """
 
     lo: float

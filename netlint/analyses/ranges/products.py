@@ -7,7 +7,7 @@ from dataclasses import replace
 from netlint.graph import Node, Value
 
 from . import algebra
-from .facts import Axes
+from .facts import Axes, Upper
 from .interval import INF, Range
 from .relations import constant, on_reciprocal, operands, scalar
 from .state import Step
@@ -69,18 +69,23 @@ def _quotient(step: Step, x: Value, y: Value, out: Value, found: Range) -> Range
     facts, a, b = state.facts, state.of(x), state.of(y)
     nan = algebra.a_zero(b) or a.hi == INF or a.lo == -INF or a.nan or b.nan
     upper = facts.above(y, x)
-    if upper is not None and a.lo >= 0 and b.lo >= 0:
+    if upper is not None and a.lo >= 0 and b.lo >= 0 and not _underflows(upper, b):
         limit = _slack(step, upper.factor)
         if upper.kind == "sum" and upper.factor == 1:
             facts.set_total(out, _all(upper.over, upper.rank))
         return replace(found.clamp(0.0, limit, a.lo_open and a.lo == 0), nan=nan, loose=False)
     upper = facts.above_magnitude(y, x)
-    if upper is not None and b.lo >= 0:
+    if upper is not None and b.lo >= 0 and not _underflows(upper, b):
         limit = _slack(step, upper.factor)
         return replace(found.clamp(-limit, limit), nan=nan, loose=limit != 1)
     if b.lo >= 0 and _difference_over_sum(step, x, y):
         return replace(found.clamp(-1.0, 1.0, True, True), nan=nan, loose=False)
     return found
+
+
+def _underflows(upper: Upper, norm: Range) -> bool:
+    """Whether a norm may be 0 for numbers that are not, because their squares underflow: the quotient is infinite."""
+    return upper.absolute and upper.kind == "bound" and norm.lo <= 0
 
 
 def _slack(step: Step, factor: float) -> float:

@@ -137,7 +137,7 @@ REDUCTIONS: dict[str, Transfer] = {
     "ReduceMean": _reduction("mean", _mean),
     "ReduceSum": _reduction("sum", _sum),
     "ReduceProd": _reduction("prod", _product),
-    "ReduceL1": _reduction("norm", _l1),
+    "ReduceL1": _reduction("magnitudes", _l1),
     "ReduceL2": _reduction("norm", _l2),
     "ReduceSumSquare": _reduction("square", _square_sum),
     "ReduceLogSum": _reduction("", _log_sum),

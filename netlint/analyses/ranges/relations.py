@@ -177,6 +177,8 @@ def on_reduce(step: Step, kind: str, over: Axes, rank: int | None, count: int | 
         facts.add_upper(out, replace(made, kind="sum"))
     elif kind == "mean" and positive and count is not None:
         facts.add_upper(out, replace(made, factor=float(count)))
+    elif kind == "magnitudes":
+        facts.add_upper(out, replace(made, kind="sum", absolute=True))
     elif kind in ("norm", "square"):
         facts.add_upper(out, replace(made, absolute=True, power=2 if kind == "square" else 1))
 

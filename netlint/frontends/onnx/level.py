@@ -108,9 +108,9 @@ class Level:
                 built += self._call(function, proto, inputs, outputs)
                 continue
             where = domain(proto.domain)
-            least, most = arity(where, op, opset.get(where, 0))
+            least, most, sure = arity(where, op, opset.get(where, 0))
             if not least <= len(inputs) <= most:
-                self._fit(inputs, least, most, proto)
+                self._fit(inputs, least, most, proto if sure else None)
             bodies = self._bodies(proto) if op in _HAS_BODIES or where else _NO_BODIES
             node = Node(op, inputs, outputs, _Detail(proto, self), where, bodies)
             for value in outputs:
@@ -120,10 +120,13 @@ class Level:
         return built
 
     def _fit(self, inputs: list[Value | None], least: int, most: int, proto: Any) -> None:
-        """Give a node as many inputs as its operator has, so that whoever reads it may rely on their number."""
+        """Give a node as many inputs as its operator has, so that whoever reads it may rely on their number.
+
+        The node is named as defective unless it is None.
+        """
         while len(inputs) > most and inputs[-1] is None:
             inputs.pop()
-        if not least <= len(inputs) <= most:
+        if proto is not None and not least <= len(inputs) <= most:
             wanted = str(least) if least == most else f"{least} or more" if least > len(inputs) else f"at most {most}"
             message = f"{text(proto.op_type)} takes {wanted} inputs, but has {len(inputs)}"
             self._builder.defect("arity", message, self, proto, "export the model again")

@@ -7,6 +7,7 @@ counted along it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from netlint.graph import Body, Node, Value
 
@@ -17,7 +18,7 @@ MAX_CYCLES = 100
 def canonical(
     nodes: Sequence[Node], outputs: Iterable[Value | None], producers: Mapping[Value, Node]
 ) -> tuple[list[Node], list[list[Node]]]:
-    """The nodes of one graph level in order, and the cycles met (each closed by an edge that was ignored).
+    """The nodes of one graph level in order, and the cycles met. Each of these is cut at the edge that closes it.
 
     Nodes that no output needs come last, in the order of the file.
     """
@@ -48,13 +49,40 @@ def _visit(
                 state[needed] = False
                 stack.append((needed, _needs(needed, producers)))
                 break
-            if not done and len(cycles) < MAX_CYCLES:
+            if not done and _cut(node, needed, producers) and len(cycles) < MAX_CYCLES:
                 path = [entry for entry, _ in stack]
                 cycles.append(path[path.index(needed) :])
         else:
             stack.pop()
             state[node] = True
             ordered.append(node)
+
+
+def _cut(node: Node, producer: Node, producers: Mapping[Value, Node]) -> bool:
+    """Let a node and its bodies read, instead of what `producer` computes, values that nobody does.
+
+    Whoever walks along a graph may rely on coming to an end. False if there is nothing to cut (any more).
+    """
+    orphans: dict[Value, Value] = {}
+    readers = [node]
+    while readers:
+        reader = readers.pop()
+        reader.inputs = _without(reader.inputs, producer, producers, orphans)
+        for name, body in reader.bodies.items():
+            readers += body.nodes
+            outputs = _without(body.outputs, producer, producers, orphans)
+            if outputs != body.outputs:
+                reader.bodies = {**reader.bodies, name: replace(body, outputs=outputs)}
+    return bool(orphans)
+
+
+def _without(
+    values: tuple[Value | None, ...], producer: Node, producers: Mapping[Value, Node], orphans: dict[Value, Value]
+) -> tuple[Value | None, ...]:
+    for value in values:
+        if value is not None and value not in orphans and producers.get(value) is producer:
+            orphans[value] = Value(value.name, value.dtype, value.shape)
+    return tuple(value if value is None else orphans.get(value, value) for value in values)
 
 
 def _needs(node: Node, producers: Mapping[Value, Node]) -> Iterator[Node]:

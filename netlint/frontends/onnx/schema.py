@@ -49,7 +49,7 @@ def _verdict(domain: str, op: str, opset: Mapping[str, int]) -> tuple[str, str, 
         return "unknown-op", f"{op} is in opset {version} no more", renew
     except Exception:  # the core's own SchemaError: no such operator in this opset
         first = _first_versions().get((domain, op))
-    if first is None and version > defs.schema_version_map()[domain][1]:
+    if first is None and version > _newest(domain):
         return None  # younger than the schemas at hand
     if op in _EXPERIMENTAL and not domain:
         return "experimental", f"{op} was an experimental operator; opset {version} does not have it", renew
@@ -71,23 +71,34 @@ def _first_versions() -> dict[tuple[str, str], int]:
 @lru_cache(maxsize=4096)
 def attribute_types(domain: str, op: str, version: int) -> Mapping[str, int]:
     """The AttributeProto.type of each attribute of an operator; empty where no schema tells."""
-    schema = _schema(domain, op, version)
+    schema = _schema(domain, op, version) or _schema(domain, op, _newest(domain))
     return {} if schema is None else {name: known.type.value for name, known in schema.attributes.items()}
 
 
 @lru_cache(maxsize=4096)
-def arity(domain: str, op: str, version: int) -> tuple[int, int]:
-    """The least and the largest number of inputs of an operator; any number where no schema tells."""
+def arity(domain: str, op: str, version: int) -> tuple[int, int, bool]:
+    """The least and the largest number of inputs of an operator, and whether the opset says so.
+
+    Where it does not, the least is that of the newest opset known, and there is no largest.
+    """
     schema = _schema(domain, op, version)
-    return (0, _ANY) if schema is None else (schema.min_input, schema.max_input)
+    if schema is not None:
+        return schema.min_input, schema.max_input, True
+    newest = _schema(domain, op, _newest(domain))
+    return (0 if newest is None else newest.min_input), _ANY, False
 
 
 def _schema(domain: str, op: str, version: int) -> Any:
-    """What an operator is in an opset; None if it has none or the opset is younger than the schemas at hand."""
-    defs: Any = onnxlib.core().defs
-    if version > defs.schema_version_map().get(domain, (0, 0))[1]:
+    """What an operator is in an opset; None if it is not in it or the opset is younger than the schemas at hand."""
+    if version > _newest(domain):
         return None
     try:
-        return defs.get_schema(op, version, domain)
+        return onnxlib.core().defs.get_schema(op, version, domain)
     except Exception:  # the core's own SchemaError, or an opset that is no number of theirs
         return None
+
+
+@cache
+def _newest(domain: str) -> int:
+    newest: int = onnxlib.core().defs.schema_version_map().get(domain, (0, 0))[1]
+    return newest
