@@ -22,10 +22,9 @@ def subject_table(subject: str, measurements: Sequence[Measurement]) -> str:
 
 def figures_table(figures: Sequence[Figure]) -> str:
     """The table of targets."""
-    rows = [["target", "bound", "measured", ""]]
-    for figure in figures:
-        rows.append([figure.target.statement, figure.target.bound, _value(figure), figure.verdict])
-    return f"## figures\n\n{_markdown(rows)}\n"
+    header = ["target", "bound", "measured", ""]
+    rows = [[figure.target.statement, figure.target.bound, _value(figure), figure.verdict] for figure in figures]
+    return f"## figures\n\n{_markdown([header, *rows])}\n"
 
 
 def as_json(runs: int, results: Results, figures: Sequence[Figure]) -> dict[str, object]:
