@@ -12,7 +12,6 @@ too: `raise Unavailable("the batch axis is not known")` is remembered, and whoev
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ class Results:
     def __init__(self, graph: Graph, training: Training) -> None:
         self.graph = graph
         self.training = training
-        self.seconds: dict[str, float] = {}
         self._done: dict[Analysis[Any], Any] = {}
 
     def get(self, wanted: Analysis[T]) -> T:
@@ -72,14 +70,11 @@ class Results:
 
     def _compute(self, wanted: Analysis[Any]) -> Any:
         scope = Scope(self, wanted.name, wanted.requires, {})
-        start = perf_counter()
         try:
             return wanted.run(scope)
         except Exception as error:
             # A crash is remembered like Unavailable: each rule that needs the result fails, in its own name.
             return error
-        finally:
-            self.seconds[wanted.name] = self.seconds.get(wanted.name, 0.0) + perf_counter() - start
 
 
 class Scope:

@@ -1,4 +1,4 @@
-"""argv -> exit code. The only file that prints.
+"""argv -> exit code. Only this file prints, by means of `terminal`.
 
 Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 a target could not be analysed;
 4 a bug in netlint. The highest wins; the findings of the other targets are printed all the same.
@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from . import __version__, collector
-from .config import LEVELS, ConfigError, Settings, find_settings, read_settings
-from .registry import Registry, RegistryError, UnknownRule, load_rules
+from . import __version__
+from .config import LEVELS, ConfigError, find_settings
+from .registry import RegistryError, UnknownRule, load_rules
 from .rule import Level
-from .training import FIELDS, ContractError, Training, parse_training
+from .terminal import attended, colours, painted, put
+from .training import FIELDS, ContractError, parse_training
 
 if TYPE_CHECKING:
-    from .engine import Report
-    from .report import Failure, Run
+    from .report import Run
 
 CLEAN, FINDINGS, USAGE, UNREADABLE, BUG = 0, 1, 2, 3, 4
 FORMATS = ("text", "json")
@@ -120,14 +121,15 @@ def lint(
 ) -> None:
     """Lint models."""
     from .report import Run
+    from .session import Session
     from .sources import Sources
 
-    destinations = [_destination(text) for text in outputs or ("text",)]
+    destinations = _destinations(outputs or ("text",))
     stated = parse_training(
         {name: value for name, value in fields.items() if value is not None},
         lambda name: f"--{name.replace('_', '-')}",
     )
-    session = _Session(config, _split(select), _split(ignore), stated)
+    session = Session(config, _split(select), _split(ignore), stated)
     results = tuple(session.results(models))
     run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose)
     for format_, path in destinations:
@@ -135,82 +137,23 @@ def lint(
     raise SystemExit(_exit_code(run, LEVELS[fail_on] if fail_on else session.fail_on, exit_zero))
 
 
-class _Session:
-    """The rules and settings of one call; settings files are found and read once each."""
-
-    def __init__(self, config: Path | None, select: Sequence[str], ignore: Sequence[str], stated: Training) -> None:
-        self._config = config
-        self._select = select
-        self._ignore = ignore
-        self._stated = stated
-        self._settings: dict[Path, Settings] = {}
-        self._registries: dict[tuple[Path, ...], Registry] = {}
-        self.fail_on = Level.ERROR
-        """The strictest level that the settings of any target ask for."""
-
-    def results(self, texts: Sequence[str]) -> Iterator[Report | Failure]:
-        """The report of each target, or why there is none. Raises `ConfigError`."""
-        from .report import Failure
-        from .targets import expand
-
-        collector.by_hand()
-        for place, found in enumerate(expand(texts)):
-            if place:
-                collector.collect()  # the graph of the target before
-            yield Failure(*found) if isinstance(found, tuple) else self._result(found)
-        if not self._settings:
-            self.fail_on = self._settings_for(Path.cwd()).fail_on
-
-    def _result(self, target: str) -> Report | Failure:
-        from .engine import lint as lint_graph
-        from .frontends import TargetError
-        from .report import Failure
-        from .targets import STDIN, load
-
-        settings = self._settings_for(Path.cwd() if target == STDIN else Path(target).absolute().parent)
-        self.fail_on = min(self.fail_on, settings.fail_on)
-        registry = self._registry(settings.rule_folders)
-        rules = settings.chosen(registry, self._select, self._ignore)
-        training = self._stated.otherwise(settings.contract(target))
-        options = settings.options(registry)
-        try:
-            return lint_graph(load(target), rules, training, options, target)
-        except TargetError as error:
-            return Failure(target, error)
-        except (MemoryError, RecursionError) as error:
-            why = TargetError(f"is too large or too deeply nested to analyse ({type(error).__name__})", "")
-            return Failure(target, why)
-
-    def _settings_for(self, folder: Path) -> Settings:
-        if self._config is not None:
-            folder = self._config
-        if folder not in self._settings:
-            self._settings[folder] = self._read(folder)
-        return self._settings[folder]
-
-    def _read(self, folder: Path) -> Settings:
-        if self._config is None:
-            return find_settings(folder)
-        settings = read_settings(self._config)
-        if settings is None:
-            raise ConfigError(f"{self._config} has no [tool.netlint]")
-        return settings
-
-    def _registry(self, folders: tuple[Path, ...]) -> Registry:
-        if folders not in self._registries:
-            self._registries[folders] = load_rules(folders)
-        return self._registries[folders]
-
-
 def _split(texts: Sequence[str]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
-def _destination(text: str) -> tuple[str, Path | None]:
-    format_, _, path = text.partition(":")
-    if format_ not in FORMATS:
-        raise click.UsageError(f"unknown output format '{format_}'; there are {', '.join(FORMATS)}")
-    return format_, Path(path) if path else None
+def _destinations(texts: Sequence[str]) -> list[tuple[str, Path | None]]:
+    """Format and file (None: standard output, which comes first) of each `-o`."""
+    taken: dict[Path | None, str] = {}
+    for text in texts:
+        format_, _, name = text.partition(":")
+        path = Path(name) if name else None
+        if format_ not in FORMATS:
+            raise click.UsageError(f"unknown output format '{format_}'; there are {', '.join(FORMATS)}")
+        if path in taken:
+            place = path or "standard output"
+            raise click.UsageError(f"two outputs go to {place}; give each a file of its own: -o {format_}:PATH")
+        taken[path] = format_
+    return sorted(((format_, path) for path, format_ in taken.items()), key=lambda entry: entry[1] is not None)
 
 
 def _write(run: Run, format_: str, path: Path | None) -> None:
@@ -222,35 +165,14 @@ def _write(run: Run, format_: str, path: Path | None) -> None:
         from .report.text import render as render_text
         from .report.text import unpainted
 
-        rendered = render_text(run, _painted if path is None and _colours() else unpainted)
+        rendered = render_text(run, painted if path is None and colours() else unpainted)
     if path is None:
-        click.echo(rendered, nl=False, color=_colours())
+        put(rendered)
         return
     try:
         path.write_text(rendered, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-_STYLES: dict[str, dict[str, Any]] = {
-    "error": {"fg": "red", "bold": True},
-    "warning": {"fg": "yellow", "bold": True},
-    "note": {"fg": "cyan", "bold": True},
-    "frame": {"fg": "blue", "bold": True},
-    "strong": {"bold": True},
-    "mark": {"fg": "yellow"},
-}
-
-
-def _painted(text: str, role: str) -> str:
-    return click.style(text, **_STYLES[role])
-
-
-def _colours() -> bool:
-    """Whether standard output wants colour: a terminal, unless NO_COLOR (https://no-color.org) is set."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
 
 
 def _exit_code(run: Run, fail_on: Level, exit_zero: bool) -> int:
@@ -273,21 +195,25 @@ def rule(rule: str) -> None:
     title = (
         f"# {found.name} ({found.code})\n\n{levels} · since {found.since} · {found.status}\n\n{found.page.strip()}\n"
     )
-    if sys.stdout.isatty() and _colours():
+    if attended() and colours():
         from rich.console import Console
         from rich.markdown import Markdown
 
         Console().print(Markdown(title))
     else:
-        click.echo(title)
+        put(title + "\n")
 
 
 @cli.command()
 def rules() -> None:
     """List all rules."""
-    for found in load_rules(find_settings(Path.cwd()).rule_folders).values():
-        level = click.style(f"{found.level!s:8}", **_STYLES[str(found.level)])
-        click.echo(f"{found.code}  {level} {found.name:26} {found.summary}", color=_colours())
+    listed = load_rules(find_settings(Path.cwd()).rule_folders).values()
+    put(
+        "".join(
+            f"{found.code}  {painted(f'{found.level!s:8}', str(found.level))} {found.name:26} {found.summary}\n"
+            for found in listed
+        )
+    )
 
 
 @cli.command()
@@ -298,18 +224,19 @@ def show(model: str, value: str | None, **fields: str | None) -> None:
     """Show what the analyses know of a model, or of one value or node in it."""
     from . import show as pages
     from .frontends import TargetError
+    from .report.text import clean
     from .targets import load
 
     stated = {name: text for name, text in fields.items() if text is not None}
     training = parse_training(stated, lambda name: f"--{name.replace('_', '-')}")
     try:
         graph = load(model)
-        click.echo(pages.model(graph, training) if value is None else pages.one(graph, training, value))
+        page = pages.model(graph, training) if value is None else pages.one(graph, training, value)
     except TargetError as error:
-        click.echo(f"netlint: {model} {error}; {error.help}", err=True)
-        raise SystemExit(UNREADABLE) from None
+        _fail(clean(f"{model} {error}") + (f"; {error.help}" if error.help else ""), UNREADABLE)
     except pages.UnknownValue as error:
-        _usage(str(error))
+        _fail(str(error))
+    put(page + "\n")
 
 
 @cli.command()
@@ -320,16 +247,18 @@ def schema(what: str) -> None:
 
     from .report.json import schema as report_schema
 
-    click.echo(json.dumps(report_schema(), indent=2))
+    put(json.dumps(report_schema(), indent=2) + "\n")
 
 
-def _usage(message: str) -> NoReturn:
+def _fail(message: str, code: int = USAGE) -> NoReturn:
     click.echo(f"netlint: {message}", err=True)
-    raise SystemExit(USAGE)
+    raise SystemExit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; the user's own mistakes end in one line, netlint's in an invitation to report them."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # arrows and symbols, where the locale has none
     try:
         cli.main(args=None if argv is None else list(argv), prog_name="netlint", standalone_mode=False)
         raise SystemExit(CLEAN)
@@ -337,13 +266,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         error.show()
         raise SystemExit(USAGE) from None
     except (ConfigError, ContractError, RegistryError, UnknownRule) as error:
-        _usage(str(error))
+        _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        # The reader went away (`netlint … | head`); keep the interpreter from complaining while it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(CLEAN) from None
     except Exception as error:
         if os.environ.get("NETLINT_TRACEBACK"):
             raise

@@ -18,8 +18,9 @@ min-kernel = 7
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatch
@@ -47,34 +48,26 @@ class Settings:
     ignore: tuple[str, ...] = ()
     fail_on: Level = Level.WARNING
     rule_folders: tuple[Path, ...] = ()
-    training: Mapping[str, Any] = field(default_factory=dict)
-    targets: tuple[Mapping[str, Any], ...] = ()
+    training: Training = field(default_factory=Training)
+    targets: tuple[tuple[str, Training], ...] = ()
+    """Patterns of targets, each with what it adds to `training`; the last that matches wins, field by field."""
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def contract(self, target: str) -> Training:
-        """The training contract this file states for a target. Raises `ConfigError`."""
-        if self.file is None:
-            return Training()
-        path = _relative(Path(target), self.file.parent)
-        stated = {name.replace("-", "_"): value for name, value in self.training.items()}
-        for entry in self.targets:
-            if fnmatch(path, entry["path"]):
-                stated |= {name.replace("-", "_"): value for name, value in entry.items() if name != "path"}
-        try:
-            return parse_training(stated, lambda name: f"{name} in {_relative(self.file)}")
-        except ContractError as error:
-            raise ConfigError(str(error)) from None
+        """The training contract this file states for a target."""
+        training = self.training
+        path = _relative(Path(target), self.file.parent) if self.file else target
+        for pattern, stated in self.targets:
+            if fnmatch(path, pattern):
+                training = stated.otherwise(training)
+        return training
 
     def chosen(self, registry: Registry, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list[Rule]:
-        """The rules that run, given what the command line adds. Raises `ConfigError`."""
-        wanted = [*(list(select) or self.select)]
-        unwanted = [*self.ignore, *ignore]
-        try:
-            picked = {rule.code for text in wanted for rule in registry.select(text)}
-            dropped = {rule.code for text in unwanted for rule in registry.select(text)}
-        except UnknownRule as error:
-            raise ConfigError(str(error)) from None
-        if not wanted:
+        """The rules that run: `select` replaces the file's, `ignore` adds to it. Raises `ConfigError`."""
+        file = _relative(self.file) if self.file else ""
+        picked = _picked(registry, select, "--select") or _picked(registry, self.select, f"{file}: select")
+        dropped = _picked(registry, self.ignore, f"{file}: ignore") | _picked(registry, ignore, "--ignore")
+        if not picked:
             picked = {rule.code for rule in registry.values() if rule.status != "opt-in"}
         return [rule for code, rule in registry.items() if code in picked - dropped]
 
@@ -103,9 +96,17 @@ class Settings:
         return value
 
 
+def _picked(registry: Registry, texts: Iterable[str], where: str) -> set[str]:
+    """The codes of the rules that selectors mean."""
+    try:
+        return {rule.code for text in texts for rule in registry.select(text)}
+    except UnknownRule as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
 def find_settings(start: Path) -> Settings:
     """The settings file closest above a file or folder. Raises `ConfigError`."""
-    folder = start.absolute()
+    folder = Path(os.path.abspath(start))  # Path.absolute would keep "..", whose parents are others
     for parent in (folder, *folder.parents):
         for name in ("netlint.toml", "pyproject.toml"):
             file = parent / name
@@ -117,13 +118,16 @@ def find_settings(start: Path) -> Settings:
 def read_settings(file: Path) -> Settings | None:
     """The settings in a file; None if it is a pyproject.toml without a `[tool.netlint]`. Raises `ConfigError`."""
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{_relative(file)} cannot be read: {error}") from None
+        content: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{_relative(file)} cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{_relative(file)} is not valid TOML: {error}") from None
     if file.name == "pyproject.toml":
-        content = content.get("tool", {}).get("netlint")
-        if content is None:
+        content = _table(_relative(file), "tool", content.get("tool", {}))
+        if "netlint" not in content:
             return None
+        content = _table(_relative(file), "tool.netlint", content["netlint"])
     return _checked(file, content)
 
 
@@ -135,19 +139,18 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Settings:
             raise ConfigError(f"{where}: unknown key '{key}'{did_you_mean(near, _KEYS)}")
     lists = {key: _strings(where, key, content.get(key, [])) for key in ("select", "ignore", "rule-folders")}
     fail_on = content.get("fail-on", "warning")
-    if fail_on not in LEVELS:
+    if not isinstance(fail_on, str) or fail_on not in LEVELS:
         raise ConfigError(f"{where}: fail-on is {fail_on!r}; it is one of {', '.join(LEVELS)}")
+    rules = _table(where, "rules", content.get("rules", {}))
     return Settings(
         file=file,
         select=lists["select"],
         ignore=lists["ignore"],
         fail_on=LEVELS[fail_on],
         rule_folders=tuple(file.parent / folder for folder in lists["rule-folders"]),
-        training=_table(where, "training", content.get("training", {})),
-        targets=_targets(where, content.get("targets", [])),
-        rules={
-            name: _table(where, name, table) for name, table in _table(where, "rules", content.get("rules", {})).items()
-        },
+        training=_contract(where, _table(where, "training", content.get("training", {}))),
+        targets=tuple(_targets(where, content.get("targets", []))),
+        rules={name: _table(where, f"rules.{name}", table) for name, table in rules.items()},
     )
 
 
@@ -163,16 +166,24 @@ def _table(where: str, key: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _targets(where: str, value: Any) -> tuple[Mapping[str, Any], ...]:
+def _contract(where: str, table: Mapping[str, Any]) -> Training:
+    try:
+        return parse_training(table, lambda name: f"{name} in {where}")
+    except ContractError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _targets(where: str, value: Any) -> Iterator[tuple[str, Training]]:
     if not isinstance(value, list) or not all(
         isinstance(item, dict) and isinstance(item.get("path"), str) for item in value
     ):
         raise ConfigError(f"{where}: targets is a list of tables, each with a path")
-    return tuple(value)
+    for entry in value:
+        yield entry["path"], _contract(where, {name: given for name, given in entry.items() if name != "path"})
 
 
 def _relative(path: Path | None, base: Path | None = None) -> str:
     """A path as seen from a folder (default: the current one), where it lies below it."""
     assert path is not None  # only settings that came from a file name it
-    absolute, base = path.absolute(), (base or Path.cwd()).absolute()
+    absolute, base = Path(os.path.abspath(path)), (base or Path.cwd()).absolute()
     return absolute.relative_to(base).as_posix() if absolute.is_relative_to(base) else path.as_posix()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from time import perf_counter
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 from .analyses.contract import contract, misstated
@@ -15,6 +16,8 @@ from .graph import Graph, Location, Node, Value
 from .ops import KNOWN_OPS
 from .rule import Finding, Level, Rule
 from .training import Known, Training
+
+_MACHINERY = (__name__, Scope.__module__)
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -46,10 +49,12 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """A rule that failed: a bug of netlint's, or of the plugin the rule comes from."""
+    """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
 
     rule: Rule
-    error: BaseException
+    error: Exception
+    where: str
+    """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,6 @@ class Report:
     """Fields of the contract in the model's metadata that were not understood, with the reason."""
     not_understood: Mapping[str, int]
     """Operators that no analysis knows, with the number of nodes."""
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    """Time per rule and analysis."""
 
 
 def lint(
@@ -83,7 +86,6 @@ def lint(
     skipped: list[Skipped] = []
     crashed: list[Crashed] = []
     for rule in rules:
-        start = perf_counter()
         scope = Scope(results, f"rule {rule.name}", rule.requires, rule.settings((options or {}).get(rule.name, {})))
         try:
             for finding in rule.run(scope):
@@ -92,17 +94,27 @@ def lint(
         except Unavailable as why:
             skipped.append(Skipped(rule, str(why)))
         except Exception as error:
-            crashed.append(Crashed(rule, error))
-        results.seconds[rule.name] = perf_counter() - start
+            crashed.append(Crashed(rule, error, _where(error, rule)))
+    for crash in crashed:
+        crash.error.with_traceback(None)  # its frames would keep the whole graph
+    return _report(results, target, found, skipped, crashed)
+
+
+def _report(
+    results: Results,
+    target: str,
+    found: list[tuple[Rule, Finding]],
+    skipped: Iterable[Skipped],
+    crashed: Iterable[Crashed],
+) -> Report:
     return Report(
         target=target,
         findings=_reported(results, found, target),
         skipped=tuple(skipped),
         crashed=tuple(crashed),
-        assumptions=_or(results, contract, training).known(),
+        assumptions=_or(results, contract, results.training).known(),
         misstated=_or(results, misstated, ()),
-        not_understood=_not_understood(graph),
-        seconds=results.seconds,
+        not_understood=_not_understood(results.graph),
     )
 
 
@@ -114,7 +126,22 @@ def _or(results: Results, wanted: Analysis[T], otherwise: D) -> T | D:
         return otherwise
 
 
+def _where(error: Exception, rule: Rule) -> str:
+    """The innermost line in a rule or an analysis: not in the machinery around it, nor in a library that it calls."""
+    ours = ("netlint", "netlint_rules", rule.module.partition(".")[0])
+    frames = ((frame.f_globals.get("__name__", ""), line) for frame, line in walk_tb(error.__traceback__))
+    own = [f"{name}:{line}" for name, line in frames if name.partition(".")[0] in ours and name not in _MACHINERY]
+    return own[-1] if own else rule.module
+
+
 def _check(rule: Rule, finding: Finding) -> None:
+    """Raises TypeError or ValueError for what is no proper finding, so that it counts as a crash of the rule."""
+    if not isinstance(finding, Finding):
+        raise TypeError(f"rule {rule.name} yields {finding!r}, which is not a Finding")
+    if not isinstance(finding.at, Node | Location):
+        raise TypeError(f"rule {rule.name} places a finding at {finding.at!r}, which is neither a Node nor a Location")
+    if not isinstance(finding.message, str):
+        raise TypeError(f"rule {rule.name} gives the message {finding.message!r}, which is not text")
     if finding.level is not None and finding.level not in rule.levels:
         raise ValueError(
             f"rule {rule.name} gives the level {finding.level}, which it does not declare: add it to also="
@@ -131,25 +158,23 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) 
         rule, finding = entry
         return (place.get(finding.at, end) if isinstance(finding.at, Node) else -1, rule.code)
 
-    ordinals = _Ordinals(graph)
-    reported = []
-    for rule, finding in sorted(found, key=key):
-        node = finding.at if isinstance(finding.at, Node) else None
-        loc = finding.at.loc if isinstance(finding.at, Node) else finding.at
-        op = node.op if node else ""
-        parts = (rule.code, target, loc.module or "", op, ordinals.of(node, loc) if node else loc.path)
-        entry = Reported(
-            rule=rule,
-            level=finding.level or rule.level,
-            finding=replace(finding, at=loc),
-            loc=loc,
-            op=op,
-            writes=tuple(value.name for value in node.outputs if value is not None) if node else (),
-            context=_context(results, node) if node else "",
-            fingerprint=_digest(parts),
-        )
-        reported.append(entry)
-    return tuple(reported)
+    fingerprints = _Fingerprints(graph, target)
+    return tuple(_entry(results, rule, finding, fingerprints) for rule, finding in sorted(found, key=key))
+
+
+def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Fingerprints) -> Reported:
+    node = finding.at if isinstance(finding.at, Node) else None
+    loc = finding.at.loc if isinstance(finding.at, Node) else finding.at
+    return Reported(
+        rule=rule,
+        level=finding.level or rule.level,
+        finding=replace(finding, at=loc),
+        loc=loc,
+        op=node.op if node else "",
+        writes=tuple(value.name for value in node.outputs if value is not None) if node else (),
+        context=_context(results, node) if node else "",
+        fingerprint=fingerprints.of(rule, node, loc),
+    )
 
 
 def _context(results: Results, node: Node) -> str:
@@ -169,22 +194,32 @@ def _type(known: Shapes | None, value: Value | None) -> str:
     return ((known.dtype(value) if known else None) or "unknown type") + dims
 
 
-class _Ordinals:
-    """The how-manieth node of its operator within its module a node is. Node names do not matter."""
+class _Fingerprints:
+    """What tells the findings of a target apart: rule, module, operator, and the how-manieth of its operator within its
+    module the node is. The name of the node does not matter."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, target: str) -> None:
         self._graph = graph
+        self._target = PurePath(target).as_posix()  # ./m.onnx is m.onnx
         self._by_op: dict[str, dict[Node, int]] = {}
+        self._given: Counter[tuple[str, ...]] = Counter()
 
-    def of(self, node: Node, loc: Location) -> str:
-        if node.op not in self._by_op:
+    def of(self, rule: Rule, node: Node | None, loc: Location) -> str:
+        place = (node.full_op, self._ordinal(node)) if node else ("", loc.path)
+        parts = (rule.code, self._target, loc.module or "", *place)
+        self._given[parts] += 1
+        again = self._given[parts]  # several findings of one rule at one place
+        return _digest(parts if again == 1 else (*parts, str(again)))
+
+    def _ordinal(self, node: Node) -> str:
+        if node.full_op not in self._by_op:
             counts: Counter[str] = Counter()
-            ordinals = self._by_op[node.op] = {}
-            for other in self._graph.of(node.op):
+            ordinals = self._by_op[node.full_op] = {}
+            for other in self._graph.of(node.full_op):
                 module = other.loc.module or ""
                 ordinals[other] = counts[module]
                 counts[module] += 1
-        return str(self._by_op[node.op].get(node, 0))
+        return str(self._by_op[node.full_op].get(node, 0))
 
 
 def _digest(parts: Iterable[str]) -> str:
@@ -194,9 +229,5 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def _not_understood(graph: Graph) -> dict[str, int]:
-    counts = Counter(
-        f"{node.domain}::{node.op}".removeprefix("::")
-        for node in graph.nodes
-        if node.domain or node.op not in KNOWN_OPS
-    )
+    counts = Counter(node.full_op for node in graph.nodes if node.domain or node.op not in KNOWN_OPS)
     return dict(counts.most_common())

@@ -7,7 +7,7 @@ a value that a body captures from outside is the same `Value` object inside and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -129,6 +129,11 @@ class Node:
             self._loc = self._detail.location()
         return self._loc
 
+    @property
+    def full_op(self) -> str:
+        """The operator with its domain, `com.microsoft::Gelu`; without it in the default domain."""
+        return f"{self.domain}::{self.op}" if self.domain else self.op
+
     def input(self, index: int) -> Value | None:
         return self.inputs[index] if index < len(self.inputs) else None
 
@@ -175,16 +180,12 @@ class Graph:
     name: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     defects: tuple[Defect, ...] = ()
-    training: bool = False
-    """Whether the graph was captured in training mode (dropout active, batch statistics)."""
-    runner: Callable[..., Any] | None = None
-    """Executes the model; set only when the probe may run."""
 
     @cached_property
     def _by_op(self) -> dict[str, list[Node]]:
         index: dict[str, list[Node]] = {}
         for node in self.nodes:
-            index.setdefault(node.op, []).append(node)
+            index.setdefault(node.full_op if node.domain else node.op, []).append(node)
         return index
 
     @cached_property
@@ -219,7 +220,7 @@ class Graph:
         return frozenset(self._by_op)
 
     def of(self, *ops: str) -> list[Node]:
-        """The nodes with one of these operators, in graph order."""
+        """The nodes with one of these operators, in graph order; `domain::op` outside the default domain."""
         if len(ops) == 1:
             return self._by_op.get(ops[0], [])
         found = [node for op in ops for node in self._by_op.get(op, ())]

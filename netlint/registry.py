@@ -13,7 +13,8 @@ from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
 
-from .rule import Rule
+from .analysis import Analysis
+from .rule import Level, Rule
 from .training import did_you_mean
 
 GROUP = "netlint.rules"
@@ -58,14 +59,19 @@ class Registry(Mapping[str, Rule]):
         return found
 
     def select(self, text: str) -> list[Rule]:
-        """The rules a selector means: a code, a name, a code's prefix (`ACT`) or `all`. Raises `UnknownRule`."""
+        """The rules a selector means: a code, a name, a code's prefix (`ACT`) or `all`, case forgiven.
+
+        Raises `UnknownRule`.
+        """
         if text.lower() == "all":
             return list(self._rules.values())
-        if text.isalpha() and text.isupper():
-            matched = [rule for code, rule in self._rules.items() if code.startswith(text)]
-            if matched:
-                return matched
-        return [self.find(text)]
+        try:
+            return [self.find(text)]
+        except UnknownRule:
+            matched = [rule for code, rule in self._rules.items() if text and code.startswith(text.upper())]
+            if not matched:
+                raise
+            return matched
 
 
 def load_rules(folders: Iterable[Path] = ()) -> Registry:
@@ -75,7 +81,7 @@ def load_rules(folders: Iterable[Path] = ()) -> Registry:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             modules += _package_modules(import_module(point.value))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems.append(f"the rules of '{point.name}' cannot be loaded: {error!r}")
     for folder in folders:
         modules += _folder_modules(folder, problems)
@@ -93,7 +99,7 @@ def _package_modules(package: ModuleType) -> list[ModuleType]:
 
 def _folder_modules(folder: Path, problems: list[str]) -> list[ModuleType]:
     if not folder.is_dir():
-        problems.append(f"the rule folder '{folder}' does not exist")
+        problems.append(f"the rule folder '{folder}' does not exist: correct rule-folders in the settings")
         return []
     found = []
     for path in sorted(folder.rglob("*.py")):
@@ -103,7 +109,7 @@ def _folder_modules(folder: Path, problems: list[str]) -> list[ModuleType]:
         module = sys.modules[name] = module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems.append(f"the rule file '{path}' cannot be loaded: {error!r}")
             continue
         found.append(module)
@@ -127,6 +133,10 @@ def check(rule: Rule) -> list[str]:
         problems.append(f"its file is named {file}.py, not {rule.name.replace('-', '_')}.py")
     if rule.status not in ("stable", "preview", "opt-in"):
         problems.append(f"its status '{rule.status}' is none of stable, preview, opt-in")
+    if not all(isinstance(level, Level) for level in rule.levels):
+        problems.append("its levels are not all of ERROR, WARNING, NOTE")
+    if not all(isinstance(need, Analysis) for need in rule.requires):
+        problems.append("it requires something that is not an analysis")
     if len(set(rule.levels)) != len(rule.levels):
         problems.append("it declares a level twice")
     problems += [f"its page lacks '## {name}'" for name in SECTIONS if f"## {name}" not in rule.page]

@@ -129,4 +129,5 @@ def _find(graph: Graph, name: str) -> Value:
     if output is not None:
         return output
     near = get_close_matches(name, [*named, *nodes], n=3, cutoff=0.5)
-    raise UnknownValue(f"no value or node is named '{name}'{did_you_mean(near, ()) if near else ''}")
+    hint = did_you_mean(near, ()) if near else "; `netlint show` without a name tells the model's inputs and outputs"
+    raise UnknownValue(clean(f"no value or node is named '{name}'{hint}"))

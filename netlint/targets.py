@@ -25,8 +25,9 @@ def expand(texts: Iterable[str]) -> Iterator[str | tuple[str, TargetError]]:
             yield text, error
             continue
         for target in found:
-            if target not in seen:
-                seen.add(target)
+            path = os.path.normpath(target)
+            if path not in seen:
+                seen.add(path)
                 yield target
 
 

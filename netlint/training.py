@@ -263,7 +263,7 @@ def parse_training(values: Mapping[str, object], origin: Callable[[str], str]) -
         name = key.replace("-", "_")
         if name not in parsers:
             near = get_close_matches(name, parsers, n=2, cutoff=0.5)
-            raise ContractError(f"unknown training field '{key}'{did_you_mean(near, parsers)}")
+            raise ContractError(f"{origin(name)}: unknown training field '{key}'{did_you_mean(near, parsers)}")
         try:
             stated[name] = Known(parsers[name](_text(value)), origin(name))
         except ContractError as error:
@@ -272,7 +272,10 @@ def parse_training(values: Mapping[str, object], origin: Callable[[str], str]) -
 
 
 def _text(value: object) -> str:
-    """TOML gives `[-1, 1]`, `10` or `\"mse\"`; the parsers read text."""
-    if isinstance(value, list):
-        return "..".join(str(part) for part in value)
-    return str(value)
+    """TOML gives `[-1, 1]`, `10` or `"mse"`; the parsers read text. Raises `ContractError`."""
+    ends = value if isinstance(value, list) and len(value) == 2 else [value]
+    if len(ends) == 2 and all(type(end) in (int, float) for end in ends):
+        return f"{ends[0]}..{ends[1]}"
+    if isinstance(value, str) or type(value) in (int, float):
+        return str(value)
+    raise ContractError(f"{value} is neither text, nor a number, nor a range [LOW, HIGH]")

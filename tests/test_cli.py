@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +72,11 @@ def test_skipped_rules_are_listed_with_the_way_out(netlint: Run) -> None:
         (["--targets=high", HEALTHY], "write LOW..HIGH"),
         (["--select=sigmoid-hiden", HEALTHY], "did you mean 'sigmoid-hidden'"),
         (["--output=yaml", HEALTHY], "there are text, json"),
+        (["-o", "text", "-o", "json", HEALTHY], "two outputs go to standard output; give each a file of its own"),
+        (["-o", "text:a", "-o", "json:a", HEALTHY], "two outputs go to a"),
+        (["-o", "json:no/where", HEALTHY], "cannot write no/where: No such file or directory"),
+        (["--select=ACTX", HEALTHY], "--select: unknown rule 'ACTX'"),
+        (["--config=.", HEALTHY], "cannot be read: Is a directory"),
         (["--config=nowhere.toml", HEALTHY], "cannot be read"),
         (["--los=mse", HEALTHY], "--loss"),
         (["rule", "ACT999"], "unknown rule 'ACT999'"),
@@ -110,6 +117,49 @@ def test_several_outputs_of_one_run(netlint: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report.json").read_text())["warnings"] >= 1
 
 
+def test_the_report_is_printed_even_if_a_file_cannot_be_written(netlint: Run) -> None:
+    done = netlint(FAULTY, "-o", "json:no/where", "-o", "text")
+    assert done.returncode == 2
+    assert "warning[ACT004]" in done.stdout
+
+
+def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script in which `netlint` is the command line."""
+    define = f'netlint() {{ "{sys.executable}" -m netlint "$@"; }}; '
+    return subprocess.run(["bash", "-c", define + script], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_a_reader_that_goes_away_changes_nothing(tmp_path: Path) -> None:
+    done = shell(f'netlint "{FAULTY}" -o text -o json:r.json | true; exit "${{PIPESTATUS[0]}}"', tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads((tmp_path / "r.json").read_text())["warnings"] >= 1
+    assert shell('netlint rules | true; exit "${PIPESTATUS[0]}"', tmp_path).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("command", [f"netlint '{FAULTY}'", "netlint rule ACT004", "netlint rules"])
+def test_a_full_disk_is_not_a_bug(command: str, tmp_path: Path) -> None:
+    done = shell(f"{command} > /dev/full", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "netlint: cannot write to standard output: No space left on device\n"
+
+
+def test_a_closed_standard_output_is_not_a_bug(tmp_path: Path) -> None:
+    done = shell(f"netlint '{FAULTY}' >&-", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16"])
+@pytest.mark.parametrize("argv", [[FAULTY], ["rule", "ACT004"], ["rules"], ["show", SIGNED], ["--help"]])
+def test_any_encoding_of_the_terminal_will_do(argv: list[object], encoding: str, tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+    done = subprocess.run(
+        [sys.executable, "-m", "netlint", *map(str, argv)], cwd=tmp_path, env=env, capture_output=True
+    )
+    assert done.returncode == (1 if argv == [FAULTY] else 0), done.stderr
+    assert done.stdout
+
+
 def test_standard_input_and_text(netlint: Run, tmp_path: Path) -> None:
     assert "ACT004" in netlint("-", stdin=FAULTY.read_bytes()).stdout
     text = '<ir_version: 10, opset_import: ["" : 21]>\ng (float[N, 1] x) => (float[N, 1] y) { y = Softmax(x) }'
@@ -125,7 +175,7 @@ def test_folders_and_globs(netlint: Run, tmp_path: Path) -> None:
     (inner / "b.onnx").write_bytes(FAULTY.read_bytes())
     assert "2 models checked" in netlint("models").stdout
     assert "2 models checked" in netlint("models/**/*.onnx").stdout
-    assert "1 model checked" in netlint("models/*.onnx", "models/a.onnx").stdout
+    assert "1 model checked" in netlint("models/*.onnx", "models/a.onnx", "./models/../models/a.onnx").stdout
 
 
 def test_colour_only_where_wanted(netlint: Run) -> None:

@@ -224,6 +224,21 @@ def test_missing_optional_input_of_a_call_is_missing_inside() -> None:
     assert graph.nodes[1].inputs == (graph.nodes[0].output(), None)
 
 
+def test_input_left_out_whose_name_the_function_writes_to() -> None:
+    text = (
+        HEADER
+        + """
+        g (float[2] x) => (float[2] y) { y = local.f (x) }
+        <domain: "local", opset_import: ["" : 21]>
+        f (a, b, c) => (d) { b = Constant <value_float = 1.0> ()  c = Neg (a)  e = Add (b, c)  d = Clip (e) }
+        """
+    )
+    for graph in (load_text(text), load_text(text)):
+        add, clip = graph.of("Add")[0], graph.of("Clip")[0]
+        assert constant(add.input(0)) == 1.0 and graph.producer(add.input(1)) is graph.of("Neg")[0]
+        assert add.input(0) is not add.input(1) and clip.inputs == (add.output(),)
+
+
 def test_function_that_returns_its_input_passes_it_through() -> None:
     graph = load_text(
         HEADER
@@ -392,6 +407,12 @@ def test_a_node_has_as_many_inputs_as_its_operator(names: list[str], wanted: int
     kinds = [] if names[-1:] == [""] else ["arity"]
     assert [defect.kind for defect in graph.defects] == kinds
     assert all(f"takes 2 inputs, but has {len(names)}" in defect.message for defect in graph.defects)
+
+
+def test_an_initializer_without_a_name_is_no_input_left_out() -> None:
+    nodes = [helper.make_node("Clip", ["x", "", "x"], ["y"])]
+    graph = built(model(nodes, initializers=[helper.make_tensor("", 1, [], [1.0])]))
+    assert graph.nodes[0].inputs == (graph.inputs[0], None, graph.inputs[0])
 
 
 def test_attribute_of_the_wrong_type_is_left_out() -> None:

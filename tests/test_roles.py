@@ -49,6 +49,13 @@ SOFTMAX = {
     "layout after it": ("s = Softmax <axis = 1> (h) i = Identity(s) y = Flatten(i)", False),
     "written out": ("e = Exp(h) t = ReduceSum (e, axis) y = Div(e, t)", False),
     "stable": ("m = ReduceMax (h, axis) d = Sub(h, m) e = Exp(d) t = ReduceSum (e, axis) y = Div(e, t)", False),
+    "reciprocal of the sum": ("e = Exp(h) t = ReduceSum (e, axis) r = Reciprocal(t) y = Mul(r, e)", False),
+    "axis brought back": (
+        "e = Exp(h) t = ReduceSum <keepdims = 0> (e, axis) u = Unsqueeze(t, axis) y = Div(e, u)",
+        False,
+    ),
+    "exp of log": ("l = LogSoftmax <axis = 1> (h) y = Exp(l)", False),
+    "exp of log-sum-exp": ("z = ReduceLogSumExp (h, axis) d = Sub(h, z) y = Exp(d)", False),
     "log-sum-exp": ("z = ReduceLogSumExp (h, axis) y = Sub(h, z)", True),
     "log of sum": ("e = Exp(h) t = ReduceSum (e, axis) z = Log(t) y = Sub(h, z)", True),
 }
@@ -64,20 +71,81 @@ def test_softmax_heads_in_every_spelling(name: str) -> None:
     assert not head.affine
 
 
+NUMBERS = ", float zero = {0}, float six = {6}, float minus = {-1}, float one = {1}"
+NUMBERS += ", float[2] zeros = {0, 0}, float[2] b = {0, 1}"
+
 RECTIFIED = {
     "relu": "y = Relu(h)",
     "clip": "y = Clip(h, zero, six)",
     "max": "y = Max(zero, h)",
+    "max with zeros": "y = Max(h, zeros)",
     "abs": "y = Abs(h)",
+    "leaky without slope": "y = LeakyRelu <alpha = 0.0> (h)",
+    "min of max": "m = Max(h, zero) y = Min(six, m)",
+    "greater": "c = Greater(h, zero) y = Where(c, h, zeros)",
+    "less": "c = LessOrEqual(h, zero) y = Where(c, zero, h)",
+    "turned": "c = Greater(zero, h) y = Where(c, zero, h)",
+    "mask": "c = Greater(h, zero) f = Cast <to = 1> (c) y = Mul(f, h)",
 }
 
 
 @pytest.mark.parametrize("name", RECTIFIED)
 def test_rectified_heads_have_a_floor(name: str) -> None:
-    graph = graph_of(f"h = MatMul(x, w) {RECTIFIED[name]}", more=", float zero = {0}, float six = {6}")
-    (head,) = roles_of(graph).heads
+    (head,) = roles_of(graph_of(f"h = MatMul(x, w) {RECTIFIED[name]}", more=NUMBERS)).heads
     assert head.floor == 0.0
     assert head.activation is not None
+
+
+OPEN_BELOW = {
+    "leaky": "y = LeakyRelu (h)",
+    "leaky written out": "c = Greater(h, zero) l = Mul(h, six) y = Where(c, h, l)",
+    "keeps the smaller": "c = Less(h, zero) y = Where(c, h, zero)",
+    "asks another": "k = MatMul(x, w) c = Greater(k, zero) y = Where(c, h, zero)",
+    "several bounds": "y = Max(h, b)",
+    "only from above": "y = Min(h, six)",
+    "negative mask": "c = Less(h, six) f = Cast <to = 1> (c) y = Mul(h, f)",
+    "mask of another": "k = MatMul(x, w) c = Greater(k, zero) f = Cast <to = 1> (c) y = Mul(h, f)",
+}
+
+
+@pytest.mark.parametrize("name", OPEN_BELOW)
+def test_heads_that_are_no_rectifiers(name: str) -> None:
+    (head,) = roles_of(graph_of(f"h = MatMul(x, w) {OPEN_BELOW[name]}", more=NUMBERS)).heads
+    assert head.floor is None
+
+
+@pytest.mark.parametrize("body", ["c = Greater(h, minus) y = Where(c, h, zero)", "y = Max(h, minus)"])
+def test_the_floor_is_the_least_value_that_passes(body: str) -> None:
+    (head,) = roles_of(graph_of(f"h = MatMul(x, w) {body}", more=NUMBERS)).heads
+    assert head.floor == -1.0
+
+
+SIGMOIDS = {
+    "operator": "y = Sigmoid(h)",
+    "inverse": "n = Neg(h) e = Exp(n) d = Add(one, e) y = Div(one, d)",
+    "reciprocal": "n = Mul(minus, h) e = Exp(n) d = Add(e, one) y = Reciprocal(d)",
+    "power": "n = Sub(zero, h) e = Exp(n) d = Add(e, one) y = Pow(d, minus)",
+    "ratio": "e = Exp(h) d = Add(e, one) y = Div(e, d)",
+}
+
+
+@pytest.mark.parametrize("name", SIGMOIDS)
+def test_a_sigmoid_in_every_spelling(name: str) -> None:
+    graph = graph_of(f"h = MatMul(x, w) {SIGMOIDS[name]}", more=NUMBERS)
+    assert roles_of(graph).sigmoid(graph.nodes[-1]) is only(graph, "MatMul").output()
+
+
+NO_SIGMOIDS = {
+    "no negation": "e = Exp(h) d = Add(e, one) y = Reciprocal(d)",
+    "odds": "e = Exp(h) d = Add(e, six) y = Div(e, d)",
+    "another ratio": "k = Neg(h) e = Exp(h) g = Exp(k) d = Add(g, one) y = Div(e, d)",
+}
+
+
+@pytest.mark.parametrize("name", NO_SIGMOIDS)
+def test_what_resembles_a_sigmoid(name: str) -> None:
+    graph = graph_of(f"h = MatMul(x, w) {NO_SIGMOIDS[name]}", more=NUMBERS)
+    assert roles_of(graph).sigmoid(graph.nodes[-1]) is None
 
 
 def test_arithmetic_behind_an_activation_makes_it_inexact() -> None:

@@ -223,7 +223,7 @@ def test_declared_shapes_fill_what_is_unknown_and_lose_where_they_contradict() -
         <float[N, 9] h, float[M, 5] u> { h = Relu (x) u = com.example.Secret (k) y = com.example.Secret (h, u) }"""
     )
     known = infer(graph)
-    relu, secret = graph.of("Relu")[0].output(), graph.of("Secret")[0].output()
+    relu, secret = graph.of("Relu")[0].output(), graph.of("com.example::Secret")[0].output()
     assert known.of(relu) == ("N", 8)
     assert known.of(secret) == ("M", 5)
     assert known.contradictions == ((relu, ("N", 9), ("N", 8)),)

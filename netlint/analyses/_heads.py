@@ -9,8 +9,9 @@ from functools import cached_property
 from netlint.graph import ONNX, Graph, Node, Value
 from netlint.ops import RECURRENT
 
-from ._idioms import Effect, logistic, rectifier_floor, softmax_like, step
+from ._idioms import Effect, logistic, rectifier_floor, step
 from ._losses import LossSite
+from ._softmax import softmax_like
 from .layers import Layer, Layers
 from .parameters import Parameters
 

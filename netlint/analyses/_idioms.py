@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from netlint import ops
-from netlint.graph import ONNX, Graph, Node, Value
+from netlint.graph import ONNX, Graph, Node, TensorUnreadable, Value
 from netlint.ops import read
 
 from .parameters import Parameters
 
 _MAX_STEPS = 40
+_MAX_REPEATED = 1 << 16
 MAX_OPERANDS = 64
 """A node that joins more values than this is not looked into."""
 
@@ -26,6 +27,8 @@ _NON_AFFINE = (
     | frozenset({"ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceLogSum", "ReduceSumSquare", "ReduceProd"})
 )
 _STEPPED = frozenset({"Round", "Floor", "Ceil", "Sign"})
+# Whether a comparison holds where its first operand is the larger.
+_ORDERS = {"Greater": True, "GreaterOrEqual": True, "Less": False, "LessOrEqual": False}
 
 
 class Effect(IntEnum):
@@ -57,7 +60,7 @@ def step(graph: Graph, known: Parameters, node: Node) -> Step | None:
         return None
     op, data = node.op, node.input(0)
     if op in ops.ARITHMETIC or op == "Where":
-        return _arithmetic(node, known)
+        return _arithmetic(graph, known, node)
     if data is None or known.constant(data):
         return None
     if op == "Concat":
@@ -77,12 +80,13 @@ def _single(node: Node, known: Parameters, effect: Effect) -> Step | None:
     return Step(computed.pop(), effect) if len(computed) == 1 else None
 
 
-def _arithmetic(node: Node, known: Parameters) -> Step | None:
+def _arithmetic(graph: Graph, known: Parameters, node: Node) -> Step | None:
     if node.op == "Where":
         return _where(node, known)
     found = _single(node, known, Effect.NON_AFFINE)
     if found is None:
-        return None
+        masked = _masked(graph, known, node)
+        return Step(masked[0], Effect.NON_AFFINE) if masked is not None else None
     # x + x doubles, x - x is nothing, x * x squares: only the first is affine, and nobody writes it.
     once = sum(value is found.data for value in node.inputs) == 1
     affine = node.op in ("Add", "Sub", "Mul", "Sum", "Mean") or (node.op == "Div" and node.input(0) is found.data)
@@ -93,6 +97,12 @@ def _where(node: Node, known: Parameters) -> Step | None:
     """A mask: one of the two branches is constant, whatever the condition is."""
     branches = [value for value in node.inputs[1:3] if value is not None and not known.constant(value)]
     return Step(branches[0], Effect.NON_AFFINE) if len(branches) == 1 else None
+
+
+def both_orders(node: Node) -> tuple[tuple[Value | None, Value | None], tuple[Value | None, Value | None]]:
+    """The first two inputs, as they are and swapped."""
+    left, right = node.input(0), node.input(1)
+    return (left, right), (right, left)
 
 
 def through(graph: Graph, known: Parameters, value: Value, most: Effect = Effect.LAYOUT) -> Value:
@@ -107,14 +117,28 @@ def through(graph: Graph, known: Parameters, value: Value, most: Effect = Effect
 
 
 def number(graph: Graph, known: Parameters, value: Value | None) -> float | None:
-    """The one number a constant holds, through layout operators (a repeated fill included)."""
+    """The one number a constant holds, through layout operators; repeated in all its elements, too."""
     if value is None or not known.constant(value):
         return None
     filled = known.fill(value)
     if filled is not None and (node := graph.producer(filled)) is not None:
         return _fill(node)
     stored = known.stored(value)
-    return read.scalar(stored.value if stored else value)
+    held = stored.value if stored else value
+    single = read.scalar(held)
+    return single if single is not None else _repeated(held)
+
+
+def _repeated(value: Value) -> float | None:
+    """The number in all elements of a constant: exporters compute `zeros_like(x)` beforehand."""
+    tensor = value.constant
+    if tensor is None or not tensor.dtype.startswith(("float", "bfloat", "int")) or tensor.nbytes > _MAX_REPEATED:
+        return None
+    try:
+        elements = tensor.load().reshape(-1)
+    except TensorUnreadable:
+        return None
+    return float(elements[0]) if elements.size and bool((elements == elements[0]).all()) else None
 
 
 def _fill(node: Node) -> float | None:
@@ -123,33 +147,54 @@ def _fill(node: Node) -> float | None:
 
 
 def logistic(graph: Graph, known: Parameters, node: Node) -> Value | None:
-    """The input of a sigmoid, hard sigmoid, or 1 / (1 + exp(-x)); None if the node is none of these."""
+    """The input of a sigmoid, hard sigmoid, 1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)); None if the node is none."""
     if node.domain != ONNX:
         return None
     if node.op in ("Sigmoid", "HardSigmoid"):
         return node.input(0)
-    if node.op == "Div" and number(graph, known, node.input(0)) == 1.0:
-        return _one_plus_exp(graph, known, node.input(1))
-    return _one_plus_exp(graph, known, node.input(0)) if node.op == "Reciprocal" else None
+    if node.op == "Div":
+        exp = _exp_plus_one(graph, known, node.input(1))
+        if exp is not None and exp.output() is node.input(0):
+            return exp.input(0)
+        inverse = number(graph, known, node.input(0)) == 1.0
+    else:
+        exp = _exp_plus_one(graph, known, node.input(0)) if node.op in ("Reciprocal", "Pow") else None
+        inverse = node.op == "Reciprocal" or number(graph, known, node.input(1)) == -1.0
+    return _negated(graph, known, exp.input(0)) if exp is not None and inverse else None
 
 
-def _one_plus_exp(graph: Graph, known: Parameters, value: Value | None) -> Value | None:
-    """x, where a value is 1 + exp(-x)."""
+def _exp_plus_one(graph: Graph, known: Parameters, value: Value | None) -> Node | None:
+    """The exponential, where a value is 1 + exp(..)."""
     plus = graph.producer(value)
     if plus is None or plus.op != "Add":
         return None
-    for one, other in (plus.inputs, plus.inputs[::-1]):
+    for one, other in both_orders(plus):
         exp = graph.producer(other)
-        neg = graph.producer(exp.input(0)) if exp is not None and exp.op == "Exp" else None
-        if neg is not None and neg.op == "Neg" and number(graph, known, one) == 1.0:
-            return neg.input(0)
+        if exp is not None and exp.op == "Exp" and number(graph, known, one) == 1.0:
+            return exp
     return None
+
+
+def _negated(graph: Graph, known: Parameters, value: Value | None) -> Value | None:
+    """x, where a value is -x, 0 - x, or x times -1."""
+    node = graph.producer(value)
+    if node is None:
+        return None
+    if node.op == "Neg":
+        return node.input(0)
+    if node.op == "Sub":
+        return node.input(1) if number(graph, known, node.input(0)) == 0.0 else None
+    if node.op not in ("Mul", "Div"):
+        return None
+    orders = both_orders(node)[: 1 if node.op == "Div" else 2]
+    return next((x for x, factor in orders if number(graph, known, factor) == -1.0), None)
 
 
 def rectifier_floor(graph: Graph, known: Parameters, node: Node) -> float | None:
     """The value below which a ReLU-like node lets nothing pass; None if it is no rectifier.
 
-    Relu, Abs, ThresholdedRelu, Clip and Max with a lower bound, in either order of operands.
+    Relu, Abs, ThresholdedRelu, a leaky one without slope, Clip and Max with a lower bound in either order of operands,
+    any of these cut off above by Min, `x if x > c else k`, and x * (x > c).
     """
     if node.domain != ONNX:
         return None
@@ -157,61 +202,60 @@ def rectifier_floor(graph: Graph, known: Parameters, node: Node) -> float | None
         return 0.0
     if node.op == "ThresholdedRelu":
         return 0.0 if float(node.attrs.get("alpha", 1.0)) >= 0 else None
+    if node.op == "LeakyRelu":
+        return 0.0 if float(node.attrs.get("alpha", 0.01)) == 0 else None
     if node.op == "Clip":
         bounds = read.clip_bounds(node)
         return bounds[0] if bounds is not None else None
-    if node.op == "Max" and len(node.inputs) == 2:
-        floors = [number(graph, known, value) for value in node.inputs]
-        return next((floor for floor in floors if floor is not None), None)
+    if node.op in ("Max", "Min") and len(node.inputs) == 2:
+        return _extreme_floor(graph, known, node)
+    chosen = _masked(graph, known, node) if node.op == "Mul" else _chosen(graph, known, node)
+    return chosen[1] if chosen is not None else None
+
+
+def _extreme_floor(graph: Graph, known: Parameters, node: Node) -> float | None:
+    """c of max(x, c); of min(x, c) the smaller of c and x's own floor."""
+    for other, bound in both_orders(node):
+        limit, inner = number(graph, known, bound), graph.producer(other)
+        if limit is None:
+            continue
+        if node.op == "Max":
+            return limit
+        floor = rectifier_floor(graph, known, inner) if inner is not None and inner.op != "Min" else None
+        return min(limit, floor) if floor is not None else None
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class SoftmaxLike:
-    """A softmax or log-softmax, as an operator or written out; `data` are the logits."""
-
-    node: Node
-    data: Value
-    log: bool
-
-
-def softmax_like(graph: Graph, node: Node) -> SoftmaxLike | None:
-    """Softmax(x), LogSoftmax(x), exp(x)/sum(exp(x)), x - log(sum(exp(x))), with or without the maximum taken off."""
-    if node.domain != ONNX:
+def _chosen(graph: Graph, known: Parameters, node: Node) -> tuple[Value, float] | None:
+    """(x, min(c, k)), where a node is `x if x > c else k`, the comparison in any direction."""
+    found = _comparison(graph, known, node.input(0)) if node.op == "Where" else None
+    if found is None:
         return None
-    data = node.input(0)
-    if node.op in ("Softmax", "LogSoftmax") and data is not None:
-        return SoftmaxLike(node, data, node.op == "LogSoftmax")
-    if node.op == "Div":
-        exp, total = graph.producer(node.input(0)), graph.producer(node.input(1))
-        if exp is not None and exp.op == "Exp" and _sum_of(total, exp.output()) and (inner := exp.input(0)) is not None:
-            return SoftmaxLike(node, _shifted(graph, inner), False)
-    if node.op == "Sub" and data is not None and _log_sum_exp_of(graph, graph.producer(node.input(1)), data):
-        return SoftmaxLike(node, _shifted(graph, data), True)
+    x, bound, above = found
+    kept, other = (node.input(1), node.input(2)) if above else (node.input(2), node.input(1))
+    filler = number(graph, known, other)
+    return (x, min(bound, filler)) if kept is x and filler is not None else None
+
+
+def _masked(graph: Graph, known: Parameters, node: Node) -> tuple[Value, float] | None:
+    """(x, min(c, 0)), where a node is x * (x > c)."""
+    if node.op != "Mul" or len(node.inputs) != 2:
+        return None
+    for kept, mask in both_orders(node):
+        cast = graph.producer(mask)
+        found = _comparison(graph, known, cast.input(0)) if cast is not None and cast.op == "Cast" else None
+        if kept is not None and found is not None and found[0] is kept and found[2]:
+            return kept, min(found[1], 0.0)
     return None
 
 
-def _shifted(graph: Graph, value: Value) -> Value:
-    """x, where a value is x - max(x), the maximum brought back to x's shape by layout operators."""
-    minus = graph.producer(value)
-    if minus is None or minus.op != "Sub":
-        return value
-    x, top = minus.inputs[:2]
-    node = graph.producer(top)
-    while node is not None and node.op in ops.LAYOUT:
-        node = graph.producer(node.input(0))
-    return x if x is not None and node is not None and node.op == "ReduceMax" and node.input(0) is x else value
-
-
-def _sum_of(node: Node | None, value: Value | None) -> bool:
-    return node is not None and node.op == "ReduceSum" and node.input(0) is value
-
-
-def _log_sum_exp_of(graph: Graph, node: Node | None, value: Value) -> bool:
-    if node is None:
-        return False
-    if node.op == "ReduceLogSumExp":
-        return node.input(0) is value
-    total = graph.producer(node.input(0)) if node.op == "Log" else None
-    exp = graph.producer(total.input(0)) if total is not None and total.op == "ReduceSum" else None
-    return exp is not None and exp.op == "Exp" and exp.input(0) is value
+def _comparison(graph: Graph, known: Parameters, value: Value | None) -> tuple[Value, float, bool] | None:
+    """(x, c, True), where a value is x > c or x >= c; (x, c, False), where it is x < c or x <= c."""
+    node = graph.producer(value)
+    if node is None or node.domain != ONNX or node.op not in _ORDERS:
+        return None
+    for (x, other), turned in zip(both_orders(node), (False, True), strict=True):
+        bound = number(graph, known, other)
+        if x is not None and bound is not None:
+            return x, bound, _ORDERS[node.op] != turned
+    return None

@@ -104,7 +104,7 @@ class Engine:
 
     def visit(self, node: Node) -> None:
         """Infer the outputs of one node."""
-        op = f"{node.domain}::{node.op}" if node.domain else node.op
+        op = node.full_op
         try:
             if op in _SINGLE:
                 if node.outputs:

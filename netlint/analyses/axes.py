@@ -74,7 +74,7 @@ class _Flow:
     def _after(self, node: Node) -> Sequence[State]:
         if node.bodies:
             return self._branches(node)
-        transfer = TABLE.get(f"{node.domain}::{node.op}" if node.domain else node.op)
+        transfer = TABLE.get(node.full_op)
         if transfer is None:
             alone = all(self.state(value) is NONE for value in node.inputs)
             return [NONE if alone else UNKNOWN] * len(node.outputs)

@@ -15,9 +15,10 @@ from netlint.graph import ONNX, Graph, Node, Value
 from netlint.training import Known, Loss, Training
 
 from ._heads import Head, HeadFinder
-from ._idioms import Effect, SoftmaxLike, logistic, number, rectifier_floor, softmax_like, through
+from ._idioms import Effect, logistic, number, rectifier_floor, through
 from ._losses import unguarded
 from ._reach import ROUNDING, Reach, Surroundings
+from ._softmax import SoftmaxLike, softmax_like
 from .contract import known_loss, losses
 from .layers import Layer, Layers, layers
 from .parameters import Parameters, parameters

@@ -12,26 +12,24 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from netlint.analysis import Scope, analysis
-from netlint.graph import Graph, Node, Value
+from netlint.graph import Graph, Node, Shape, Value
 from netlint.ops import ACTIVATIONS, ARITHMETIC, KNOWN_OPS, NORMALISATION, POOLING, TRANSPARENT
-from netlint.ops.read import axes, scalar, small_ints
+from netlint.ops.read import scalar
 
+from ._units_layout import CHANNELS, LAST, MATRIX, RUNS, ShapeOf, through_rows, through_space
 from .layers import Layer, Layers, layers
 from .parameters import Parameters, parameters
+from .shapes import shapes
 from .weights import Weights, weights
 
 _ELEMENTWISE = (ACTIVATIONS - {"PRelu"}) | {"Identity", "Cast", "Abs", "Neg", "Exp", "Sqrt"}
-_SPATIAL_POOLING = POOLING - {"MaxRoiPool", "RoiAlign"}
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Split"})
 _CARRIERS = ACTIVATIONS | NORMALISATION | POOLING | TRANSPARENT | _MOVES
 _CARRIERS |= {"ReduceMean", "ReduceSum", "ReduceMax", "Shape", "Size", "Expand", "Pad", "Resize"}
 _PREPARES = TRANSPARENT | POOLING | {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
 _STEPS_TO_ACTIVATION = 3
-_NORM_PARAMETERS = {"BatchNormalization": (1, 2, 3, 4), "LayerNormalization": (1, 2), "RMSNormalization": (1,)}
-
-# How the units lie in a value: along axis 1 with space behind, along the only axis behind the batch, along the last
-# axis of any rank, or as runs of equal length along axis 1 of a matrix.
-_CHANNELS, _MATRIX, _LAST, _RUNS = "channels", "matrix", "last", "runs"
+_NORM_PARAMETERS = {"BatchNormalization": (1, 2, 3, 4), "InstanceNormalization": (1, 2)}
+_NORM_PARAMETERS |= {"LayerNormalization": (1, 2), "RMSNormalization": (1,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,12 @@ class Ends:
 class Units:
     """The units of layers."""
 
-    def __init__(self, graph: Graph, known: Parameters, all_layers: Layers, stats: Weights) -> None:
+    def __init__(self, graph: Graph, known: Parameters, all_layers: Layers, stats: Weights, shape_of: ShapeOf) -> None:
         self._graph = graph
         self._known = known
         self._layers = all_layers
         self._stats = stats
+        self._shape_of = shape_of
         self._outgoing: dict[Layer, Outgoing | None] = {}
 
     def count(self, layer: Layer) -> int | None:
@@ -91,7 +90,7 @@ class Units:
     def outgoing(self, layer: Layer) -> Outgoing | None:
         """What reads the units; None if that cannot be followed, is an output, or mixes with other values."""
         if layer not in self._outgoing:
-            self._outgoing[layer] = _Walk(self._graph, self._layers, layer).run()
+            self._outgoing[layer] = _Walk(self._graph, self._layers, layer, self._shape_of).run()
         return self._outgoing[layer]
 
     def ends(self, layer: Layer) -> Ends | None:
@@ -172,10 +171,11 @@ class _Frontier:
 class _Walk:
     """Follows the units of one layer to all that reads them, in graph order."""
 
-    def __init__(self, graph: Graph, all_layers: Layers, layer: Layer) -> None:
+    def __init__(self, graph: Graph, all_layers: Layers, layer: Layer, shape_of: ShapeOf) -> None:
         self._graph = graph
         self._layers = all_layers
         self._layer = layer
+        self._shape_of = shape_of
         self._rank = len(layer.weight.shape or ())
         self._carried: dict[Value, str] = {}
         self._todo = _Frontier(graph)
@@ -211,12 +211,12 @@ class _Walk:
         layout = self._carried.get(reader.data)
         self._readers[reader] = None
         if reader.kind == "conv":
-            return layout == _CHANNELS and _groups(reader) == 1
+            return layout == CHANNELS and _groups(reader) == 1
         if reader.kind != "dense" or reader.input_axis is None or reader.data is not reader.node.input(0):
             return False
         if reader.node.op == "Gemm":
-            return layout in (_MATRIX, _RUNS) and not reader.node.attrs.get("transA", 0)
-        return reader.node.op == "MatMul" and layout in (_MATRIX, _RUNS, _LAST)
+            return layout in (MATRIX, RUNS, LAST) and not reader.node.attrs.get("transA", 0)
+        return reader.node.op == "MatMul" and layout in (MATRIX, RUNS, LAST)
 
     def _through(self, node: Node) -> str | None:
         """How the units lie in the output; None if that cannot be told."""
@@ -230,49 +230,46 @@ class _Walk:
             return layout
         if node.op in _NORM_PARAMETERS:
             return self._through_norm(node, layout)
-        if layout == _CHANNELS:
-            return _through_space(node, self._rank)
-        return layout if node.op == "Flatten" and layout == _MATRIX and node.attrs.get("axis", 1) == 1 else None
+        if node.op == "PRelu":
+            return self._through_slope(node, layout)
+        if layout == CHANNELS:
+            return through_space(node, self._rank, self._shape_of)
+        return through_rows(node, layout, self._shape_of)
 
     def _through_arithmetic(self, node: Node) -> str | None:
         """Numbers, and values that carry the same units in the same way, treat all units alike."""
         layouts = {self._carried.get(value) for value in node.inputs if value is not None and scalar(value) is None}
         return layouts.pop() if len(layouts) == 1 else None
 
-    def _through_norm(self, node: Node, layout: str) -> str | None:
-        by_channel = node.op == "BatchNormalization"
-        if by_channel != (layout in (_CHANNELS, _MATRIX)) and layout != _MATRIX:
+    def _through_slope(self, node: Node, layout: str) -> str | None:
+        """The slope is one number, or one for each unit."""
+        slope = node.input(1)
+        shape = slope.shape if slope is not None else None
+        if slope is None or shape is None or layout == RUNS:
             return None
-        if not by_channel and node.attrs.get("axis", -1) not in (-1, 1 if layout == _MATRIX else -1):
+        behind = self._rank - 2 if layout == CHANNELS else 0
+        if any(size != 1 for size in shape) and (len(shape) != behind + 1 or any(size != 1 for size in shape[1:])):
+            return None
+        self._scales.append(slope)
+        return layout
+
+    def _through_norm(self, node: Node, layout: str) -> str | None:
+        by_channel = node.op in ("BatchNormalization", "InstanceNormalization")
+        if by_channel != (layout in (CHANNELS, MATRIX)) and layout != MATRIX:
+            return None
+        if not by_channel and node.attrs.get("axis", -1) not in (-1, 1 if layout == MATRIX else -1):
             return None
         given = (node.input(slot) for slot in _NORM_PARAMETERS[node.op])
         self._scales.extend(value for value in given if value is not None)
         return layout
 
 
-def _through_space(node: Node, rank: int) -> str | None:
-    """What pooling over space, and flattening it, make of channels; `rank` is that of the data."""
-    if node.op in _SPATIAL_POOLING:
-        return _CHANNELS
-    if node.op == "Flatten":
-        return _RUNS if node.attrs.get("axis", 1) == 1 else None
-    if node.op == "Reshape":
-        shape = small_ints(node.input(1))
-        return _RUNS if shape is not None and len(shape) == 2 and shape[0] in (0, 1, -1) else None
-    if node.op not in ("ReduceMean", "ReduceMax", "ReduceSum", "Squeeze"):
-        return None
-    given = axes(node)
-    if given is None or {axis % rank for axis in given} != set(range(2, rank)):
-        return None
-    return _CHANNELS if node.op != "Squeeze" and node.attrs.get("keepdims", 1) else _MATRIX
-
-
 def _layout(layer: Layer) -> str | None:
     if layer.kind == "conv":
-        return _CHANNELS
+        return CHANNELS
     if layer.kind != "dense" or layer.data is not layer.node.input(0):
         return None
-    return {"Gemm": _MATRIX, "MatMul": _LAST}.get(layer.node.op)
+    return {"Gemm": MATRIX, "MatMul": LAST}.get(layer.node.op)
 
 
 def _groups(layer: Layer) -> int:
@@ -280,7 +277,11 @@ def _groups(layer: Layer) -> int:
     return groups if isinstance(groups, int) else 1
 
 
-@analysis(parameters, layers, weights)
+@analysis(parameters, layers, weights, shapes)
 def units(scope: Scope) -> Units:
     """Where the units of layers go, and which of them stay equal."""
-    return Units(scope.graph, scope[parameters], scope[layers], scope[weights])
+
+    def shape_of(value: Value | None) -> Shape | None:  # inferred only if a layer needs it: most models need none
+        return scope[shapes].of(value)
+
+    return Units(scope.graph, scope[parameters], scope[layers], scope[weights], shape_of)

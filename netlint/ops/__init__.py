@@ -58,9 +58,6 @@ LAYOUT = frozenset(
 # Leaves every element as it is in inference, or changes only its precision.
 TRANSPARENT = frozenset({"Identity", "Dropout", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"})
 
-# Saturates at finite values on both sides.
-SATURATING = frozenset({"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"})
-
 # Elementwise non-linearities used between layers.
 ACTIVATIONS = frozenset(
     (

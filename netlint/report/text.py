@@ -50,7 +50,7 @@ def render(run: Run, paint: Paint = unpainted) -> str:
 def _failure(failure: Failure, paint: Paint) -> str:
     target = paint(clean(failure.target), "strong")
     head = f"{paint('failed', 'error')}: {target} {clean(str(failure.error))}"
-    return f"{head}\n   {paint('=', 'frame')} help: {failure.error.help}" if failure.error.help else head
+    return f"{head}\n   {paint('=', 'frame')} help: {clean(failure.error.help)}" if failure.error.help else head
 
 
 def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
@@ -60,7 +60,8 @@ def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
         yield (
             f"{paint('bug', 'error')}: rule {crash.rule.name} failed on {clean(report.target)}: "
             f"{clean(repr(crash.error))}\n"
-            f"   {paint('=', 'frame')} help: this is a fault of the rule, not of the model; please report it"
+            f"   {paint('=', 'frame')} at: {crash.where}\n"
+            f"   {paint('=', 'frame')} help: a bug in that code, not in the model; please report it to its authors"
         )
     if run.verbose >= 0:
         yield from _unjudged(report, run.verbose, paint)
@@ -172,13 +173,13 @@ def _unjudged(report: Report, verbose: int, paint: Paint) -> Iterator[str]:
     for skip in report.skipped:
         reasons.setdefault(skip.why, []).append(skip.rule.name)
     if verbose:
-        lines += [f"   {sign} skipped: {', '.join(names)}: {why}" for why, names in reasons.items()]
+        lines += [f"   {sign} skipped: {', '.join(names)}: {clean(why)}" for why, names in reasons.items()]
         for name, known in report.assumptions.items():
             lines.append(f"   {sign} assumed: {name} = {_contract(known.value)} (from {clean(known.origin)})")
         for op, count in report.not_understood.items():
             lines.append(f"   {sign} not understood: {clean(op)} ({_plural(count, 'node')})")
     else:
-        lines += [f"   {sign} {_plural(len(names), 'rule')} skipped: {why}" for why, names in reasons.items()]
+        lines += [f"   {sign} {_plural(len(names), 'rule')} skipped: {clean(why)}" for why, names in reasons.items()]
         if report.not_understood:
             count = sum(report.not_understood.values())
             ops = ", ".join(map(clean, list(report.not_understood)[:4])) + (

@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports a head whose last activation is a rectifier (ReLU, ReLU6, a Clip or Max with a lower bound, Abs), and whose
+Reports a head whose last activation is a rectifier (ReLU, ReLU6, a Clip or Max with a lower bound, Abs, and a choice
+written out as `x if x > 0 else 0` or `x * (x > 0)`), and whose
 result is proved to be at least 0, where the targets' range reaches below 0.
 
 Where the targets' range is not known, a ReLU as the very last operator of a narrow dense head gives one note, which
@@ -22,6 +23,17 @@ regressor (float[N, 3] x) => (float[N, 2] y)
 {
     h = Gemm(x, w, b)
     y = Relu(h)      # want error "cannot be negative: it is at least 0, targets lie in [-1, 1]"
+}
+```
+
+```onnx
+# given targets=-1..1
+regressor (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] zeros = {0, 0}>
+{
+    h = MatMul(x, w)
+    up = Greater(h, zeros)
+    y = Where(up, h, zeros)      # want "cannot be negative"
 }
 ```
 
@@ -74,6 +86,20 @@ shifted (float[N, 3] x) => (float[N, 1] y)
     h = MatMul(x, w)
     a = Relu(h)
     y = Sub(a, one)
+}
+```
+
+A choice that leaves negative numbers, such as a leaky ReLU:
+
+```onnx
+# given targets=-1..1
+leaky (float[N, 3] x) => (float[N, 1] y)
+<float[3, 1] w = {0.1, -0.2, 0.3}, float zero = {0}, float slope = {0.1}>
+{
+    h = MatMul(x, w)
+    up = Greater(h, zero)
+    low = Mul(h, slope)
+    y = Where(up, h, low)
 }
 ```
 

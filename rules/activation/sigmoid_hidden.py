@@ -2,9 +2,9 @@
 
 ## What it does
 
-Reports a sigmoid (Sigmoid, HardSigmoid, or 1 / (1 + exp(-x))) that stands between weighted layers as their ordinary
-activation: layers feed it, and everything that reads it leads to further layers, through pooling, layout,
-normalisation or dropout at most.
+Reports a sigmoid (Sigmoid, HardSigmoid, 1 / (1 + exp(-x)) or exp(x) / (1 + exp(x))) that stands between weighted
+layers as their ordinary activation: layers feed it, and everything that reads it leads to further layers, through
+pooling, layout, normalisation or dropout at most.
 
 ## Why is this bad
 
@@ -37,6 +37,19 @@ mlp (float[N, 3] x) => (float[N, 2] y)
     e = Exp(n)
     d = Add(e, one)
     s = Div(one, d)      # want "sigmoid between weighted layers"
+    y = MatMul(s, v)
+}
+```
+
+```onnx
+mlp (float[N, 3] x) => (float[N, 2] y)
+<float[3, 5] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.1, -0.2, 0.3, 0.4, -0.5, 0.1, -0.2, 0.3, 0.4, -0.5},
+ float[5, 2] v = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6, 0.7, 0.8, 0.9, 1}, float one = {1}>
+{
+    h = MatMul(x, w)
+    e = Exp(h)
+    d = Add(e, one)
+    s = Div(e, d)      # want "sigmoid between weighted layers"
     y = MatMul(s, v)
 }
 ```
@@ -125,7 +138,7 @@ _EMBEDDING_GAIN = 8
 @rule("ACT004", "sigmoid-hidden", level=WARNING, since="0.1", requires=(roles,))
 def sigmoid_hidden(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
-    for node in scope.graph.of("Sigmoid", "HardSigmoid", "Div", "Reciprocal"):
+    for node in scope.graph.of("Sigmoid", "HardSigmoid", "Div", "Reciprocal", "Pow"):
         if known.sigmoid(node) is None or not _between_layers(known, node):
             continue
         before, after = known.before(node), known.after(node)
@@ -176,7 +189,8 @@ def _coordinates(before: tuple[Layer, ...], after: tuple[Layer, ...]) -> bool:
 
 def _units(layer: Layer) -> int | None:
     shape = layer.weight.shape
-    units = shape[layer.unit_axis] if shape is not None and layer.unit_axis is not None else None
+    axis = layer.unit_axis
+    units = shape[axis] if shape is not None and axis is not None and axis < len(shape) else None
     return units if isinstance(units, int) else None
 
 

@@ -25,6 +25,18 @@ body (float[N, 64, 56, 56] x, float[64, 64, 3, 3] w, float[64, 64, 7, 7] v) => (
 }
 ```
 
+The same where the map is padded by reflection:
+
+```onnx
+reflected (float[N, 3, H, W] x, float[64, 3, 3, 3] w, float[64, 64, 7, 7] v) => (float[N, 64, H, W] y)
+<int64[8] pads = {0, 0, 3, 3, 0, 0, 3, 3}> {
+    h = Conv <pads = [1, 1, 1, 1]> (x, w)
+    a = Relu(h)
+    p = Pad <mode = "reflect"> (a, pads)
+    y = Conv (p, v)      # want warning "7×7 convolution 64 → 64"
+}
+```
+
 5×5 is worth a note:
 
 ```onnx
@@ -122,7 +134,8 @@ generator (float[N, 64, 32, 32] x, float[64, 64, 3, 3] w, float[3, 64, 9, 9] v) 
 ```
 
 Kernels that are narrow along one axis (1×7, and the 1×256 of spectrograms), convolutions over one dimension, transposed
-convolutions, and kernels below 7 at the first scale of images of at most 32 pixels:
+convolutions, and, at the first scale of images of at most 32 pixels, kernels below 7 and those without padding, which
+bring the map down as well (capsule networks):
 
 ```onnx
 digits (float[N, 1, 28, 28] x, float[32, 1, 5, 5] w, float[32, 32, 5, 5] v) => (float[N, 32, 20, 20] y)
@@ -130,6 +143,14 @@ digits (float[N, 1, 28, 28] x, float[32, 1, 5, 5] w, float[32, 32, 5, 5] v) => (
     h = Conv (x, w)
     a = Relu(h)
     y = Conv (a, v)
+}
+```
+```onnx
+capsules (float[N, 1, 28, 28] x, float[64, 1, 9, 9] w, float[64, 64, 9, 9] v) => (float[N, 64, 6, 6] y)
+{
+    h = Conv (x, w)
+    a = Relu(h)
+    y = Conv <strides = [2, 2]> (a, v)
 }
 ```
 
@@ -214,12 +235,12 @@ def oversized_kernel(scope: Scope) -> Iterator[Finding]:
     if not candidates:
         return  # most models: no need to infer any shape
     known = scope[shapes]
-    large = [(node, conv) for node in candidates if (conv := _read(node, known)) and min(conv.kernel) >= least]
+    large = [(node, conv) for node in candidates if (conv := _read(node, graph, known)) and min(conv.kernel) >= least]
     inside, images = _behind_layers(graph), _images(graph, known)
     for node, conv in large:
         if node.input(0) not in inside or _serves_otherwise(conv):
             continue
-        if min(conv.kernel) < _WARNED and _at_first_scale(conv, images):
+        if (min(conv.kernel) < _WARNED or not conv.padded) and _at_first_scale(conv, images):
             continue
         if conv.stack_parameters < conv.parameters:
             yield _finding(node, conv)
@@ -232,7 +253,7 @@ def _perhaps_large(node: Node, least: int) -> bool:
     return shape is None or all(not isinstance(size, int) or size >= least for size in shape[2:])
 
 
-def _read(node: Node, known: Shapes) -> _Convolution | None:
+def _read(node: Node, graph: Graph, known: Shapes) -> _Convolution | None:
     """A convolution over two or more dimensions with a weight of known shape."""
     data, weight = known.of(node.input(0)), known.of(node.input(WEIGHTED[node.op].weight))
     if node.domain or weight is None or len(weight) < 4:
@@ -242,11 +263,18 @@ def _read(node: Node, known: Shapes) -> _Convolution | None:
     if len(sizes) != len(weight) or 0 in sizes or group < 1 or len(strides) != len(sizes) - 2 or min(strides) < 1:
         return None
     kernel = tuple(sizes[2:])
-    padded = any(node.attrs.get("pads", ())) or str(node.attrs.get("auto_pad", "")).startswith("SAME")
     unknown = (None,) * len(kernel)
     before = data[2:] if data is not None and len(data) == len(weight) else unknown
     after = (known.of(node.output()) or (None, None, *unknown))[2:]
-    return _Convolution(sizes[0], sizes[1], group, kernel, strides, padded, before, after)
+    return _Convolution(sizes[0], sizes[1], group, kernel, strides, _is_padded(node, graph), before, after)
+
+
+def _is_padded(node: Node, graph: Graph) -> bool:
+    """Whether the convolution pads its input, or a node before it does (by reflection, for instance)."""
+    producer = graph.producer(node.input(0))
+    if producer is not None and producer.op == "Pad" and not producer.domain:
+        return True
+    return any(node.attrs.get("pads", ())) or str(node.attrs.get("auto_pad", "")).startswith("SAME")
 
 
 def _behind_layers(graph: Graph) -> set[Value | None]:
@@ -287,7 +315,7 @@ def _at_first_scale(conv: _Convolution, images: list[tuple[Dim, ...]]) -> bool:
     return any(
         len(image) == len(conv.before)
         and all(
-            isinstance(length, int) and isinstance(size, int) and 3 * size <= 4 * length <= 4 * size <= 4 * _SMALL_IMAGE
+            isinstance(length, int) and isinstance(size, int) and 2 * size <= 3 * length <= 3 * size <= 3 * _SMALL_IMAGE
             for length, size in zip(conv.before, image, strict=True)
         )
         for image in images

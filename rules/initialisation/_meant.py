@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import isfinite, prod, sqrt
 
 from netlint.analyses.layers import Layer
 from netlint.graph import Graph, Node
@@ -37,11 +37,27 @@ def is_shared_by_units(layer: Layer, shape: tuple[int, ...]) -> bool:
 def is_fixed_sum(layer: Layer, shape: tuple[int, ...], value: float) -> bool:
     """Whether the number is one that a sum, a mean or an orthogonal transform has: whole, 2^-k, 1/n, 1/√n."""
     size = abs(value)
+    if not isfinite(size):
+        return False
     if size >= 1 or layer.kind == "recurrent":
         return size == round(size)
     kernel = prod(shape[2:]) if layer.kind.startswith("conv") else 1
     scales = {2**power for power in range(1, 11)} | {*shape, *(_counts(layer, shape) or ()), kernel, prod(shape)}
-    return any(abs(size * scale - 1) < _SAME for known in scales for scale in (known, sqrt(known)))
+    return any(abs(size * scale - 1) < _SAME for known in scales if known > 0 for scale in (known, sqrt(known)))
+
+
+def mixes_positions(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether it may mix nodes or positions, as an adjacency matrix does, instead of features.
+
+    Such matrices stand on the left or are square; what follows (biases, norms, activations) belongs to the features.
+    """
+    if layer.kind != "dense" or layer.unit_axis is None or len(shape) < 2:
+        return False
+    left = layer.data is not layer.node.input(0)
+    if not left and (layer.node.op != "MatMul" or shape[-1] != shape[-2]):
+        return False
+    sizes = (1, *((layer.bias.shape or ()) if layer.bias is not None else ()))
+    return sizes[-2 if left and len(sizes) > 1 else -1] != shape[layer.unit_axis]
 
 
 def is_of_variances(layer: Layer, value: float, graph: Graph) -> bool:

@@ -79,6 +79,17 @@ row_sums_and_means (float[N, 3] x) => (float[N, 2] sums, float[N, 2] means)
     means = MatMul(x, thirds)
 }
 ```
+Means over the nodes of a graph or the positions of a sequence, whose bias and activation belong to the features:
+```onnx
+mean_of_nodes (float[3, 2] x) => (float[3, 2] y)
+<float[2, 2] w = {0.4, -0.8, 0.1, 0.6}, float[2] b = {0.1, 0.2},
+ float[3, 3] thirds = {0.333333, 0.333333, 0.333333, 0.333333, 0.333333, 0.333333, 0.333333, 0.333333, 0.333333}> {
+    h = MatMul(x, w)
+    m = MatMul(thirds, h)
+    s = Add(m, b)
+    y = Relu(s)
+}
+```
 Box filters of single channels:
 ```onnx
 blur (float[N, 2, 8, 8] x) => (float[N, 2, 7, 7] y)
@@ -125,7 +136,7 @@ from netlint.analyses.weights import real_weights
 from netlint.graph import Node, Value
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
 
-from ._meant import is_fixed_sum, is_of_variances, is_shared_by_units
+from ._meant import is_fixed_sum, is_of_variances, is_shared_by_units, mixes_positions
 
 _HELP = "initialise the weight at random, e.g. He or Xavier"
 
@@ -146,7 +157,7 @@ def constant_weights(scope: Scope) -> Iterator[Finding]:
             continue
         shape = scope[real_weights].shape(layer.weight) or ()
         meant = is_fixed_sum(layer, shape, stats.lo) or is_of_variances(layer, stats.lo, scope.graph)
-        trained = (layer.bias is not None or follow.activated(layer)) and follow.ends(layer) is not None
+        trained = _is_trained(layer, shape, follow)
         if is_shared_by_units(layer, shape) and (trained or not meant):
             quiet = False
             yield _finding(layer, shape, stats.lo, follow)
@@ -155,6 +166,13 @@ def constant_weights(scope: Scope) -> Iterator[Finding]:
     if quiet and left and known.systematic:
         yield left[0]
     yield from _recurrences(scope)
+
+
+def _is_trained(layer: Layer, shape: tuple[int, ...], known: Units) -> bool:
+    """Whether the layer is followed as one that is trained, whatever the number."""
+    if mixes_positions(layer, shape) or not (layer.bias is not None or known.activated(layer)):
+        return False
+    return known.ends(layer) is not None
 
 
 def _recurrences(scope: Scope) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """A weight that holds NaN or infinity.
 
 ## What it does
-Reports NaN in any stored parameter that is multiplied with or added to activations, and infinity in the weights and
-biases of layers and in the parameters of norms.
+Reports NaN in embedding tables and in any stored parameter that is multiplied with or added to activations, and
+infinity in the weights and biases of layers and in the parameters of norms.
 
 ## Why is this bad
 One NaN in a weight makes every output that depends on it NaN. An infinity gives infinities, and NaN as soon as it
@@ -18,6 +18,12 @@ diverged (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {0.4, nan, 0.1, nan
 ```onnx
 infinite (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {0.4, inf, 0.1, 0.6}> {
     y = MatMul(x, w)   # want error "1 infinity"
+}
+```
+
+```onnx
+embedding (int64[N] x) => (float[N, 2] y) <float[3, 2] w = {0.4, -0.8, nan, nan, 0.1, 0.6}> {
+    y = Gather(w, x)   # want error "2 NaN"
 }
 ```
 
@@ -52,11 +58,11 @@ from math import inf
 
 from netlint.analyses.parameters import parameters
 from netlint.analyses.weights import WeightStats, real_weights
-from netlint.graph import Node, Value
+from netlint.graph import Graph, Node, Value
 from netlint.ops import NORMALISATION, RECURRENT, WEIGHTED
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 
-_READ = (*WEIGHTED, *sorted(NORMALISATION), "Add", "Sub", "Mul", "Div", "PRelu")
+_READ = (*WEIGHTED, *sorted(NORMALISATION), "Add", "Sub", "Mul", "Div", "PRelu", "Gather")
 
 
 @rule("INI008", "nonfinite-weights", level=ERROR, since="0.1", requires=(parameters, real_weights))
@@ -71,14 +77,18 @@ def nonfinite_weights(scope: Scope) -> Iterator[Finding]:
                 stats = stats_of(value)
                 if stats is None or not (stats.nan or stats.inf) or value in seen:
                     continue
-                if node.domain or constants.constant(node.output()) or _may_mask(node, slot, stats):
+                if node.domain or constants.constant(node.output()) or _may_be_meant(node, slot, stats, scope.graph):
                     continue
                 seen.add(value)
                 yield _finding(node, slot, value, stats)
 
 
-def _may_mask(node: Node, slot: int, stats: WeightStats) -> bool:
-    """Whether an infinity can be meant: what is added may be -inf to exclude an element from a softmax."""
+def _may_be_meant(node: Node, slot: int, stats: WeightStats, graph: Graph) -> bool:
+    """What is added may be -inf to exclude an element from a softmax; NaN may mark missing entries of a table."""
+    if node.op == "Gather" and stats.nan:
+        table = node.input(0)
+        looked_for = any(user.op == "IsNaN" for user in graph.uses(node.output()))
+        return looked_for or table is None or len(table.shape or ()) != 2
     if stats.nan or node.op in NORMALISATION:
         return False
     if node.op not in WEIGHTED:

@@ -29,6 +29,27 @@ all_alike (float[N, 2] x) => (float[N, 2] y)
     y = MatMul(a, w2)
 }
 ```
+Units are followed through the mean over tokens, learned slopes, and what resizes or pads the map:
+```onnx
+joined_tokens (float[N, 4, 2] x) => (float[N, 2] y)
+<float[2, 2] w1 = {0.4, 0.4, 0.6, 0.6}, float[2] slope = {0.1, 0.1}, int64[1] tokens = {1},
+ float[2, 2] w2 = {0.5, -0.3, 0.5, -0.3}> {
+    h = MatMul(x, w1)   # want error "units 0 and 1 of 2 are equal"
+    a = PRelu(h, slope)
+    m = ReduceMean <keepdims = 0> (a, tokens)
+    y = MatMul(m, w2)
+}
+```
+```onnx
+resized_map (float[N, 1, 4, 4] x) => (float[N, 1, 8, 8] y)
+<float[2, 1, 1, 2] w1 = {0.4, 0.6, 0.4, 0.6}, float[2] b1 = {0, 0}, float[0] roi = {}, float[4] by = {1, 1, 2, 2},
+ float[2, 1, 1] slope = {0.1, 0.1}, float[1, 2, 1, 1] w2 = {0.5, 0.5}> {
+    h = Conv <pads = [0, 0, 0, 1]> (x, w1, b1)   # want error "units 0 and 1 of 2 are equal"
+    a = PRelu(h, slope)
+    r = Resize(a, roi, by)
+    y = Conv(r, w2)
+}
+```
 
 ## Use instead
 ```onnx
@@ -42,6 +63,27 @@ different_units (float[N, 3] x) => (float[N, 2] y)
 ```
 
 ## Spares
+Units that learned slopes tell apart, and what is reduced over the units themselves:
+```onnx
+different_slopes (float[N, 4, 2] x) => (float[N, 2] y)
+<float[2, 3] w1 = {0.4, 0.4, 0.1, 0.6, 0.6, 0.3}, float[3] slope = {0.1, 0.2, 0.1}, int64[1] tokens = {1},
+ float[3, 2] w2 = {0.5, -0.3, 0.5, -0.3, 0.2, 0.7}> {
+    h = MatMul(x, w1)
+    a = PRelu(h, slope)
+    m = ReduceMean <keepdims = 0> (a, tokens)
+    y = MatMul(m, w2)
+}
+```
+```onnx
+mean_of_units (float[N, 3, 2] x) => (float[N, 3] y)
+<float[2, 3] w1 = {0.4, 0.4, 0.1, 0.6, 0.6, 0.3}, int64[1] features = {2},
+ float[3, 3] w2 = {0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7}> {
+    h = MatMul(x, w1)
+    a = Relu(h)
+    n = ReduceMean <keepdims = 0> (a, features)
+    y = MatMul(n, w2)
+}
+```
 Some equal filters that are read by different weights: they separate, and fixed filters are often repeated.
 ```onnx
 separating (float[N, 3] x) => (float[N, 2] y)
@@ -59,6 +101,13 @@ pruned_and_binary (float[N, 2] x) => (float[N, 2] y)
     h = MatMul(x, w1)
     a = Relu(h)
     y = MatMul(a, w2)
+}
+```
+Products without bias and activation, and a matrix that is applied twice, as the adjacency of a graph is:
+```onnx
+two_hops (float[N, 3] x) => (float[N, 3] y) <float[3, 3] a = {0.4, 0.4, 0.2, 0.4, 0.4, 0.2, 0.2, 0.2, 0.6}> {
+    h = MatMul(x, a)
+    y = MatMul(h, a)
 }
 ```
 Two layers that share one stored weight, which is no evidence of anything: exporters merge equal constants.
@@ -107,14 +156,25 @@ def symmetric_units(scope: Scope) -> Iterator[Finding]:
 
 def _judge(layer: Layer, groups: list[tuple[int, ...]], known: Units) -> Iterator[Finding]:
     count = known.count(layer)
-    if count is None or known.outgoing(layer) is None:
+    if count is None or not _is_trained(layer, known):
         return
     for group in groups:
         tied = [members for members in _split(layer, group, known) if len(members) > 1]
         for members in tied:
             yield _tied(layer, members, count)
-        if not tied and len(group) == count and (layer.bias is not None or known.activated(layer)):
+        if not tied and len(group) == count:
             yield _alike(layer, count)
+
+
+def _is_trained(layer: Layer, known: Units) -> bool:
+    """Whether its units are followed, and have a bias or activation as those of trained layers do.
+
+    A matrix that is applied twice, as the adjacency of a graph, has equal columns where nodes have equal neighbours.
+    """
+    outgoing = known.outgoing(layer)
+    if outgoing is None or layer.bias is not None:
+        return outgoing is not None
+    return known.activated(layer) and all(reader.weight is not layer.weight for reader in outgoing.readers)
 
 
 def _split(layer: Layer, group: tuple[int, ...], known: Units) -> list[list[int]]:

@@ -33,6 +33,19 @@ step (float[N, 3] x, int64[N] t) => (float loss)
 }
 ```
 
+Resampling, averages and a guard behind the softmax change nothing about it:
+
+```onnx
+# given loss=cross_entropy
+segmenter (float[N, 3, 4, 4] x) => (float[N, 2, 8, 8] y)
+<float[2, 3, 1, 1] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[4] scales = {1, 1, 2, 2}>
+{
+    h = Conv(x, w)
+    p = Softmax <axis = 1> (h)      # want error "the head ends in softmax"
+    y = Resize <mode = "linear"> (p, , scales)
+}
+```
+
 ## Use instead
 
 ```onnx
@@ -72,7 +85,8 @@ classifier (float[N, 3] x) => (float[N, 2] h, float[N, 2] y)
 
 ## Known limits
 
-With several outputs and no loss in the graph it reports only if every prediction is a softmax.
+With several outputs and no loss in the graph it reports only if every prediction is a softmax. Sums and concatenations
+of several softmax heads are not looked into.
 
 ## References
 
@@ -87,7 +101,7 @@ from collections.abc import Iterator
 from netlint.analyses.contract import contract
 from netlint.analyses.roles import Head, Roles, roles
 from netlint.analyses.shapes import shapes
-from netlint.graph import Node
+from netlint.graph import Node, Value
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
 from netlint.training import Known, Loss
 
@@ -99,7 +113,8 @@ def double_softmax(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
     judged = {head: loss for head, loss in known.reads(scope[contract]) if _applies_softmax(loss.value)}
     ends = {head: end for head in judged if (end := _end(known, head)) is not None}
-    for head in known.certainly(ends):
+    # Several outputs may be made of one softmax: the class probabilities and the largest of them.
+    for head in {ends[head][0]: head for head in reversed(known.certainly(ends))}.values():
         node, log = ends[head]
         yield _logarithmic(head, node, judged[head]) if log else _plain(scope, head, node, judged[head])
 
@@ -112,11 +127,20 @@ def _end(known: Roles, head: Head) -> tuple[Node, bool] | None:
     """The softmax a head ends in and whether its logarithm is taken; None if it ends otherwise."""
     if head.softmax is not None:
         return head.softmax, head.log
+    if (moved := _softmax_at(known, known.source(head.value, guards=True))) is not None:
+        return moved
     log = head.activation
     if log is None or not head.exact or log.op != "Log" or (data := log.input(0)) is None:
         return None
     inner = known.maker(known.source(data, guards=True))
     return (log, True) if inner is not None and known.softmax(inner) is not None else None
+
+
+def _softmax_at(known: Roles, value: Value) -> tuple[Node, bool] | None:
+    """The softmax behind layout, resampling and averages, which keep its bounds; and whether it is a log-softmax."""
+    made = known.maker(value)
+    soft = known.softmax(made) if made is not None else None
+    return (soft.node, soft.log) if soft is not None else None
 
 
 def _plain(scope: Scope, head: Head, node: Node, loss: Known[Loss]) -> Finding:

@@ -112,6 +112,27 @@ step (float[N, 3] x, float[N, 2] t) => (float loss, float[N, 2] p)
 }
 ```
 
+The Kullback-Leibler divergence as frameworks compute it, where p * log(p) counts as 0 where p is 0; here p is a
+teacher's softmax:
+
+```onnx
+distil (float[N, 3] x, float[N, 2] teacher) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float zero = {0}>
+{
+    h = MatMul(x, w)
+    q = LogSoftmax <axis = 1> (h)
+    p = Softmax <axis = 1> (teacher)
+    l = Log(p)
+    d = Sub(l, q)
+    m = Mul(p, d)
+    some = Greater(p, zero)
+    size = Shape(m)
+    none = ConstantOfShape(size)
+    k = Where(some, m, none)
+    loss = ReduceSum <keepdims = 0> (k)
+}
+```
+
 A logarithm of anything else:
 
 ```onnx
@@ -141,11 +162,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.roles import Roles, roles
-from netlint.graph import Graph, Node
+from netlint.graph import Graph, Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Scope, rule
 
 # What the framework's own modules compute is not the user's to change.
 _FRAMEWORK = "torch.nn.modules."
+_MAX_STEPS = 8
 
 
 @rule("LOS006", "log-of-softmax", level=WARNING, also=(NOTE,), since="0.1", requires=(roles,))
@@ -186,8 +208,11 @@ def _squashed(known: Roles, log: Node) -> tuple[Node, str, bool] | None:
 
 
 def _lowered(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
-    """Whether a framework's loss is behind it: the node's module says so, a floor, or (1 - t) * x - logsigmoid(x)."""
+    """Whether a framework's loss is behind it: the node's module says so, a floor, p * log p made 0 where p is 0, or
+    (1 - t) * x - logsigmoid(x)."""
     if (log.loc.module_class or "").startswith(_FRAMEWORK) or known.floored(log):
+        return True
+    if _masked_at_zero(known, graph, log):
         return True
     x = known.sigmoid(inner)
     for use in graph.uses(log.output()):
@@ -195,6 +220,28 @@ def _lowered(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
         if x is not None and product is not None and product.op == "Mul" and x in product.inputs:
             return True
     return False
+
+
+def _masked_at_zero(known: Roles, graph: Graph, log: Node) -> bool:
+    """Whether products and differences lead from log p, by all ways, to a choice by comparing p with 0."""
+    due, masked = [log.output()], False
+    for _, value in zip(range(_MAX_STEPS), due, strict=False):
+        if value is None or graph.is_output(value):
+            return False
+        for use in graph.uses(value):
+            if use.op == "Where" and _compares_with_zero(known, graph.producer(use.input(0)), log.input(0)):
+                masked = True
+            elif use.op in ("Where", "Mul", "Sub"):
+                due.append(use.output())
+            elif use.op != "Shape":
+                return False
+    return masked and len(due) <= _MAX_STEPS
+
+
+def _compares_with_zero(known: Roles, test: Node | None, p: Value | None) -> bool:
+    if test is None or test.op not in ("Equal", "Greater"):
+        return False
+    return test.input(0) is p and known.number(test.input(1)) == 0.0
 
 
 def _one_call(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:

@@ -46,6 +46,22 @@ step (float[N, 3] x, int64[N] t) => (float loss)
 }
 ```
 
+One-hot encoding written as a comparison with all class ids:
+
+```onnx
+step (float[N, 3] x, int64[N] t) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, int64[1] last = {-1}, int64[2] ids = {0, 1}>
+{
+    h = MatMul(x, w)      # want "mse_loss against one-hot targets"
+    u = Unsqueeze(t, last)
+    e = Equal(u, ids)
+    o = Cast <to = 1> (e)
+    d = Sub(h, o)
+    q = Mul(d, d)
+    loss = ReduceMean <keepdims = 0> (q)
+}
+```
+
 ## Use instead
 
 ```onnx
@@ -151,7 +167,7 @@ def _reason(scope: Scope, head: Head, training: Training) -> tuple[str, Evidence
     task, classes = training.task, training.classes
     if isinstance(task, Known) and task.value not in _CLASSIFY:
         return None
-    if _one_hot(scope[roles], head) is not None:
+    if _one_hot(scope[roles], head):
         return "against one-hot targets", Evidence("targets", "one-hot")
     # Beside a cross-entropy, a distance may belong to another part of the task.
     alone = all(site.loss.kind in ("squared", "absolute") for site in scope[losses])
@@ -170,10 +186,17 @@ def _softmax_head(scope: Scope, head: Head) -> tuple[str, Evidence] | None:
     return f"on a softmax head over {over}", Evidence("assumption", "the head is a distribution over classes")
 
 
-def _one_hot(known: Roles, head: Head) -> Node | None:
+def _one_hot(known: Roles, head: Head) -> bool:
     targets = head.site.targets if head.site is not None else None
     made = known.maker(targets) if targets is not None else None
-    return made if made is not None and made.op == "OneHot" else None
+    return made is not None and (made.op == "OneHot" or (made.op == "Equal" and _with_class_ids(known, made)))
+
+
+def _with_class_ids(known: Roles, equal: Node) -> bool:
+    """Whether a comparison is with a list of several integers, as exporters write one-hot encoding."""
+    listed = [value for value in equal.inputs if value is not None and value.constant is not None]
+    ids = listed[0].constant if len(listed) == 1 else None
+    return ids is not None and ids.dtype.startswith("int") and known.number(listed[0]) is None
 
 
 def _soft_targets(known: Roles, head: Head) -> bool:

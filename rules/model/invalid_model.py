@@ -2,8 +2,8 @@
 
 ## What it does
 Reports, node by node, what makes the file an invalid model: names that nothing produces or that are defined twice,
-nodes out of order or in a cycle, operators that the declared opset does not have, tensors of no known type, external
-data that is not there. Operators that were once experimental and still run, and local functions that call each other
+nodes out of order or in a cycle, operators that the declared opset does not have, nodes with more or fewer inputs than
+their operator takes, tensors of no known type, external data that is not there. Operators that were once experimental and still run, and local functions that call each other
 without end, are notes.
 
 ## Why is this bad
@@ -36,8 +36,8 @@ custom_operator (float[N, 8] x) => (float[N, 8] y) {
 ```
 
 ## Known limits
-Attributes and input types of single nodes are not checked against the operator's schema yet;
-`onnx.checker.check_model` does that.
+Attributes and input types of single nodes are not checked against the operator's schema yet (an attribute of a wrong
+type counts as not given); `onnx.checker.check_model` does that.
 
 ## References
 ONNX intermediate representation, "Graphs" and "Names Within a Graph":
@@ -50,7 +50,7 @@ from collections.abc import Iterator
 
 from netlint.rule import ERROR, NOTE, Finding, Scope, rule
 
-_KINDS = frozenset({"duplicate", "dangling", "unsorted", "cycle", "unknown-op", "tensor", "missing", "opset"})
+_KINDS = frozenset({"arity", "duplicate", "dangling", "unsorted", "cycle", "unknown-op", "tensor", "missing", "opset"})
 
 
 @rule("GRA001", "invalid-model", level=ERROR, also=(NOTE,), since="0.1")

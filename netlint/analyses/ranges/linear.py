@@ -24,7 +24,8 @@ def weighted(step: Step, data: Range, weight: Floats, axes: tuple[int, ...], bia
     weights (Moore, Interval Analysis), then the hull over outputs."""
     import numpy as np
 
-    wide = weight.astype(np.float64, copy=False)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is found below
+        wide = weight.astype(np.float64, copy=False)
     if not np.isfinite(wide).all():
         return TOP
     positive = np.maximum(wide, 0).sum(axis=axes, keepdims=False)
@@ -72,7 +73,8 @@ def gemm(step: Step) -> Range:
     if weight is None or weight.ndim != 2:
         return _dot(step, _columns(step, "transA"))
     axis = 1 if step.number("transB", 0) else 0
-    product = weighted(step, data, weight * step.number("alpha", 1.0), (axis,))
+    alpha = step.number("alpha", 1.0)
+    product = algebra.multiply(weighted(step, data, weight, (axis,)), Range(alpha, alpha))
     beta = step.number("beta", 1.0)
     scaled = algebra.multiply(_bias(step, 2), Range(beta, beta)) if step.has(2) else ZERO
     return algebra.add(product, scaled)

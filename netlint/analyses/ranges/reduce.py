@@ -29,9 +29,11 @@ class Reduction:
         empty = not given or listed == ()
         self.noop = empty and step.number("noop_with_empty_axes", 0) != 0
         self.axes: Axes = None if empty else listed
-        if self.axes is not None and self.rank:
-            self.axes = tuple(axis % self.rank for axis in self.axes)
-        sizes = None if shape is None or not self.readable else [shape[a] for a in self.axes or range(len(shape))]
+        if self.axes is not None and self.rank is not None:
+            if any(not -self.rank <= axis < self.rank for axis in self.axes):
+                self.readable = False  # a broken model: nothing is known of what it reduces
+            self.axes = tuple(axis % self.rank for axis in self.axes) if self.readable else None
+        sizes = [shape[axis] for axis in self.axes or range(len(shape))] if shape and self.readable else None
         whole = [size for size in sizes or () if isinstance(size, int)]
         self.count = math.prod(whole) if sizes is not None and len(whole) == len(sizes) else None
 

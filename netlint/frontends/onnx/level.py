@@ -69,8 +69,9 @@ class Level:
         return constants
 
     def _define(self, name: str, value: Value) -> Value:
-        self._values[name] = value
-        self._defined.add(name)
+        if name:  # without a name nothing can refer to it: the empty one means that an input is left out
+            self._values[name] = value
+            self._defined.add(name)
         return value
 
     def _duplicate(self, what: str, proto: Any = None) -> None:
@@ -87,7 +88,7 @@ class Level:
             names = list(proto.output)
             kept.append((proto, op, names))
             for name in names:
-                if name and name not in values:
+                if name and values.get(name, _ABSENT) is _ABSENT:
                     info = declared.get(name)
                     values[name] = Value(text(name)) if info is None else typed(info)
         return self._linked(kept)
@@ -120,10 +121,7 @@ class Level:
         return built
 
     def _fit(self, inputs: list[Value | None], least: int, most: int, proto: Any) -> None:
-        """Give a node as many inputs as its operator has, so that whoever reads it may rely on their number.
-
-        The node is named as defective unless it is None.
-        """
+        """Give a node as many inputs as its operator has: whoever reads it relies on that. None: not a defect."""
         while len(inputs) > most and inputs[-1] is None:
             inputs.pop()
         if proto is not None and not least <= len(inputs) <= most:
@@ -159,9 +157,10 @@ class Level:
         inner._declared = {info.name: info for info in function.value_info}
         for index, name in enumerate(function.input):
             actual = inputs[index] if index < len(inputs) else None
-            inner._values[name] = _ABSENT if actual is None else actual
             if actual is not None:
-                inner._defined.add(name)
+                inner._define(name, actual)
+            elif name:
+                inner._values[name] = _ABSENT
         passed = inner._bind(function.output, outputs, call)
         nodes = inner.nodes(function.node) + passed
         for name in function.output:
@@ -175,7 +174,7 @@ class Level:
         """Let the function's results be the caller's values; an input that it returns goes through Identity."""
         passed = []
         for name, actual in zip(names, outputs, strict=False):
-            if actual is None:
+            if actual is None or not name:
                 continue
             if name not in self._values:
                 self._values[name] = actual
@@ -246,7 +245,8 @@ class Level:
         tensor = constant(attribute, lambda tensor: self._builder.tensor(tensor, self, proto))
         if tensor is None:
             return False
-        value = self._define(name, self._values.get(name) or Value(text(name)))
+        known = self._values.get(name, _ABSENT)
+        value = self._define(name, Value(text(name)) if known is _ABSENT else known)
         value.dtype, value.shape, value.constant = tensor.dtype, tensor.shape, tensor
         return True
 

@@ -27,9 +27,8 @@ def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: 
     if not label:
         label = metadata.get("pkg.torch.onnx.fx_node", "").partition(" ")[0].lstrip("%") or output
     # A name that only repeats the operator (`Relu_3`) says nothing that the operator does not.
-    shown = f"{label} ▸ {op}" if label else op
-    if _repeats(label, op) or (module and label.startswith("node_")):
-        shown = op if module or scope else label
+    idle = _repeats(label, op) or label.startswith("node_")
+    shown = op if label in ("", op) or (idle and (module or scope)) else f"{label} ▸ {op}"
     parts = [part for part in (scope, module, shown) if part]
     classes = _literal_list(metadata.get("pkg.torch.onnx.class_hierarchy", ""))
     module_class = classes[-2] if len(classes) >= 2 else None
