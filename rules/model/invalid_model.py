@@ -3,8 +3,8 @@
 ## What it does
 Reports, node by node, what makes the file an invalid model: names that nothing produces or that are defined twice,
 nodes out of order or in a cycle, operators that the declared opset does not have, nodes with more or fewer inputs than
-their operator takes, tensors of no known type, external data that is not there. Operators that were once experimental and still run, and local functions that call each other
-without end, are notes.
+their operator takes, tensors of no known type, external data that is not there. Operators that were once experimental
+and still run, and local functions that call each other without end, are notes.
 
 ## Why is this bad
 Runtimes refuse such a model, or load it and compute something else. The analyses behind the other rules stop where the
@@ -50,7 +50,9 @@ from collections.abc import Iterator
 
 from netlint.rule import ERROR, NOTE, Finding, Scope, rule
 
-_KINDS = frozenset({"arity", "duplicate", "dangling", "unsorted", "cycle", "unknown-op", "tensor", "missing", "opset"})
+_KINDS = frozenset(
+    {"arity", "cycle", "dangling", "duplicate", "missing", "opset", "tensor", "unknown-op", "unsorted"}
+)
 
 
 @rule("GRA001", "invalid-model", level=ERROR, also=(NOTE,), since="0.1")
