@@ -125,7 +125,7 @@ def test_the_report_is_printed_even_if_a_file_cannot_be_written(netlint: Run) ->
 
 def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a script in which `netlint` is the command line."""
-    define = f'netlint() {{ "{sys.executable}" -m netlint "$@"; }}; '
+    define = f'unset PYTHONUNBUFFERED; netlint() {{ "{sys.executable}" -m netlint "$@"; }}; '
     return subprocess.run(["bash", "-c", define + script], cwd=cwd, capture_output=True, text=True, check=False)
 
 
