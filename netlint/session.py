@@ -64,7 +64,7 @@ class Session:
 
     def _read(self, folder: Path) -> Settings:
         if self._config is None:
-            return find_settings(folder)
+            return _trusted(find_settings(folder))
         settings = read_settings(self._config)
         if settings is None:
             raise ConfigError(f"{self._config} has no [tool.netlint]")
@@ -74,3 +74,13 @@ class Session:
         if folders not in self._registries:
             self._registries[folders] = load_rules(folders)
         return self._registries[folders]
+
+
+def _trusted(settings: Settings) -> Settings:
+    """Settings found beside a target may have come with it: they may not have Python of theirs run."""
+    if settings.rule_folders and settings.file is not None and not Path.cwd().is_relative_to(settings.file.parent):
+        raise ConfigError(
+            f"{settings.file} names rule-folders, whose Python would run, but does not lie above the current folder; "
+            "if you trust it, name it with --config"
+        )
+    return settings

@@ -226,3 +226,17 @@ def test_version_and_help(netlint: Run) -> None:
     text = netlint("--help").stdout
     assert "--targets" in text
     assert "Exit: 0 clean" in text
+
+
+def test_settings_that_come_with_a_model_run_no_python(netlint: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "downloaded"
+    (folder / "rules").mkdir(parents=True)
+    (folder / "m.onnx").write_bytes(HEALTHY.read_bytes())
+    (folder / "netlint.toml").write_text('rule-folders = ["rules"]\n')
+    (folder / "rules" / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    refused = netlint("downloaded/m.onnx")
+    assert refused.returncode == 2
+    assert "--config" in refused.stderr
+    assert not (tmp_path / "ran").exists()
+    assert netlint("downloaded/m.onnx", "--config", "downloaded/netlint.toml").returncode == 0
+    assert (tmp_path / "ran").exists()

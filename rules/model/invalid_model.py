@@ -50,9 +50,7 @@ from collections.abc import Iterator
 
 from netlint.rule import ERROR, NOTE, Finding, Scope, rule
 
-_KINDS = frozenset(
-    {"arity", "cycle", "dangling", "duplicate", "missing", "opset", "tensor", "unknown-op", "unsorted"}
-)
+_KINDS = frozenset({"arity", "cycle", "dangling", "duplicate", "missing", "opset", "tensor", "unknown-op", "unsorted"})
 
 
 @rule("GRA001", "invalid-model", level=ERROR, also=(NOTE,), since="0.1")
