@@ -110,10 +110,13 @@ _PRODUCTS = frozenset({"Mul", "MatMul", "Einsum", "Gemm", "Attention", "MatMulIn
 @rule("ACT009", "softmax-over-one-unit", level=ERROR, since="0.1", requires=(shapes, parameters))
 def softmax_over_one_unit(scope: Scope) -> Iterator[Finding]:
     graph = scope.graph
+    opset = graph.opset.get("", 1)
     for node in graph.of(*SOFTMAX):
-        known = scope[shapes]  # asked for here: a model without softmax needs no shapes
-        axes = _single(node, known, graph.opset.get("", 1))
-        if axes is None or node.domain or _weights_values(graph, scope[parameters], node):
+        if _declared_wider(node, opset) or _weights_values(graph, scope[parameters], node):
+            continue
+        known = scope[shapes]  # asked for only here: most softmaxes are told by what is above, at no cost
+        axes = _single(node, known, opset)
+        if axes is None:
             continue
         shape = known.of(node.input(0))
         yield Finding(
@@ -123,6 +126,16 @@ def softmax_over_one_unit(scope: Scope) -> Iterator[Finding]:
             help="use a sigmoid for one unit, give each class its own unit, or name the axis that counts the classes",
             why="the output does not depend on the input, and no gradient passes",
         )
+
+
+def _declared_wider(node: Node, opset: int) -> bool:
+    """Whether the file itself says that more than one element is normalised."""
+    for value in (node.input(0), node.output()):
+        shape = value.shape if value is not None else None
+        axes = softmax_axes(node, opset, len(shape)) if shape else ()
+        if shape and any(isinstance(shape[axis], int) and shape[axis] != 1 for axis in axes if axis < len(shape)):
+            return True
+    return False
 
 
 def _single(node: Node, known: Shapes, opset: int) -> tuple[int, ...] | None:
