@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
@@ -12,6 +13,8 @@ from .graph import Graph
 
 SUFFIXES = (".onnx", ".onnxtxt")
 STDIN = "-"
+_PYTHON = re.compile(r"\.py:|^[\w.]+:\w+(\(|$)")
+_NO_PYTHON = ("is a Python target, which this version does not read", "export the model with torch.onnx.export")
 _MAX_STDIN = 2 << 30
 
 
@@ -46,6 +49,8 @@ def _expand(text: str) -> list[str]:
         if not matches:
             raise TargetError("matches no file", "check the pattern")
         return [target for match in matches for target in (_expand(match) if os.path.isdir(match) else [match])]
+    if _PYTHON.search(text):
+        raise TargetError(*_NO_PYTHON)
     raise TargetError("does not exist", "check the path")
 
 
@@ -63,6 +68,8 @@ def load(target: str) -> Graph:
         return _load_stdin()
     if target.endswith((".pt", ".pth", ".pt2", ".ckpt", ".safetensors", ".h5", ".keras", ".tflite", ".pb")):
         raise TargetError("is not an ONNX model", "export it to ONNX, e.g. with torch.onnx.export")
+    if target.endswith(".py"):
+        raise TargetError(*_NO_PYTHON)
     return onnx.load(Path(target))
 
 

@@ -240,3 +240,18 @@ def test_settings_that_come_with_a_model_run_no_python(netlint: Run, tmp_path: P
     assert not (tmp_path / "ran").exists()
     assert netlint("downloaded/m.onnx", "--config", "downloaded/netlint.toml").returncode == 0
     assert (tmp_path / "ran").exists()
+
+
+def test_what_is_said_of_many_targets_is_said_once(netlint: Run) -> None:
+    done = netlint(HEALTHY, FIXTURES / "plain_cnn.onnx", "missing.onnx")
+    assert done.stdout.count("skipped: needs a loss: --loss") == 1
+    assert "plain_mlp.onnx and 1 more:" in done.stdout
+    assert "2 models checked: 1 not analysed" in done.stdout
+
+
+@pytest.mark.parametrize("target", ["net.py", "net.py:Net", "package.module:factory", "net.py:Net(width=3)"])
+def test_python_targets_are_told_from_missing_files(netlint: Run, tmp_path: Path, target: str) -> None:
+    (tmp_path / "net.py").write_text("class Net: ...\n")
+    done = netlint(target)
+    assert done.returncode == 3
+    assert "torch.onnx.export" in done.stdout

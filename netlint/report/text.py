@@ -35,7 +35,7 @@ def clean(text: str) -> str:
 
 
 def render(run: Run, paint: Paint = unpainted) -> str:
-    """Findings in graph order, then what was not judged, then the sum."""
+    """Target by target the findings in graph order, then what was not judged, then the sum."""
     blocks: list[str] = []
     for result in run.results:
         if isinstance(result, Failure):
@@ -43,6 +43,7 @@ def render(run: Run, paint: Paint = unpainted) -> str:
         else:
             blocks += _report(result, run, paint)
     if run.verbose >= 0:
+        blocks += _unjudged(run, paint)
         blocks.append(_sum(run, paint))
     return "\n\n".join(blocks) + "\n" if blocks else ""
 
@@ -63,8 +64,6 @@ def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
             f"   {paint('=', 'frame')} at: {crash.where}\n"
             f"   {paint('=', 'frame')} help: a bug in that code, not in the model; please report it to its authors"
         )
-    if run.verbose >= 0:
-        yield from _unjudged(report, run.verbose, paint)
 
 
 def _folded(findings: Iterable[Reported]) -> list[list[Reported]]:
@@ -166,7 +165,19 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _unjudged(report: Report, verbose: int, paint: Paint) -> Iterator[str]:
+def _unjudged(run: Run, paint: Paint) -> Iterator[str]:
+    """What was not judged, once for all targets of which the same is to be said."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for report in run.reports:
+        lines = _limits(report, run.verbose, paint)
+        if lines:
+            alike.setdefault(tuple(lines), []).append(report.target)
+    for said, targets in alike.items():
+        named = targets[0] if len(targets) == 1 else f"{targets[0]} and {len(targets) - 1} more"
+        yield "\n".join([f"{paint(clean(named), 'strong')}:", *said])
+
+
+def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
     sign = paint("=", "frame")
     lines = [f"   {sign} ignored: {clean(why)}" for why in report.misstated]
     reasons: dict[str, list[str]] = {}
@@ -186,8 +197,7 @@ def _unjudged(report: Report, verbose: int, paint: Paint) -> Iterator[str]:
                 ", …" if len(report.not_understood) > 4 else ""
             )
             lines.append(f"   {sign} not analysed behind {_plural(count, 'node')} with unknown operators: {ops}")
-    if lines:
-        yield "\n".join([f"{paint(clean(report.target), 'strong')}:", *lines])
+    return lines
 
 
 def _contract(value: Any) -> str:
@@ -199,7 +209,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _sum(run: Run, paint: Paint) -> str:
-    checked = _plural(len(run.results), "model")
+    checked = _plural(len(run.reports), "model")
     counts = [_plural(run.count(level), str(level)) for level in reversed(Level) if run.count(level)]
     counts += [f"{len(run.failures)} not analysed"] if run.failures else []
     worst = max((found.level for report in run.reports for found in report.findings), default=None)
