@@ -10,9 +10,9 @@ from traceback import walk_tb
 from typing import Any, TypeVar
 
 from .analyses.contract import contract, misstated
-from .analyses.shapes import Shapes, shapes
+from .analyses.shapes import shapes
 from .analysis import Analysis, Results, Scope, Unavailable
-from .graph import Graph, Location, Node, Value
+from .graph import Graph, Location, Node
 from .ops import KNOWN_OPS
 from .rule import Finding, Level, Rule
 from .training import Known, Training
@@ -185,13 +185,7 @@ def _context(results: Results, node: Node) -> str:
     users = graph.uses(out)
     steps.append("output" if graph.is_output(out) else users[0].op if users else "nothing")
     more = f" (+{len(users) - 1} more)" if len(users) > 1 else ""
-    return f"{' → '.join(steps)}{more}   {_type(known, out)}"
-
-
-def _type(known: Shapes | None, value: Value | None) -> str:
-    shape = known.of(value) if known else None
-    dims = "" if shape is None else "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
-    return ((known.dtype(value) if known else None) or "unknown type") + dims
+    return f"{' → '.join(steps)}{more}   {known.describe(out) if known else 'unknown type'}"
 
 
 class _Fingerprints:

@@ -108,10 +108,7 @@ def _weight(results: Results, layer: Layer) -> str:
 
 
 def _type(results: Results, value: Value) -> str:
-    known = results.get(shapes)
-    shape = known.of(value)
-    dims = "[…]" if shape is None else "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
-    return f"{known.dtype(value) or 'unknown type'}{dims}"
+    return results.get(shapes).describe(value, unranked="[…]")
 
 
 def _find(graph: Graph, name: str) -> Value:

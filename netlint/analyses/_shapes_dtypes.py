@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from netlint.graph import Node, Tensor, Value
+from netlint.ops import RANDOM
 
 from ._shapes_onnx import NAMES
 
@@ -24,9 +25,7 @@ _FIXED = {
 # Operators whose type comes from another input than the first.
 _FROM_INPUT = {"CastLike": 1, "Where": 1, "DequantizeLinear": 1, "OneHot": 2, "QLinearConv": 7, "QLinearMatMul": 7}
 _SECOND = {"TopK": "int64", "MaxPool": "int64", "Dropout": "bool"}
-_BY_ATTRIBUTE = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "EyeLike", "Bernoulli", "Multinomial"}
-)
+_BY_ATTRIBUTE = RANDOM | {"EyeLike"}
 _OLD_NAMES = {"FLOAT": "float32", "DOUBLE": "float64", "FLOAT16": "float16"}
 
 _SPECIAL = frozenset((*_FIXED, *_FROM_INPUT, *_SECOND, *_BY_ATTRIBUTE, "Cast", "ConstantOfShape", "QuantizeLinear"))

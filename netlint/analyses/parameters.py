@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node, Value
+from netlint.ops import HOLDS_BODIES, RANDOM
 
 # Operators that give a stored weight to its user in another layout or precision.
 _PASSES = frozenset({"Identity", "Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Transpose"})
 # What repeats one number still does so after these.
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
-_RANDOM = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
-)
-_HOLDS_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Parameters:
                 self._computed.update(value for value in node.outputs if value is not None)
 
     def _is_constant(self, node: Node) -> bool:
-        if node.domain or node.op in _RANDOM or node.op in _HOLDS_BODIES:
+        if node.domain or node.op in RANDOM or node.op in HOLDS_BODIES:
             return False
         return all(value is None or self.constant(value) for value in node.inputs)
 

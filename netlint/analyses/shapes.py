@@ -38,6 +38,12 @@ class Shapes:
         """The element type, named as in `Value.dtype`."""
         return self._engine.dtype(value)
 
+    def describe(self, value: Value | None, unranked: str = "") -> str:
+        """Element type and shape as text, e.g. `float32[N, ?, 10]`; `unranked` stands for an unknown rank."""
+        shape = self.of(value)
+        dims = unranked if shape is None else "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
+        return f"{self.dtype(value) or 'unknown type'}{dims}"
+
     def ints(self, value: Value | None) -> tuple[Dim, ...] | None:
         """The elements of a small integer tensor, flat: number, name of a length, or None; None if not followed.
 

@@ -137,22 +137,21 @@ COMPARISONS = frozenset(
     )
 )
 
+RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
+"""Draws numbers: never constant, whatever the inputs."""
+
+HOLDS_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+"""Holds subgraphs as attributes."""
+
 LOSSES = frozenset({"SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"})
 
 _OTHER = frozenset(
     (
         *("Attention", "RotaryEmbedding", "Constant", "ConstantOfShape", "Shape", "Size", "Range", "NonZero", "OneHot"),
         *("EyeLike", "Scatter", "ScatterElements", "ScatterND", "TensorScatter", "Unique", "NonMaxSuppression", "Det"),
-        *(
-            "Einsum",
-            "RandomNormal",
-            "RandomNormalLike",
-            "RandomUniform",
-            "RandomUniformLike",
-            "Multinomial",
-            "Bernoulli",
-        ),
-        *("DynamicQuantizeLinear", "If", "Loop", "Scan", "SequenceMap", "SequenceConstruct", "SequenceEmpty"),
+        *("DynamicQuantizeLinear", "SequenceConstruct", "SequenceEmpty"),
         *("SequenceInsert", "SequenceErase", "SequenceLength", "Optional", "OptionalGetElement", "OptionalHasElement"),
         *("DFT", "STFT", "MelWeightMatrix", "HannWindow", "HammingWindow", "BlackmanWindow", "Col2Im", "ImageDecoder"),
         *("StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch", "TfIdfVectorizer", "BitCast"),
@@ -172,6 +171,8 @@ KNOWN_OPS = (
     | ARITHMETIC
     | ELEMENTWISE_UNARY
     | COMPARISONS
+    | RANDOM
+    | HOLDS_BODIES
     | LOSSES
     | _OTHER
 )

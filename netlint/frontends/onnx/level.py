@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netlint.graph import Body, Location, Node, Tensor, Value
+from netlint.ops import HOLDS_BODIES
 
 from . import schema
 from .attributes import GRAPH, constant, decoded
@@ -16,8 +17,6 @@ from .strings import domain, function_key, shown, text
 
 if TYPE_CHECKING:
     from .build import Builder
-
-_HAS_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
 class Level:
@@ -112,7 +111,7 @@ class Level:
             least, most, sure = arity(where, op, opset.get(where, 0))
             if not least <= len(inputs) <= most:
                 self._fit(inputs, least, most, proto if sure else None)
-            bodies = self._bodies(proto) if op in _HAS_BODIES or where else _NO_BODIES
+            bodies = self._bodies(proto) if op in HOLDS_BODIES or where else _NO_BODIES
             node = Node(op, inputs, outputs, _Detail(proto, self), where, bodies)
             for value in outputs:
                 if value is not None:
