@@ -14,7 +14,7 @@ from .analyses.shapes import shapes
 from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
 from .ops import KNOWN_OPS
-from .rule import Finding, Level, Rule
+from .rule import Evidence, Finding, Level, Rule
 from .training import Known, Training
 
 _MACHINERY = (__name__, Scope.__module__)
@@ -165,9 +165,13 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) 
 def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Fingerprints) -> Reported:
     node = finding.at if isinstance(finding.at, Node) else None
     loc = finding.at.loc if isinstance(finding.at, Node) else finding.at
+    level = finding.level or rule.level
+    if loc.assumed is not None:
+        level = min(level, Level.WARNING)  # another path through the model may be sound
+        finding = replace(finding, evidence=(*finding.evidence, Evidence("assumed", loc.assumed)))
     return Reported(
         rule=rule,
-        level=finding.level or rule.level,
+        level=level,
         finding=replace(finding, at=loc),
         loc=loc,
         op=node.op if node else "",
@@ -223,5 +227,5 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def _not_understood(graph: Graph) -> dict[str, int]:
-    counts = Counter(node.full_op for node in graph.nodes if node.domain or node.op not in KNOWN_OPS)
+    counts = Counter(node.full_op for node in graph.nodes if node.full_op not in KNOWN_OPS)
     return dict(counts.most_common())

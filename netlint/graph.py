@@ -23,6 +23,9 @@ Shape: TypeAlias = tuple[Dim, ...]
 ONNX = ""
 """The default operator domain (`ai.onnx` is spelled the same way)."""
 
+FRAMEWORKS = frozenset({"aten", "torch"})
+"""Domains of what a front end met and ONNX has no operator for; written `aten.foo`, not `aten::foo`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -35,6 +38,8 @@ class Location:
     """Dotted path of the `nn.Module` the node belongs to, e.g. `encoder.layers.3.attn`."""
     module_class: str | None = None
     """The class of that module, e.g. `torch.nn.modules.loss.MSELoss`."""
+    assumed: str | None = None
+    """What was assumed of the data to come here, e.g. `the branch at net.py:12 is taken`; None: nothing."""
 
 
 class Tensor(Protocol):
@@ -67,10 +72,15 @@ class TensorUnreadable(Exception):
 class Value:
     """What flows along one edge. Two values are equal only if they are the same object."""
 
-    __slots__ = ("constant", "dtype", "name", "shape")
+    __slots__ = ("constant", "dtype", "name", "shape", "trainable")
 
     def __init__(
-        self, name: str, dtype: str | None = None, shape: Shape | None = None, constant: Tensor | None = None
+        self,
+        name: str,
+        dtype: str | None = None,
+        shape: Shape | None = None,
+        constant: Tensor | None = None,
+        trainable: bool | None = None,
     ) -> None:
         self.name = name
         self.dtype = dtype
@@ -78,6 +88,8 @@ class Value:
         self.shape = shape
         """As declared; None where the rank is unknown. The `shapes` analysis knows more."""
         self.constant = constant
+        self.trainable = trainable
+        """Of a constant: whether it is a parameter that gradient descent moves; None where nobody says."""
 
     def __repr__(self) -> str:
         return f"<Value {self.name} {self.dtype} {self.shape}>"
@@ -131,8 +143,10 @@ class Node:
 
     @property
     def full_op(self) -> str:
-        """The operator with its domain, `com.microsoft::Gelu`; without it in the default domain."""
-        return f"{self.domain}::{self.op}" if self.domain else self.op
+        """The operator with its domain, `com.microsoft::Gelu`, `torch.mse_loss`; without it in the default domain."""
+        if not self.domain:
+            return self.op
+        return f"{self.domain}{'.' if self.domain in FRAMEWORKS else '::'}{self.op}"
 
     def input(self, index: int) -> Value | None:
         return self.inputs[index] if index < len(self.inputs) else None

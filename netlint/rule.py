@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from .analysis import Analysis, Scope, Unavailable
@@ -105,9 +106,19 @@ class Rule:
     def summary(self) -> str:
         return self.page.strip().split("\n", 1)[0].rstrip(".")
 
+    def __reduce__(self) -> tuple[Callable[[str, str], Rule], tuple[str, str]]:
+        """Reports travel between processes; a rule travels as the place where it stands."""
+        return _rule_at, (self.module, self.run.__name__)
+
     def settings(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The value of every option: the chosen one, else the default."""
         return {option.name: chosen.get(option.name, option.default) for option in self.options}
+
+
+def _rule_at(module: str, name: str) -> Rule:
+    found = getattr(import_module(module), name)
+    assert isinstance(found, Rule)
+    return found
 
 
 def rule(

@@ -147,6 +147,23 @@ HOLDS_BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 LOSSES = frozenset({"SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"})
 
+TORCH_LOSSES = frozenset(
+    f"torch.{name}"
+    for name in (
+        *("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy"),
+        *(
+            "binary_cross_entropy_with_logits",
+            "kl_div",
+            "poisson_nll_loss",
+            "gaussian_nll_loss",
+            "hinge_embedding_loss",
+        ),
+        *("soft_margin_loss", "multilabel_soft_margin_loss", "multilabel_margin_loss"),
+        *("multi_margin_loss", "margin_ranking_loss", "cosine_embedding_loss", "triplet_margin_loss", "ctc_loss"),
+    )
+)
+"""Losses as torch calls them, by full name: input 0 is the prediction, input 1 the target, `reduction` an attribute."""
+
 _OTHER = frozenset(
     (
         *("Attention", "RotaryEmbedding", "Constant", "ConstantOfShape", "Shape", "Size", "Range", "NonZero", "OneHot"),
@@ -174,6 +191,7 @@ KNOWN_OPS = (
     | RANDOM
     | HOLDS_BODIES
     | LOSSES
+    | TORCH_LOSSES
     | _OTHER
 )
-"""Every operator that some table names; the report counts the nodes with others."""
+"""Every operator that some table names, by its full name; the report counts the nodes with others."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from netlint.frontends import order
 from netlint.graph import ONNX, Defect, Graph, Location, Node, Tensor, Value
 
-from . import order, schema
+from . import schema
 from .attributes import GRAPH
 from .level import Level
 from .strings import domain, function_key, shown, text
