@@ -33,6 +33,8 @@ _FIELD_HELP = {
     "loss": "The loss it is trained with, as torch spells it: cross_entropy, nll_loss, mse_loss, BCEWithLogitsLoss …",
     "targets": "Range of the training targets, e.g. --targets=-1..1",
     "classes": "Number of classes.",
+    "class_counts": "Samples of each class in the training set, e.g. 900,100",
+    "target_mean": "Mean of the targets of a regression.",
     "input_range": "Range of the inputs, e.g. 0..255",
     "input_mean": "Mean of the inputs.",
     "input_std": "Standard deviation of the inputs.",

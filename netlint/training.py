@@ -212,6 +212,14 @@ def _number_or_none(text: str) -> float:
     return math.inf if text.strip().lower() in ("none", "no", "off") else _number(0)(text)
 
 
+def _counts(text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between them."""
+    parts = [part for part in re.split(r"[,\s]+", text.strip("[]() ")) if part]
+    if len(parts) < 2 or not all(part.isdecimal() for part in parts):
+        raise ContractError(f"'{text}' is not a list of counts: write one whole number a class, e.g. 900,100")
+    return tuple(int(part) for part in parts)
+
+
 def _words(text: str) -> str:
     return text.strip()
 
@@ -224,6 +232,9 @@ class Training:
     loss: Known[Loss] | Unknown = field(default=UNKNOWN, metadata={"parse": parse_loss})
     targets: Known[Interval] | Unknown = field(default=UNKNOWN, metadata={"parse": parse_interval})
     classes: Known[int] | Unknown = field(default=UNKNOWN, metadata={"parse": _number(1, whole=True)})
+    class_counts: Known[tuple[int, ...]] | Unknown = field(default=UNKNOWN, metadata={"parse": _counts})
+    """Samples of each class in the training set."""
+    target_mean: Known[float] | Unknown = field(default=UNKNOWN, metadata={"parse": _number(-math.inf)})
     input_range: Known[Interval] | Unknown = field(default=UNKNOWN, metadata={"parse": parse_interval})
     input_mean: Known[float] | Unknown = field(default=UNKNOWN, metadata={"parse": _number(-math.inf)})
     input_std: Known[float] | Unknown = field(default=UNKNOWN, metadata={"parse": _number(0)})
@@ -276,6 +287,8 @@ def _text(value: object) -> str:
     ends = value if isinstance(value, list) and len(value) == 2 else [value]
     if len(ends) == 2 and all(type(end) in (int, float) for end in ends):
         return f"{ends[0]}..{ends[1]}"
+    if isinstance(value, list) and len(value) > 2 and all(type(item) is int for item in value):
+        return ",".join(map(str, value))
     if isinstance(value, str) or type(value) in (int, float):
         return str(value)
     raise ContractError(f"{value} is neither text, nor a number, nor a range [LOW, HIGH]")
