@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
+from .capture import MODES, WEIGHTS, Capture
 from .config import LEVELS, ConfigError, find_settings
 from .registry import RegistryError, UnknownRule, load_rules
 from .rule import Level
 from .terminal import attended, colours, painted, put
-from .training import FIELDS, ContractError, parse_training
+from .training import FIELDS, ContractError, Training, parse_training
 
 if TYPE_CHECKING:
     from .report import Run
@@ -83,7 +84,9 @@ def cli() -> None:
     """Name the design and numerical faults of neural networks: the layer, the reason, the evidence, the fix.
 
     \b
-    netlint TARGET...     model.onnx, a folder, a glob, model.onnxtxt, or - for standard input
+    netlint TARGET...     model.onnx, model.pt2, a folder, a glob, model.onnxtxt, or - for standard input;
+                          net.py:Net, pkg.mod:factory, "net.py:Net(classes=10)": imports that code, in a
+                          process of its own; weights.pt with --factory net.py:Net
     """
 
 
@@ -92,6 +95,44 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         flag = f"--{name.replace('_', '-')}"
         command = click.option(flag, name, metavar="VALUE", help=_FIELD_HELP[name])(command)
     return command
+
+
+def _capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.option("--input", "inputs", multiple=True, metavar="[NAME:][DTYPE:]SHAPE", help=_INPUT_HELP),
+        click.option("--step", metavar="STEP", default="", help="Record a training step: net.py:step, or a method."),
+        click.option("--factory", metavar="TARGET", default="", help="What makes the model of a .pt with weights."),
+        click.option("--mode", type=click.Choice(MODES), help="Training or inference mode; default: as it is made."),
+        click.option("--weights", type=click.Choice(WEIGHTS), help="never: initial weights are not even made."),
+        click.option("--time-limit", metavar="SECONDS", type=_Seconds(), help="For the model's own code; default 60."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_INPUT_HELP = "Example input of a Python target, e.g. 1,3,224,224 or ids:int64:1,128; repeatable."
+
+
+class _Seconds(click.ParamType):
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"'{value}' is not a number of seconds above 0", param, ctx)
+        return seconds
+
+
+def _capture(options: dict[str, Any]) -> Capture:
+    """Takes the options of `_capture_options` out of all that a command was given."""
+    inputs = options.pop("inputs") or tuple(os.environ.get("NETLINT_INPUTS", "").split())
+    named = ("step", "factory", "mode", "weights", "time_limit")
+    given = {name: options.pop(name) for name in named}
+    return Capture(inputs=inputs, **{name: value for name, value in given.items() if value})
 
 
 @cli.command(hidden=True)
@@ -108,6 +149,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@_capture_options
 @_training_options
 def lint(
     models: tuple[str, ...],
@@ -119,24 +161,30 @@ def lint(
     config: Path | None,
     verbose: int,
     quiet: bool,
-    **fields: str | None,
+    **fields: Any,
 ) -> None:
     """Lint models."""
+    from . import collector
     from .report import Run
     from .session import Session
     from .sources import Sources
 
     destinations = _destinations(outputs or ("text",))
-    stated = parse_training(
-        {name: value for name, value in fields.items() if value is not None},
-        lambda name: f"--{name.replace('_', '-')}",
-    )
-    session = Session(config, _split(select), _split(ignore), stated)
+    capture = _capture(fields)
+    session = Session(config, _split(select), _split(ignore), _stated(fields), capture)
+    collector.by_hand()
     results = tuple(session.results(models))
+    if verbose and session.printed:
+        click.echo(session.printed, err=True)
     run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose)
     for format_, path in destinations:
         _write(run, format_, path)
     raise SystemExit(_exit_code(run, LEVELS[fail_on] if fail_on else session.fail_on, exit_zero))
+
+
+def _stated(fields: dict[str, str | None]) -> Training:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return parse_training(given, lambda name: f"--{name.replace('_', '-')}")
 
 
 def _split(texts: Sequence[str]) -> list[str]:
@@ -221,21 +269,21 @@ def rules() -> None:
 @cli.command()
 @click.argument("model", metavar="TARGET")
 @click.argument("value", required=False)
+@_capture_options
 @_training_options
-def show(model: str, value: str | None, **fields: str | None) -> None:
+def show(model: str, value: str | None, **fields: Any) -> None:
     """Show what the analyses know of a model, or of one value or node in it."""
     from . import show as pages
     from .frontends import TargetError
     from .report.text import clean
-    from .targets import load
+    from .session import Session
 
-    stated = {name: text for name, text in fields.items() if text is not None}
-    training = parse_training(stated, lambda name: f"--{name.replace('_', '-')}")
+    capture = _capture(fields)
     try:
-        graph = load(model)
-        page = pages.model(graph, training) if value is None else pages.one(graph, training, value)
+        page = Session(None, stated=_stated(fields), capture=capture).show(model, value)
     except TargetError as error:
-        _fail(clean(f"{model} {error}") + (f"; {error.help}" if error.help else ""), UNREADABLE)
+        why = "; ".join(map(clean, str(error).splitlines()))
+        _fail(f"{clean(model)} {why}" + (f"; {error.help}" if error.help else ""), UNREADABLE)
     except pages.UnknownValue as error:
         _fail(str(error))
     put(page + "\n")

@@ -12,6 +12,10 @@ loss = "cross_entropy"
 path = "models/regressor*.onnx"
 targets = [-1, 1]
 
+[[tool.netlint.targets]]         # of Python targets also how they are captured
+path = "net.py:Net"
+inputs = ["3,3,64,64"]           # and step, mode, weights, factory, time-limit, as the flags of these names
+
 [tool.netlint.rules.oversized-kernel]
 min-kernel = 7
 """
@@ -27,6 +31,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from .capture import MODES, WEIGHTS, Capture, python_target
+from .frontends import TargetError
 from .registry import Registry, UnknownRule
 from .rule import Level, Rule
 from .training import ContractError, Training, did_you_mean, parse_training
@@ -51,16 +57,42 @@ class Settings:
     training: Training = field(default_factory=Training)
     targets: tuple[tuple[str, Training], ...] = ()
     """Patterns of targets, each with what it adds to `training`; the last that matches wins, field by field."""
+    captures: tuple[tuple[str, Capture], ...] = ()
+    """The same patterns, each with how such targets are captured."""
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def contract(self, target: str) -> Training:
         """The training contract this file states for a target."""
         training = self.training
-        path = _relative(Path(target), self.file.parent) if self.file else target
+        names = self._names(target)
         for pattern, stated in self.targets:
-            if fnmatch(path, pattern):
+            if any(fnmatch(name, pattern) for name in names):
                 training = stated.otherwise(training)
         return training
+
+    def capture(self, target: str) -> Capture:
+        """How this file says that a target is captured."""
+        capture = Capture()
+        names = self._names(target)
+        for pattern, stated in self.captures:
+            if any(fnmatch(name, pattern) for name in names):
+                capture = stated.otherwise(capture)
+        return capture
+
+    def _names(self, target: str) -> list[str]:
+        """What patterns are held against: the path as seen from the file; of Python targets also without arguments."""
+        if self.file is None:
+            return [target]
+        try:
+            python = None if os.path.lexists(target) else python_target(target)
+        except TargetError:
+            python = None
+        if python is None:
+            return [_relative(Path(target), self.file.parent)]
+        if not python.is_file:
+            return [target, str(python)]
+        place = _relative(Path(python.place), self.file.parent)
+        return [place + target.removeprefix(python.place), f"{place}:{python.name}"]
 
     def chosen(self, registry: Registry, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list[Rule]:
         """The rules that run: `select` replaces the file's, `ignore` adds to it. Raises `ConfigError`."""
@@ -142,6 +174,7 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Settings:
     if not isinstance(fail_on, str) or fail_on not in LEVELS:
         raise ConfigError(f"{where}: fail-on is {fail_on!r}; it is one of {', '.join(LEVELS)}")
     rules = _table(where, "rules", content.get("rules", {}))
+    entries = list(_targets(where, content.get("targets", [])))
     return Settings(
         file=file,
         select=lists["select"],
@@ -149,7 +182,8 @@ def _checked(file: Path, content: Mapping[str, Any]) -> Settings:
         fail_on=LEVELS[fail_on],
         rule_folders=tuple(file.parent / folder for folder in lists["rule-folders"]),
         training=_contract(where, _table(where, "training", content.get("training", {}))),
-        targets=tuple(_targets(where, content.get("targets", []))),
+        targets=tuple((path, training) for path, training, _ in entries),
+        captures=tuple((path, capture) for path, _, capture in entries),
         rules={name: _table(where, f"rules.{name}", table) for name, table in rules.items()},
     )
 
@@ -173,13 +207,41 @@ def _contract(where: str, table: Mapping[str, Any]) -> Training:
         raise ConfigError(str(error)) from None
 
 
-def _targets(where: str, value: Any) -> Iterator[tuple[str, Training]]:
+def _targets(where: str, value: Any) -> Iterator[tuple[str, Training, Capture]]:
     if not isinstance(value, list) or not all(
         isinstance(item, dict) and isinstance(item.get("path"), str) for item in value
     ):
         raise ConfigError(f"{where}: targets is a list of tables, each with a path")
     for entry in value:
-        yield entry["path"], _contract(where, {name: given for name, given in entry.items() if name != "path"})
+        stated = {name: given for name, given in entry.items() if name != "path" and name not in _CAPTURE}
+        yield entry["path"], _contract(where, stated), _capture(where, entry)
+
+
+_CAPTURE = ("inputs", "step", "factory", "mode", "weights", "time-limit")
+
+
+def _capture(where: str, entry: Mapping[str, Any]) -> Capture:
+    limit = entry.get("time-limit")
+    if limit is not None and (type(limit) not in (int, float) or limit <= 0):
+        raise ConfigError(f"{where}: time-limit is a number of seconds, not {limit!r}")
+    for key, choices in (("mode", MODES), ("weights", WEIGHTS)):
+        if key in entry and entry[key] not in choices:
+            raise ConfigError(f"{where}: {key} is {' or '.join(choices)}, not {entry[key]!r}")
+    return Capture(
+        inputs=_strings(where, "inputs", entry.get("inputs", [])),
+        step=_text(where, "step", entry),
+        factory=_text(where, "factory", entry),
+        mode=entry.get("mode", ""),
+        weights=entry.get("weights", ""),
+        time_limit=None if limit is None else float(limit),
+    )
+
+
+def _text(where: str, key: str, entry: Mapping[str, Any]) -> str:
+    value = entry.get(key, "")
+    if not isinstance(value, str):
+        raise ConfigError(f"{where}: {key} is a string, not {value!r}")
+    return value
 
 
 def _relative(path: Path | None, base: Path | None = None) -> str:

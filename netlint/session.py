@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import collector
+from .capture import Capture, python_target
+from .checked import CheckReport, check_graph
 from .config import ConfigError, Settings, find_settings, read_settings
 from .engine import Report
-from .engine import lint as lint_graph
 from .frontends import TargetError
+from .graph import Graph
 from .registry import Registry, load_rules
 from .report import Failure
-from .rule import Level
-from .targets import STDIN, expand, load
-from .training import Training
+from .rule import Level, Rule
+from .targets import CHECKPOINTS, STDIN, expand, is_python, load
+from .training import Known, Training
+from .worker import Job, run
 
 
 class Session:
     """The rules and settings of one call; settings files are found and read once each."""
 
-    def __init__(self, config: Path | None, select: Sequence[str], ignore: Sequence[str], stated: Training) -> None:
+    def __init__(
+        self,
+        config: Path | None,
+        select: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        stated: Training | None = None,
+        capture: Capture | None = None,
+    ) -> None:
         self._config = config
         self._select = select
         self._ignore = ignore
-        self._stated = stated
+        self._stated = stated or Training()
+        self._capture = capture or Capture()
         self._settings: dict[Path, Settings] = {}
         self._registries: dict[tuple[Path, ...], Registry] = {}
         self.fail_on = Level.ERROR
         """The strictest level that the settings of any target ask for."""
+        self.printed = ""
+        """What the code of Python targets printed."""
 
     def results(self, texts: Sequence[str]) -> Iterator[Report | Failure]:
         """The report of each target, or why there is none. Raises `ConfigError`."""
-        collector.by_hand()
         for place, found in enumerate(expand(texts)):
             if place:
                 collector.collect()  # the graph of the target before
@@ -41,19 +54,61 @@ class Session:
             self.fail_on = self._settings_for(Path.cwd()).fail_on
 
     def _result(self, target: str) -> Report | Failure:
-        settings = self._settings_for(Path.cwd() if target == STDIN else Path(target).absolute().parent)
+        settings = self._settings_for(_folder(target))
         self.fail_on = min(self.fail_on, settings.fail_on)
-        registry = self._registry(settings.rule_folders)
-        rules = settings.chosen(registry, self._select, self._ignore)
-        training = self._stated.otherwise(settings.contract(target))
-        options = settings.options(registry)
+        rules, training, options = self.plan(settings, target)
         try:
-            return lint_graph(load(target), rules, training, options, target)
+            capture = self._capture.otherwise(settings.capture(target))
+            if runs_python(target, capture):
+                codes = tuple(rule.code for rule in rules)
+                job = Job("lint", target, capture, training, settings.rule_folders, codes, options)
+                result = run(job, self._note)
+                assert isinstance(result, Report)
+                return result
+            return check_graph(load(target), rules, training, options, target)
         except TargetError as error:
             return Failure(target, error)
         except (MemoryError, RecursionError) as error:
             why = TargetError(f"is too large or too deeply nested to analyse ({type(error).__name__})", "")
             return Failure(target, why)
+
+    def report(
+        self,
+        graph: Graph,
+        name: str,
+        training: Training | None = None,
+        facts: Mapping[str, Known[Any]] | None = None,
+    ) -> CheckReport:
+        """The report on a graph at hand, under the settings of the current folder; `training` is what is told beside it.
+
+        Raises `ConfigError`.
+        """
+        rules, stated, options = self.plan(self._settings_for(Path.cwd()), name)
+        return check_graph(graph, rules, stated.otherwise(training or Training()), options, name, facts)
+
+    def show(self, target: str, value: str | None) -> str:
+        """What the analyses know of a target, or of one value in it. Raises `TargetError` or `UnknownValue`."""
+        from . import show as pages
+
+        settings = self._settings_for(_folder(target))
+        training = self._stated.otherwise(settings.contract(target))
+        capture = self._capture.otherwise(settings.capture(target))
+        if runs_python(target, capture):
+            page = run(Job("show", target, capture, training, value=value), self._note)
+            if isinstance(page, Exception):
+                raise page
+            return str(page)
+        graph = load(target)
+        return pages.model(graph, training) if value is None else pages.one(graph, training, value)
+
+    def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
+        """The rules for a target, its training contract, and the options of rules. Raises `ConfigError`."""
+        registry = self._registry(settings.rule_folders)
+        rules = settings.chosen(registry, self._select, self._ignore)
+        return rules, self._stated.otherwise(settings.contract(target)), settings.options(registry)
+
+    def _note(self, text: str) -> None:
+        self.printed += text
 
     def _settings_for(self, folder: Path) -> Settings:
         if self._config is not None:
@@ -76,11 +131,26 @@ class Session:
         return self._registries[folders]
 
 
+def runs_python(target: str, capture: Capture) -> bool:
+    """Whether a target is code of the user's, or weights for a model that such code makes."""
+    return is_python(target) or (bool(capture.factory) and target.endswith(CHECKPOINTS))
+
+
+def _folder(target: str) -> Path:
+    """Where the settings of a target are looked for."""
+    if target == STDIN:
+        return Path.cwd()
+    python = python_target(target) if is_python(target) else None
+    return python.folder if python else Path(target).absolute().parent
+
+
 def _trusted(settings: Settings) -> Settings:
     """Settings found beside a target may have come with it: they may not have Python of theirs run."""
-    if settings.rule_folders and settings.file is not None and not Path.cwd().is_relative_to(settings.file.parent):
+    naming = [key for key in ("factory", "step") if any(getattr(capture, key) for _, capture in settings.captures)]
+    naming += ["rule-folders"] if settings.rule_folders else []
+    if naming and settings.file is not None and not Path.cwd().is_relative_to(settings.file.parent):
         raise ConfigError(
-            f"{settings.file} names rule-folders, whose Python would run, but does not lie above the current folder; "
-            "if you trust it, name it with --config"
+            f"{settings.file} names {' and '.join(naming)}, whose Python would run, but does not lie above the current "
+            "folder; if you trust it, name it with --config"
         )
     return settings

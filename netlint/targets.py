@@ -8,18 +8,20 @@ from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
 
+from .capture import python_target
 from .frontends import TargetError
 from .graph import Graph
 
-SUFFIXES = (".onnx", ".onnxtxt")
+SUFFIXES = (".onnx", ".onnxtxt", ".pt2")
+CHECKPOINTS = (".pt", ".pth", ".ckpt")
 STDIN = "-"
-_PYTHON = re.compile(r"\.py:|^[\w.]+:\w+(\(|$)")
-_NO_PYTHON = ("is a Python target, which this version does not read", "export the model with torch.onnx.export")
 _MAX_STDIN = 2 << 30
+_MAX_SOURCE = 4 << 20
+_CLASS = re.compile(r"^class\s+(\w+)\s*\(.*\b\w*Module\w*\b.*\)\s*:", re.MULTILINE)
 
 
 def expand(texts: Iterable[str]) -> Iterator[str | tuple[str, TargetError]]:
-    """Files to lint; what leads to none comes with the reason. Folders are searched, links not followed."""
+    """Targets to lint; what leads to none comes with the reason. Folders are searched, links not followed."""
     seen: set[str] = set()
     for text in texts:
         try:
@@ -28,10 +30,18 @@ def expand(texts: Iterable[str]) -> Iterator[str | tuple[str, TargetError]]:
             yield text, error
             continue
         for target in found:
-            path = os.path.normpath(target)
+            path = target if is_python(target) else os.path.normpath(target)
             if path not in seen:
                 seen.add(path)
                 yield target
+
+
+def is_python(target: str) -> bool:
+    """Whether a target is Python code that makes a model. A file of that name goes before."""
+    try:
+        return not os.path.lexists(target) and python_target(target) is not None
+    except TargetError:
+        return False
 
 
 def _expand(text: str) -> list[str]:
@@ -40,17 +50,17 @@ def _expand(text: str) -> list[str]:
     if os.path.isdir(text):
         found = sorted(_models_below(Path(text)))
         if not found:
-            raise TargetError(f"holds no model ({' or '.join(SUFFIXES)})", "name a folder with models, or a file")
+            raise TargetError(f"holds no model ({', '.join(SUFFIXES)})", "name a folder with models, or a file")
         return found
     if os.path.lexists(text):
+        return [text]
+    if python_target(text) is not None:
         return [text]
     if has_magic(text):
         matches = sorted(glob(text, recursive=True))
         if not matches:
             raise TargetError("matches no file", "check the pattern")
         return [target for match in matches for target in (_expand(match) if os.path.isdir(match) else [match])]
-    if _PYTHON.search(text):
-        raise TargetError(*_NO_PYTHON)
     raise TargetError("does not exist", "check the path")
 
 
@@ -61,16 +71,37 @@ def _models_below(folder: Path) -> Iterator[str]:
 
 
 def load(target: str) -> Graph:
-    """The graph of a target. Raises `TargetError`."""
+    """The graph in a model file, or on standard input. Runs no code of a user's. Raises `TargetError`."""
     from .frontends import onnx
 
     if target == STDIN:
         return _load_stdin()
-    if target.endswith((".pt", ".pth", ".pt2", ".ckpt", ".safetensors", ".h5", ".keras", ".tflite", ".pb")):
-        raise TargetError("is not an ONNX model", "export it to ONNX, e.g. with torch.onnx.export")
+    if target.endswith(".pt2"):
+        from .frontends import pt2
+
+        return pt2.load(Path(target))
     if target.endswith(".py"):
-        raise TargetError(*_NO_PYTHON)
+        raise TargetError(*_name_in(Path(target)))
+    if target.endswith(CHECKPOINTS):
+        from .checkpoints import describe
+
+        raise TargetError(
+            f"holds {describe(Path(target))}; netlint runs no pickle",
+            "name what makes the model: --factory net.py:Net loads the weights into it",
+        )
+    if target.endswith((".safetensors", ".h5", ".keras", ".tflite", ".pb")):
+        raise TargetError("is not an ONNX model", "export it to ONNX, e.g. with torch.onnx.export")
     return onnx.load(Path(target))
+
+
+def _name_in(file: Path) -> tuple[str, str]:
+    """Why a file of Python alone is no target, and what in it could be meant."""
+    try:
+        names = _CLASS.findall(file.read_text("utf-8", "replace")) if file.stat().st_size <= _MAX_SOURCE else []
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}", "check the path"
+    example = " or ".join(f"{file}:{name}" for name in names[-2:]) or f"{file}:Net"
+    return "is Python, and may hold many models", f"name a class, or a function that makes the model: {example}"
 
 
 def _load_stdin() -> Graph:

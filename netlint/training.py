@@ -86,13 +86,19 @@ LOSSES = {
         Loss("soft_margin_loss", "logits", "units", "cross-entropy"),
         Loss("multi_margin_loss", "values", "", "other"),
         Loss("kl_div", "log-probabilities", "classes", "divergence"),
+        Loss("kl_divergence", "probabilities", "classes", "divergence"),
         Loss("mse_loss", "values", "", "squared"),
         Loss("l1_loss", "values", "", "absolute"),
         Loss("smooth_l1_loss", "values", "", "absolute"),
         Loss("huber_loss", "values", "", "absolute"),
+        Loss("log_cosh_loss", "values", "", "absolute"),
         Loss("poisson_nll_loss", "values", "", "other"),
         Loss("gaussian_nll_loss", "values", "", "other"),
         Loss("cosine_embedding_loss", "values", "", "other"),
+        Loss("hinge_loss", "values", "", "other"),
+        Loss("multilabel_margin_loss", "values", "", "other"),
+        Loss("dice_loss", "probabilities", "units", "other"),
+        Loss("sigmoid_focal_loss", "logits", "units", "cross-entropy"),
         Loss("hinge_embedding_loss", "values", "", "other"),
         Loss("margin_ranking_loss", "values", "", "other"),
         Loss("triplet_margin_loss", "values", "", "other"),
@@ -116,8 +122,14 @@ _ALIASES = {
     "bcewithlogits": "binary_cross_entropy_with_logits",
     "binarycrossentropywithlogits": "binary_cross_entropy_with_logits",
     "sigmoidcrossentropywithlogits": "binary_cross_entropy_with_logits",
+    "binarycrossentropyfromlogitstrue": "binary_cross_entropy_with_logits",
+    "categoricalcrossentropyfromlogitstrue": "cross_entropy",
+    "sparsecategoricalcrossentropyfromlogitstrue": "cross_entropy",
+    "softmaxcrossentropywithintegerlabels": "cross_entropy",
+    "sigmoidbinarycrossentropy": "binary_cross_entropy_with_logits",
     "kldiv": "kl_div",
-    "kldivergence": "kl_div",
+    "kldivergence": "kl_divergence",
+    "kullbackleiblerdivergence": "kl_divergence",
     "kl": "kl_div",
     "mse": "mse_loss",
     "meansquarederror": "mse_loss",
@@ -213,8 +225,8 @@ def _number_or_none(text: str) -> float:
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    """Whole numbers with commas between them."""
-    parts = [part for part in re.split(r"[,\s]+", text.strip("[]() ")) if part]
+    """Whole numbers with commas between them; `..` too, which is what a TOML list of two becomes."""
+    parts = [part for part in re.split(r"[,\s]+|\.\.", text.strip("[]() ")) if part]
     if len(parts) < 2 or not all(part.isdecimal() for part in parts):
         raise ContractError(f"'{text}' is not a list of counts: write one whole number a class, e.g. 900,100")
     return tuple(int(part) for part in parts)

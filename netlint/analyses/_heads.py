@@ -9,13 +9,15 @@ from functools import cached_property
 from netlint.graph import ONNX, Graph, Node, Value
 from netlint.ops import RECURRENT
 
-from ._idioms import Effect, logistic, rectifier_floor, step
+from ._idioms import Effect, rectifier_floor, step
 from ._losses import LossSite
 from ._softmax import softmax_like
+from ._squash import logistic
 from .layers import Layer, Layers
 from .parameters import Parameters
 
 _MAX_CHAIN = 200
+_MAX_BRANCHES = 8
 # Its operators pick labels and measure distances; none is a layer that was trained with the rest.
 _CLASSICAL = "ai.onnx.ml"
 # They pick results out of what the network computed: no loss reads them.
@@ -75,13 +77,27 @@ class HeadFinder:
         if self._sites:
             return tuple(self._head(site.predictions, site) for site in self._sites)
         floats = [value for value in dict.fromkeys(self._graph.outputs) if _is_float(value)]
-        return tuple(self._head(value, None) for value in floats if self._graph.producer(value) is not None)
+        computed = [value for value in floats if self._graph.producer(value) is not None]
+        return tuple(self._head(inner, None, value) for value in computed for inner in self._chosen(value))
 
-    def _head(self, value: Value, site: LossSite | None) -> Head:
+    def _chosen(self, value: Value) -> list[Value]:
+        """A value, or where an If gives it, what its branches give."""
+        found, todo = dict[Value, None](), [value]
+        while todo and len(found) < _MAX_BRANCHES:
+            one = todo.pop()
+            node = self._graph.producer(one)
+            branches = branch_values(node, one) if node is not None and node.op == "If" and not node.domain else ()
+            computed = [inner for inner in branches if self._graph.producer(inner) is not None]
+            todo.extend(reversed(computed))
+            if not computed:
+                found[one] = None
+        return list(found)
+
+    def _head(self, value: Value, site: LossSite | None, given: Value | None = None) -> Head:
         chain, layer, ended_at = self._walk(value)
         activation, exact = self._activation(chain)
         soft = softmax_like(self._graph, activation) if activation is not None and exact else None
-        kind = "prediction" if site is not None else self._kind(value, ended_at)
+        kind = "prediction" if site is not None else self._kind(given or value, ended_at)
         plain = activation if exact else None
         return Head(
             value=value,
@@ -107,7 +123,8 @@ class HeadFinder:
                 return chain, layer, value
             soft = softmax_like(self._graph, node)
             taken = step(self._graph, self._known, node)
-            data = soft.data if soft is not None else taken.data if taken is not None else None
+            data = soft.data if soft is not None else logistic(self._graph, self._known, node)
+            data = taken.data if data is None and taken is not None else data
             if data is None or (value is not node.output() and node.op not in ("Split", "Dropout")):
                 # The node that joins or that nobody understands is the chain's end, and tells what the head is not.
                 return [*chain, node], None, value
@@ -120,7 +137,8 @@ class HeadFinder:
         exact = True
         for node in chain:
             taken = step(self._graph, self._known, node)
-            if softmax_like(self._graph, node) is not None or (taken and taken.effect >= Effect.NON_AFFINE):
+            named = softmax_like(self._graph, node) is not None or logistic(self._graph, self._known, node) is not None
+            if named or (taken and taken.effect >= Effect.NON_AFFINE):
                 return node, exact
             if taken is None:
                 break
@@ -147,6 +165,13 @@ class HeadFinder:
                 feeding.update(node.inputs)
                 feeding.discard(None)  # a missing optional output must not match a missing optional input
         return feeding
+
+
+def branch_values(node: Node, value: Value) -> list[Value]:
+    """What the branches of an If give for one of its outputs."""
+    place = next((nth for nth, out in enumerate(node.outputs) if out is value), -1)
+    inner = [body.outputs[place] for body in node.bodies.values() if 0 <= place < len(body.outputs)]
+    return [found for found in inner if found is not None]
 
 
 def _is_float(value: Value) -> bool:

@@ -146,50 +146,6 @@ def _fill(node: Node) -> float | None:
     return 0.0 if tensor is None else read.scalar(Value("fill", constant=tensor))
 
 
-def logistic(graph: Graph, known: Parameters, node: Node) -> Value | None:
-    """The input of a sigmoid, hard sigmoid, 1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)); None if the node is none."""
-    if node.domain != ONNX:
-        return None
-    if node.op in ("Sigmoid", "HardSigmoid"):
-        return node.input(0)
-    if node.op == "Div":
-        exp = _exp_plus_one(graph, known, node.input(1))
-        if exp is not None and exp.output() is node.input(0):
-            return exp.input(0)
-        inverse = number(graph, known, node.input(0)) == 1.0
-    else:
-        exp = _exp_plus_one(graph, known, node.input(0)) if node.op in ("Reciprocal", "Pow") else None
-        inverse = node.op == "Reciprocal" or number(graph, known, node.input(1)) == -1.0
-    return _negated(graph, known, exp.input(0)) if exp is not None and inverse else None
-
-
-def _exp_plus_one(graph: Graph, known: Parameters, value: Value | None) -> Node | None:
-    """The exponential, where a value is 1 + exp(..)."""
-    plus = graph.producer(value)
-    if plus is None or plus.op != "Add":
-        return None
-    for one, other in both_orders(plus):
-        exp = graph.producer(other)
-        if exp is not None and exp.op == "Exp" and number(graph, known, one) == 1.0:
-            return exp
-    return None
-
-
-def _negated(graph: Graph, known: Parameters, value: Value | None) -> Value | None:
-    """x, where a value is -x, 0 - x, or x times -1."""
-    node = graph.producer(value)
-    if node is None:
-        return None
-    if node.op == "Neg":
-        return node.input(0)
-    if node.op == "Sub":
-        return node.input(1) if number(graph, known, node.input(0)) == 0.0 else None
-    if node.op not in ("Mul", "Div"):
-        return None
-    orders = both_orders(node)[: 1 if node.op == "Div" else 2]
-    return next((x for x, factor in orders if number(graph, known, factor) == -1.0), None)
-
-
 def rectifier_floor(graph: Graph, known: Parameters, node: Node) -> float | None:
     """The value below which a ReLU-like node lets nothing pass; None if it is no rectifier.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Value
 
-from ._idioms import MAX_OPERANDS, Effect, logistic, step
+from ._idioms import MAX_OPERANDS, Effect, step
+from ._softmax import softmax_like
+from ._squash import logistic
 from .layers import Layer, Layers
 from .parameters import Parameters
 
@@ -18,7 +21,7 @@ _JOINS = frozenset({"Add", "Sum", "Concat"})
 _COMPARES = frozenset(
     {"Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "ArgMax", "ArgMin", "NonMaxSuppression"}
 )
-_PRODUCTS = frozenset({"Mul", "MatMul", "Gemm", "Einsum", "GridSample", "DeformConv"})
+_PRODUCTS = frozenset({"Mul", "MatMul", "Gemm", "Einsum", "GridSample", "DeformConv", "Attention"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,19 @@ class Reach:
     """False where the walk was given up."""
 
 
+def handed_out(graph: Graph) -> dict[Value, Value]:
+    """For each value that a branch of an If ends in, the output of the If that it becomes."""
+    found: dict[Value, Value] = {}
+    for node in graph.of("If"):
+        for body in node.bodies.values():
+            found.update(
+                (inner, out)
+                for inner, out in zip(body.outputs, node.outputs, strict=False)
+                if inner is not None and out is not None
+            )
+    return found
+
+
 class Surroundings:
     """Walks from any node of one graph."""
 
@@ -44,15 +60,17 @@ class Surroundings:
         self._graph = graph
         self._known = known
         self._layers = found
+        self._handed = handed_out(graph)
 
     def flow(self, node: Node, *, widely: bool = False) -> Flow:
         """What the result of a node flows into."""
-        return Flow(self._graph, self._known, self._layers, node, widely)
+        return Flow(self._graph, self._known, self._layers, node, widely, self._handed)
 
     def behind(self, node: Node) -> Reach:
         """What feeds a node."""
         found, stops, ends, joins = dict[Layer, None](), dict[Node, None](), dict[Value, None](), dict[Node, None]()
-        first = logistic(self._graph, self._known, node)
+        soft = softmax_like(self._graph, node)
+        first = soft.data if soft is not None else logistic(self._graph, self._known, node)
         stack = [first] if first is not None else self._operands(node)
         seen = set(stack)
         while stack and len(seen) <= _MAX_REACH:
@@ -98,7 +116,15 @@ class Flow:
     `widely` (for surroundings): also through norms, sums and concatenations with other values.
     """
 
-    def __init__(self, graph: Graph, known: Parameters, found: Layers, node: Node, widely: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        known: Parameters,
+        found: Layers,
+        node: Node,
+        widely: bool,
+        handed: Mapping[Value, Value],
+    ) -> None:
         self._graph = graph
         self._known = known
         self._all_layers = found
@@ -108,6 +134,7 @@ class Flow:
         self._stops: dict[Node, None] = {}
         self._ends: dict[Value, None] = {}
         self._joins: dict[Node, None] = {}
+        self._handed = handed
         self.reach = self._walk()
 
     def product(self) -> Node | None:
@@ -133,6 +160,10 @@ class Flow:
             value = stack.pop()
             if self._graph.is_output(value):
                 self._ends[value] = None
+            outside = self._handed.get(value)
+            if outside is not None and outside not in self.values:
+                self.values[outside] = None
+                stack.append(outside)
             uses = self._graph.uses(value)
             if len(uses) > _MAX_REACH:
                 stack.append(value)  # read by too many: given up, and `complete` says so

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Value
+from netlint.ops import read
 
 from ._idioms import both_orders
 
@@ -17,6 +18,8 @@ class SoftmaxLike:
     node: Node
     data: Value
     log: bool
+    reduction: Node | None = None
+    """Where it is written out: the node that sums over the normalised axes."""
 
 
 def softmax_like(graph: Graph, node: Node) -> SoftmaxLike | None:
@@ -31,22 +34,33 @@ def softmax_like(graph: Graph, node: Node) -> SoftmaxLike | None:
         return SoftmaxLike(node, data, node.op == "LogSoftmax")
     if node.op in ("Div", "Mul"):
         inner = _normalised_exp(graph, node)
-        return SoftmaxLike(node, _shifted(graph, inner), False) if inner is not None else None
-    if node.op == "Sub" and data is not None and _log_sum_exp_of(graph, node.input(1), data):
-        return SoftmaxLike(node, _shifted(graph, data), True)
+        return SoftmaxLike(node, _shifted(graph, inner[0]), False, inner[1]) if inner is not None else None
+    if node.op == "Sub" and data is not None:
+        total = _log_sum_exp_of(graph, node.input(1), data)
+        return SoftmaxLike(node, _shifted(graph, data), True, total) if total is not None else None
     made = graph.producer(data) if node.op == "Exp" else None
     log = softmax_like(graph, made) if made is not None and made.op in ("LogSoftmax", "Sub") else None
-    return SoftmaxLike(node, log.data, False) if log is not None and log.log else None
+    return SoftmaxLike(node, log.data, False, log.reduction or made) if log is not None and log.log else None
 
 
-def _normalised_exp(graph: Graph, node: Node) -> Value | None:
-    """x, where a node is exp(x) / sum(exp(x)), or exp(x) times the sum's reciprocal."""
+def softmax_axes(graph: Graph, soft: SoftmaxLike, rank: int) -> tuple[int, ...] | None:
+    """The axes, counted from 0, that a softmax normalises over; None where they are not constant."""
+    node = soft.reduction or soft.node
+    if node.op in ("Softmax", "LogSoftmax"):
+        return read.softmax_axes(node, graph.opset.get("", 1), rank)
+    found = read.axes(node)
+    return tuple(axis % rank for axis in found) if found and rank else None
+
+
+def _normalised_exp(graph: Graph, node: Node) -> tuple[Value, Node] | None:
+    """x and the sum, where a node is exp(x) / sum(exp(x)), or exp(x) times the sum's reciprocal."""
     for part, whole in both_orders(node)[: 1 if node.op == "Div" else 2]:
         exp, total = graph.producer(part), _before_layout(graph, whole)
         if node.op == "Mul":
             total = _before_layout(graph, total.input(0)) if total is not None and total.op == "Reciprocal" else None
-        if exp is not None and exp.op == "Exp" and _sum_of(total, exp.output()):
-            return exp.input(0)
+        data = exp.input(0) if exp is not None and exp.op == "Exp" else None
+        if exp is not None and data is not None and total is not None and _sum_of(total, exp.output()):
+            return data, total
     return None
 
 
@@ -72,12 +86,13 @@ def _sum_of(node: Node | None, value: Value | None) -> bool:
     return node is not None and node.op == "ReduceSum" and node.input(0) is value
 
 
-def _log_sum_exp_of(graph: Graph, log_sum: Value | None, value: Value) -> bool:
+def _log_sum_exp_of(graph: Graph, log_sum: Value | None, value: Value) -> Node | None:
+    """The node that sums, where a value is log(sum(exp(x)))."""
     node = _before_layout(graph, log_sum)
     if node is None:
-        return False
+        return None
     if node.op == "ReduceLogSumExp":
-        return node.input(0) is value
+        return node if node.input(0) is value else None
     total = graph.producer(node.input(0)) if node.op == "Log" else None
     exp = graph.producer(total.input(0)) if total is not None and total.op == "ReduceSum" else None
-    return exp is not None and exp.op == "Exp" and exp.input(0) is value
+    return total if exp is not None and exp.op == "Exp" and exp.input(0) is value else None

@@ -10,7 +10,8 @@ import numpy as np
 
 from netlint.graph import Tensor
 
-from .weights import MOST_ROWS, WeightStats
+from ._weights_moments import TINIEST, Sampler, moments
+from .weights import MOST_ROWS, Moments, WeightStats
 
 Array = np.ndarray[Any, Any]
 
@@ -34,9 +35,10 @@ def scan(tensor: Tensor) -> WeightStats:
     extremes = _extremes16 if tensor.dtype in _INFINITY else _extremes
     lo, hi = np.inf, -np.inf
     nan = inf = 0
-    heads = _Heads.of(tensor.shape)
+    heads, sampler = _Heads.of(tensor.shape), Sampler(prod(tensor.shape))
     columns = None
     for chunk in tensor.chunks(CHUNK):
+        sampler.add(chunk)
         if columns is None:
             columns = _column_heads_differ(chunk, tensor.shape[-1])
         if heads is not None:
@@ -48,7 +50,16 @@ def scan(tensor: Tensor) -> WeightStats:
             inf += int(np.isinf(values).sum())
             low, high = _without_nan(values)
         lo, hi = min(lo, low), max(hi, high)
-    return WeightStats(float(lo), float(hi), nan, inf, heads is not None and heads.differ(), columns is True)
+    found = moments(_floats(sampler.picked(), tensor.dtype))
+    return WeightStats(float(lo), float(hi), nan, inf, heads is not None and heads.differ(), columns is True, found)
+
+
+def moments_of(tensor: Tensor) -> Moments | None:
+    """The moments of a float tensor, in a pass of its own: for small ones. Raises `TensorUnreadable`."""
+    sampler = Sampler(prod(tensor.shape))
+    for chunk in tensor.chunks(CHUNK):
+        sampler.add(chunk)
+    return moments(_floats(sampler.picked(), tensor.dtype))
 
 
 def _scan_small(tensor: Tensor) -> WeightStats:
@@ -192,6 +203,16 @@ def digests(tensor: Tensor, outer: int, units: int, inner: int) -> list[int]:
         for row in range(len(rows)):
             found[first + row] = hash((found[first + row], raw[row * width : (row + 1) * width]))
     return found
+
+
+def dead(tensor: Tensor, outer: int, units: int, inner: int) -> int:
+    """How many units of a tensor seen as [outer, units, inner] hold nothing but zeros and denormals."""
+    size = tensor.nbytes // max(outer * units * inner, 1)
+    alive = np.zeros(units, dtype=bool)
+    for first, block in _blocks(tensor, outer, units, inner, size):
+        large = np.abs(_floats(block, tensor.dtype)) >= TINIEST
+        alive[first : first + block.shape[1]] |= large.any(axis=(0, 2))
+    return int(units - alive.sum())
 
 
 def _blocks(tensor: Tensor, outer: int, units: int, inner: int, size: int) -> Iterator[tuple[int, Array]]:

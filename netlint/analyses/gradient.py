@@ -101,7 +101,8 @@ class Gradient:
                 stats = self._stats.of(value)
                 slot = self._slot(node, index)
                 if slot is not None and stats is not None and stats.zero:
-                    self._zeros.setdefault(slot, []).append(node)
+                    if value.trainable is not False:  # else it stays what it is
+                        self._zeros.setdefault(slot, []).append(node)
                     state.dead.add(slot)
                     yield node
         yield from self._graph.of("ConstantOfShape")

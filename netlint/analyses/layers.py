@@ -107,12 +107,30 @@ def _dense(graph: Graph, node: Node, known: Parameters) -> Layer | None:
 def _dense_axes(node: Node, weight: Value, flipped: bool) -> tuple[int | None, int | None]:
     """Axes of units and of inputs in the weight; MatMul multiplies over the last two."""
     rank = len(weight.shape) if weight.shape is not None else 2
-    if node.op == "Einsum" or rank < 2:
+    if node.op == "Einsum":
+        return _einsum_axes(str(node.attrs.get("equation", "")), flipped)
+    if rank < 2:
         return None, None
     last, before = rank - 1, rank - 2
     if node.op == "Gemm" and node.attrs.get("transA" if flipped else "transB", 0):
         last, before = before, last
     return (before, last) if flipped else (last, before)
+
+
+def _einsum_axes(equation: str, flipped: bool) -> tuple[int | None, int | None]:
+    """The axes of the weight that only the result has, and that only the data has; None where there is no single one."""
+    operands, arrow, result = equation.replace(" ", "").partition("->")
+    terms = operands.split(",")
+    if len(terms) != 2 or not arrow:
+        return None, None
+    data, weight = (terms[1], terms[0]) if flipped else (terms[0], terms[1])
+    if "." in weight or len(set(weight)) < len(weight):
+        return None, None
+    units = [axis for axis, label in enumerate(weight) if label in result and label not in data]
+    summed = [axis for axis, label in enumerate(weight) if label in data and label not in result]
+    if len(units) + len(summed) < len(weight):
+        return None, None
+    return units[0] if len(units) == 1 else None, summed[0] if len(summed) == 1 else None
 
 
 def _with_bias(graph: Graph, node: Node, own: Value | None, known: Parameters) -> tuple[Value, Value | None]:

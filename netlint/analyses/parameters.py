@@ -55,6 +55,11 @@ class Parameters:
             return None
         return Stored(value, _permutation(steps, len(value.constant.shape)))
 
+    def frozen(self, value: Value | None) -> bool:
+        """Whether the stored constant behind a value is known not to be trained: a buffer, a parameter held fast."""
+        stored = self.stored(value)
+        return stored is not None and stored.value.trainable is False
+
     def fill(self, value: Value | None) -> Value | None:
         """The constant that a ConstantOfShape behind a value repeats (its node's output), if there is one."""
         node = self._graph.producer(value)

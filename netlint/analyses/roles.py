@@ -6,7 +6,7 @@ a softmax); other nodes are `body`, `recurrent`, or `unknown`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
 from netlint import ops
@@ -15,10 +15,11 @@ from netlint.graph import ONNX, Graph, Node, Value
 from netlint.training import Known, Loss, Training
 
 from ._heads import Head, HeadFinder
-from ._idioms import Effect, logistic, number, rectifier_floor, through
+from ._idioms import Effect, number, rectifier_floor, step, through
 from ._losses import unguarded
 from ._reach import ROUNDING, Reach, Surroundings
-from ._softmax import SoftmaxLike, softmax_like
+from ._softmax import SoftmaxLike, softmax_axes, softmax_like
+from ._squash import logistic, rescaled, spelled
 from .contract import known_loss, losses
 from .layers import Layer, Layers, layers
 from .parameters import Parameters, parameters
@@ -103,13 +104,29 @@ class Roles:
         """The input of a sigmoid in any of its spellings; None if the node is none."""
         return logistic(self._graph, self._known, node)
 
+    def sigmoids(self) -> Iterator[Node]:
+        """The sigmoids in all spellings, each by its last node, in graph order."""
+        return spelled(self._graph, self._known)
+
     def softmax(self, node: Node) -> SoftmaxLike | None:
         """The softmax or log-softmax that a node is, as an operator or written out."""
         return softmax_like(self._graph, node)
 
+    def softmax_axes(self, soft: SoftmaxLike, rank: int) -> tuple[int, ...] | None:
+        """The axes, counted from 0, that a softmax normalises over; None where they are not constant."""
+        return softmax_axes(self._graph, soft, rank)
+
     def rectifier(self, node: Node) -> float | None:
         """The least value that a ReLU-like node lets pass; None if it is none."""
         return rectifier_floor(self._graph, self._known, node)
+
+    def rescaled(self, node: Node) -> tuple[float, float] | None:
+        """(a, b), where a node makes a x + b of its one computed input; (1, 0) for layout."""
+        taken = step(self._graph, self._known, node)
+        if taken is not None and taken.effect == Effect.LAYOUT:
+            return 1.0, 0.0
+        found = rescaled(self._graph, self._known, node) if taken is not None else None
+        return found[1:] if found is not None else None
 
     def number(self, value: Value | None) -> float | None:
         """The one number that a constant holds."""
@@ -156,7 +173,7 @@ class Roles:
             return "head", "a loss reads it with no weighted layer in between"
         product = uses.product()
         if product is not None:
-            kind: Role = "attention" if soft or product.op in ("MatMul", "Einsum", "Gemm") else "gate"
+            kind: Role = "attention" if soft or product.op in ("MatMul", "Einsum", "Gemm", "Attention") else "gate"
             return kind, f"its result is multiplied with another tensor at {product.loc.path}"
         stepped = uses.stepped()
         if stepped is not None:

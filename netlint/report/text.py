@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from netlint.checked import MADE_UP, CheckReport
 from netlint.engine import Report, Reported
 from netlint.graph import Location
 from netlint.report import Failure, Run
@@ -50,8 +51,11 @@ def render(run: Run, paint: Paint = unpainted) -> str:
 
 def _failure(failure: Failure, paint: Paint) -> str:
     target = paint(clean(failure.target), "strong")
-    head = f"{paint('failed', 'error')}: {target} {clean(str(failure.error))}"
-    return f"{head}\n   {paint('=', 'frame')} help: {clean(failure.error.help)}" if failure.error.help else head
+    why, *tried = str(failure.error).splitlines() or [""]
+    lines = [f"{paint('failed', 'error')}: {target} {clean(why)}"]
+    lines += [f"   {paint('=', 'frame')} {clean(line)}" for line in tried]
+    lines += [f"   {paint('=', 'frame')} help: {clean(failure.error.help)}"] if failure.error.help else []
+    return "\n".join(lines)
 
 
 def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
@@ -180,6 +184,9 @@ def _unjudged(run: Run, paint: Paint) -> Iterator[str]:
 def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
     sign = paint("=", "frame")
     lines = [f"   {sign} ignored: {clean(why)}" for why in report.misstated]
+    made = report.assumptions.get(MADE_UP)
+    if made is not None and not verbose:
+        lines.append(f"   {sign} inputs {clean(made.value)}, {clean(made.origin)}; state them with --input")
     reasons: dict[str, list[str]] = {}
     for skip in report.skipped:
         reasons.setdefault(skip.why, []).append(skip.rule.name)
@@ -187,6 +194,9 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
         lines += [f"   {sign} skipped: {', '.join(names)}: {clean(why)}" for why, names in reasons.items()]
         for name, known in report.assumptions.items():
             lines.append(f"   {sign} assumed: {name} = {_contract(known.value)} (from {clean(known.origin)})")
+        if isinstance(report, CheckReport):
+            understood = report.nodes - sum(report.not_understood.values())
+            lines.append(f"   {sign} understood: {understood:,} of {_plural(report.nodes, 'node')}")
         for op, count in report.not_understood.items():
             lines.append(f"   {sign} not understood: {clean(op)} ({_plural(count, 'node')})")
     else:
@@ -205,7 +215,7 @@ def _contract(value: Any) -> str:
 
 
 def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _sum(run: Run, paint: Paint) -> str:

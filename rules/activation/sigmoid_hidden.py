@@ -2,9 +2,9 @@
 
 ## What it does
 
-Reports a sigmoid (Sigmoid, HardSigmoid, 1 / (1 + exp(-x)) or exp(x) / (1 + exp(x))) that stands between weighted
-layers as their ordinary activation: layers feed it, and everything that reads it leads to further layers, through
-pooling, layout, normalisation or dropout at most.
+Reports a sigmoid (Sigmoid, HardSigmoid, 1 / (1 + exp(-x)), exp(x) / (1 + exp(x)), (1 + tanh(x)) / 2, a hard sigmoid
+written as clip(x + 3, 0, 6) / 6) that stands between weighted layers as their ordinary activation: layers feed it, and
+everything that reads it leads to further layers, through pooling, layout, normalisation or dropout at most.
 
 ## Why is this bad
 
@@ -52,6 +52,36 @@ mlp (float[N, 3] x) => (float[N, 2] y)
     s = Div(e, d)      # want "sigmoid between weighted layers"
     y = MatMul(s, v)
 }
+```
+
+A hard sigmoid as a clipped line:
+
+```onnx
+mlp (float[N, 3] x) => (float[N, 2] y)
+<float[3, 5] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.1, -0.2, 0.3, 0.4, -0.5, 0.1, -0.2, 0.3, 0.4, -0.5},
+ float[5, 2] v = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6, 0.7, 0.8, 0.9, 1}, float three = {3}, float zero = {0},
+ float six = {6}>
+{
+    h = MatMul(x, w)
+    t = Add(h, three)
+    c = Clip(t, zero, six)
+    s = Div(c, six)      # want "sigmoid between weighted layers"
+    y = MatMul(s, v)
+}
+```
+
+In a training run of torch modules:
+
+```torch
+# given inputs=4,16
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 8, 3)
+        self.fc = nn.Linear(8 * 14, 10)
+    def forward(self, x):
+        h = torch.sigmoid(self.conv(x.unsqueeze(1)))      # want warning "a sigmoid between weighted layers"
+        return self.fc(h.flatten(1))
 ```
 
 ## Use instead
@@ -138,8 +168,8 @@ _EMBEDDING_GAIN = 8
 @rule("ACT004", "sigmoid-hidden", level=WARNING, since="0.1", requires=(roles,))
 def sigmoid_hidden(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
-    for node in scope.graph.of("Sigmoid", "HardSigmoid", "Div", "Reciprocal", "Pow"):
-        if known.sigmoid(node) is None or not _between_layers(known, node):
+    for node in known.sigmoids():
+        if not _between_layers(known, node):
             continue
         before, after = known.before(node), known.after(node)
         yield Finding(

@@ -47,6 +47,30 @@ constant_recurrence (float[T, N, 1] x) => (float[T, 1, N, 2] y)
     y = RNN <hidden_size = 2> (x, w, r)   # want warning "all 4 elements of the weight [1, 2, 2] are 0.3"
 }
 ```
+A product written as an Einsum:
+```onnx
+constant_einsum (float[N, T, 3] x) => (float[N, T, 2] y)
+<float[3, 2] w = {0.3, 0.3, 0.3, 0.3, 0.3, 0.3}, float[2] b = {0, 0}> {
+    h = Einsum <equation = "ntd,dh->nth"> (x, w)   # want warning "all 6 elements of the weight [3, 2] are 0.3"
+    y = Add(h, b)
+}
+```
+As a torch module:
+```torch
+# given loss=cross_entropy inputs=8,32
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(32, 64)
+        self.head = nn.Linear(64, 10)
+        for layer in (self.hidden, self.head):
+            nn.init.constant_(layer.weight, 0.1)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        h = torch.relu(self.hidden(x))      # want error "all 2048 elements of the weight"
+        return self.head(h)      # want warning "all 640 elements of the weight"
+```
 Most layers of the model, though each alone could be a filter:
 ```onnx
 constant_everywhere (float[N, 2, 8, 8] x) => (float[N, 2, 6, 6] y)
@@ -116,8 +140,9 @@ one_unit (float[N, 3] x) => (float[N, 1] y) <float[3, 1] w = {0.5, 0.5, 0.5}, fl
 ```
 
 ## Known limits
-Weights that are all zero are the matter of `zero-weights`. Whether the layer is trained at all is not known. One layer
-of filters that each read a channel of their own is not judged alone, nor an embedding table, nor an Einsum. A model
+Weights that are all zero are the matter of `zero-weights`. Whether the layer is trained at all is known only of torch modules. One layer
+of filters that each read a channel of their own is not judged alone, nor an embedding table, nor an Einsum with several
+axes of units. A model
 whose weights were stripped and replaced by fills is not judged.
 
 ## References
@@ -130,6 +155,7 @@ from collections.abc import Iterator
 from math import prod
 
 from netlint.analyses.layers import Layer
+from netlint.analyses.parameters import parameters
 from netlint.analyses.uniform import Uniform, uniform
 from netlint.analyses.units import Units, units
 from netlint.analyses.weights import real_weights
@@ -147,13 +173,13 @@ _HELP = "initialise the weight at random, e.g. He or Xavier"
     level=ERROR,
     also=(WARNING,),
     since="0.1",
-    requires=(real_weights, uniform, units),
+    requires=(parameters, real_weights, uniform, units),
 )
 def constant_weights(scope: Scope) -> Iterator[Finding]:
     known, follow = scope[uniform], scope[units]
     left, quiet = [], True
     for layer, stats in known.found:
-        if stats.zero or layer.kind == "embedding":
+        if stats.zero or layer.kind == "embedding" or scope[parameters].frozen(layer.weight):
             continue
         shape = scope[real_weights].shape(layer.weight) or ()
         meant = is_fixed_sum(layer, shape, stats.lo) or is_of_variances(layer, stats.lo, scope.graph)
@@ -180,7 +206,7 @@ def _recurrences(scope: Scope) -> Iterator[Finding]:
     for node in scope.graph.of("LSTM", "GRU", "RNN"):
         weight, matrix = node.input(1), node.input(2)
         stats, other = scope[real_weights].of(matrix), scope[real_weights].of(weight)
-        if matrix is None or stats is None or not stats.constant or stats.zero or (other and other.constant):
+        if matrix is None or stats is None or scope[parameters].frozen(matrix) or not stats.constant or stats.zero or (other and other.constant):
             continue
         shape = scope[real_weights].shape(matrix) or ()
         if not node.domain and shape[-1:] != (1,):

@@ -26,6 +26,19 @@ embedding (int64[N] x) => (float[N, 2] y) <float[3, 2] w = {0.4, -0.8, nan, nan,
     y = Gather(w, x)   # want error "2 NaN"
 }
 ```
+As a torch module:
+```torch
+# given loss=cross_entropy inputs=8,32
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(32, 10)
+        with torch.no_grad():
+            self.head.weight[0, 0] = math.nan
+
+    def forward(self, x):
+        return self.head(x)      # want error "1 NaN"
+```
 
 ## Use instead
 ```onnx

@@ -51,6 +51,44 @@ resized_map (float[N, 1, 4, 4] x) => (float[N, 1, 8, 8] y)
 }
 ```
 
+Through depthwise convolutions that are equal as well, and into transposed convolutions:
+```onnx
+depthwise_between (float[N, 1, 4, 4] x) => (float[N, 1, 4, 4] y)
+<float[2, 1, 1, 2] w1 = {0.4, 0.6, 0.4, 0.6}, float[2, 1, 1, 2] d = {0.3, -0.2, 0.3, -0.2},
+ float[2, 1, 1, 3] w2 = {0.5, 0.2, -0.1, 0.5, 0.2, -0.1}> {
+    h = Conv(x, w1)   # want error "units 0 and 1 of 2 are equal"
+    a = Relu(h)
+    f = Conv <group = 2> (a, d)
+    y = ConvTranspose(f, w2)
+}
+```
+Into a recurrent layer, which weighs them equally at every gate:
+```onnx
+before_a_cell (float[T, N, 2] x) => (float[T, 1, N, 1] y)
+<float[2, 2] w1 = {0.4, 0.4, 0.6, 0.6}, float[1, 1, 2] w = {0.3, 0.3}, float[1, 1, 1] r = {0.5}> {
+    h = MatMul(x, w1)   # want error "units 0 and 1 of 2 are equal"
+    a = Tanh(h)
+    y = RNN <hidden_size = 1> (a, w, r)
+}
+```
+As a torch module:
+```torch
+# given loss=cross_entropy inputs=8,32
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(32, 64)
+        self.head = nn.Linear(64, 10)
+        nn.init.constant_(self.head.weight, 0.1)
+        with torch.no_grad():
+            self.hidden.weight[:] = self.hidden.weight[0].clone()
+            self.hidden.bias.zero_()
+
+    def forward(self, x):
+        h = torch.relu(self.hidden(x))      # want error "of 64 are equal"
+        return self.head(h)
+```
+
 ## Use instead
 ```onnx
 different_units (float[N, 3] x) => (float[N, 2] y)
@@ -110,6 +148,21 @@ two_hops (float[N, 3] x) => (float[N, 3] y) <float[3, 3] a = {0.4, 0.4, 0.2, 0.4
     y = MatMul(h, a)
 }
 ```
+Filters that different depthwise convolutions tell apart, and units in different groups of a group norm:
+```onnx
+told_apart (float[N, 1, 4, 4] x) => (float[N, 1, 4, 3] y)
+<float[4, 1, 1, 2] w1 = {0.4, 0.6, -0.1, 0.3, 0.4, 0.6, 0.7, -0.2}, float[4, 1, 1, 1] d = {0.3, 0.5, -0.2, 0.1},
+ float[4] one = {1, 1, 1, 1}, float[4] b = {0, 0, 0, 0}, float[1, 4, 1, 1] w2 = {0.5, 0.1, 0.5, -0.3},
+ float[4, 1, 1, 2] w3 = {0.4, 0.6, -0.1, 0.3, 0.4, 0.6, 0.2, 0.5}> {
+    h = Conv(x, w1, b)
+    f = Conv <group = 4> (h, d)
+    p = Conv(f, w2)
+    i = Conv(x, w3, b)
+    n = GroupNormalization <num_groups = 2> (i, one, b)
+    q = Conv(n, w2)
+    y = Add(p, q)
+}
+```
 Two layers that share one stored weight, which is no evidence of anything: exporters merge equal constants.
 
 ## Known limits
@@ -117,7 +170,7 @@ Units are compared within one layer only, without groups, and only where everyth
 through residual sums, gates, attention or recurrent cells. Dropout between the layers, which treats equal units
 differently, is not seen in a model exported for inference.
 
-Not compared at all: recurrent and transposed convolution layers, embedding tables, units that are outputs of the model,
+Not compared at all: recurrent layers, embedding tables, frozen weights, units that are outputs of the model,
 weights that are computed or quantised, layers of more than 131,072 units. Only equal bits count: units that differ by
 rounding, sign or scale, and units of different layers, are not held against each other.
 
@@ -130,10 +183,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.layers import Layer, layers
+from netlint.analyses.parameters import parameters
 from netlint.analyses.units import Units, units
 from netlint.analyses.weights import real_weights
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
 
+_KINDS = ("dense", "conv", "conv-transpose")
 _HELP = "initialise each unit at random on its own"
 
 
@@ -143,12 +198,12 @@ _HELP = "initialise each unit at random on its own"
     level=ERROR,
     also=(WARNING,),
     since="0.1",
-    requires=(layers, real_weights, units),
+    requires=(layers, parameters, real_weights, units),
 )
 def symmetric_units(scope: Scope) -> Iterator[Finding]:
     stats, known = scope[real_weights], scope[units]
     for layer in scope[layers].all:
-        if layer.kind in ("dense", "conv") and layer.unit_axis is not None:
+        if layer.kind in _KINDS and layer.unit_axis is not None and not scope[parameters].frozen(layer.weight):
             groups = stats.equal_units(layer.weight, layer.unit_axis)
             if groups:
                 yield from _judge(layer, groups, known)
@@ -193,7 +248,8 @@ def _tied(layer: Layer, members: list[int], count: int) -> Finding:
         layer.node,
         (Evidence("weight", layer.weight.name), Evidence("units", members)),
         _HELP,
-        "they compute the same and get the same gradient at every step: gradient descent never separates them",
+        "they compute the same, z; the gradient of each row is f'(z) times the sum of the outgoing weights times the "
+        "gradients behind, times the input: all factors agree, at every step, so gradient descent never separates them",
     )
 
 

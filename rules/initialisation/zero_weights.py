@@ -72,6 +72,22 @@ all_zero (float[N, 2] x) => (float[N, 2] y)
     y = Add(s, e)
 }
 ```
+As a torch module:
+```torch
+# given loss=cross_entropy inputs=8,32
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(32, 64)
+        self.head = nn.Linear(64, 10)
+        nn.init.zeros_(self.hidden.weight)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.hidden.bias)
+
+    def forward(self, x):
+        h = torch.relu(self.hidden(x))      # want error "all zero"
+        return self.head(h)      # want error "all zero"
+```
 
 ## Use instead
 ```onnx
@@ -115,7 +131,7 @@ zero_gate (float[N, 2] x, float[N, 2] c) => (float[N, 2] y)
 ```
 
 ## Known limits
-Which parameters are frozen is not known: all are taken to be trained. An operator that is not known is taken to pass
+Which parameters are frozen is known only of torch modules: all others are taken to be trained. An operator that is not known is taken to pass
 gradients. Zero scales of norms are followed, but not reported. In a model of several inputs a layer that all signal of
 one of them passes is not reported for that: conditioning often starts at zero.
 
@@ -130,6 +146,7 @@ from collections.abc import Iterator
 
 from netlint.analyses.gradient import Gradient, gradient
 from netlint.analyses.layers import Layer, layers
+from netlint.analyses.parameters import parameters
 from netlint.analyses.trunk import trunk
 from netlint.analyses.uniform import uniform
 from netlint.analyses.units import units
@@ -146,11 +163,11 @@ _HELP = "initialise the weight at random, e.g. He or Xavier"
     level=ERROR,
     also=(WARNING,),
     since="0.1",
-    requires=(layers, real_weights, uniform, gradient, units, trunk),
+    requires=(layers, parameters, real_weights, uniform, gradient, units, trunk),
 )
 def zero_weights(scope: Scope) -> Iterator[Finding]:
     known = scope[uniform]
-    zero = [layer for layer, stats in known.found if stats.zero]
+    zero = [layer for layer, stats in known.found if stats.zero and not scope[parameters].frozen(layer.weight)]
     quiet = True
     for layer in zero:
         finding = _blocked(layer, scope) or _equal(layer, scope) or _hidden(layer, scope)

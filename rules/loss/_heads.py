@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from netlint.analyses.roles import Head
+from netlint.analyses.ranges import Ranges
+from netlint.analyses.roles import Head, Roles
 from netlint.analyses.shapes import Shapes
 from netlint.graph import Graph
 from netlint.ops import read
 from netlint.rule import Evidence
-from netlint.training import Known, Loss
+from netlint.training import Interval, Known, Loss, Training
+
+CLASSIFY = frozenset({"classification", "multilabel", "segmentation", "language-model"})
+"""Tasks whose targets are classes or labels."""
+
+# Rounding may carry a probability past 1 by this much.
+_SLACK = 1e-4
+_NEVER_NEGATIVE = "values that are never negative"
+_BEYOND = {
+    "Tanh": "values from -1 to 1",
+    "Softsign": "values from -1 to 1",
+    "Erf": "values from -1 to 1",
+    "Relu": "values without an upper bound",
+    "Softplus": "values without an upper bound",
+    "Exp": "values without an upper bound",
+    "Abs": "values without an upper bound",
+    "LeakyRelu": "values without bounds",
+    "PRelu": "values without bounds",
+    "Elu": "values without an upper bound",
+    "Selu": "values without an upper bound",
+    "Celu": "values without an upper bound",
+    "Gelu": "values without an upper bound",
+    "Mish": "values without an upper bound",
+    "HardSwish": "values without an upper bound",
+    "Swish": "values without an upper bound",
+    "Log": "logarithms",
+}
 
 
 def loss_evidence(loss: Known[Loss]) -> Evidence:
@@ -40,3 +67,68 @@ def classes_of(head: Head, shapes: Shapes, graph: Graph, *, of_loss: bool = Fals
         return None
     count = shape[axis] if axis >= 0 else None
     return count if isinstance(count, int) else None
+
+
+def units_of(head: Head) -> int | None:
+    """The number of units of the layer that a head begins at; None where there is no single one, or it is unknown."""
+    layer = head.layer
+    shape = layer.weight.shape if layer is not None else None
+    axis = layer.unit_axis if layer is not None else None
+    if layer is None or shape is None or axis is None or layer.kind in ("embedding", "recurrent"):
+        return None
+    count = shape[axis] if axis < len(shape) else None
+    return count if isinstance(count, int) else None
+
+
+def no_probability(known: Roles, proved: Ranges, head: Head) -> str:
+    """What a head gives that certainly leaves [0, 1]; empty where its values may be probabilities."""
+    if head.softmax is not None:
+        return "log-probabilities" if head.log else ""
+    bounds = proved.of(head.value)
+    if head.sigmoid or (bounds.known and bounds.lo >= -_SLACK and bounds.hi <= 1 + _SLACK):
+        return ""
+    if head.affine:
+        return "" if mixes_distributions(known, head) else "logits, straight from a layer"
+    if head.layer is not None and head.layer.kind == "recurrent" and head.activation is None:
+        return "the output of a recurrent layer, from -1 to 1" if head.layer.node.op != "RNN" else ""
+    return _BEYOND.get(head.activation.op, "") if head.activation is not None and head.exact else ""
+
+
+def no_log_probability(known: Roles, proved: Ranges, head: Head) -> str:
+    """What a head gives that certainly is no log-probability; empty where it may be one."""
+    if head.softmax is not None:
+        return "" if head.log else "probabilities"
+    bounds = proved.of(head.value)
+    if head.sigmoid:
+        return "probabilities"
+    if head.floor == 0 or (bounds.known and bounds.lo >= 0 and bounds.hi > 0):
+        return _NEVER_NEGATIVE
+    if bounds.known and bounds.hi <= 0:
+        return ""
+    if head.activation is not None and head.exact and head.activation.op in ("Tanh", "Softsign", "Erf"):
+        return _BEYOND[head.activation.op]
+    return "logits, straight from a layer" if head.affine and not mixes_distributions(known, head) else ""
+
+
+def mixes_distributions(known: Roles, head: Head) -> bool:
+    """Whether the last layer mixes distributions: what comes out can be one again."""
+    source = known.maker(head.layer.data) if head.layer is not None else None
+    return source is not None and known.softmax(source) is not None
+
+
+def probabilities_declared(training: Training) -> bool:
+    """Whether the targets are declared to lie in [0, 1]."""
+    return isinstance(training.targets, Known) and _within(training.targets.value)
+
+
+def regression_declared(training: Training) -> bool:
+    """Whether the targets are values and no classes: by the task, or by targets outside [0, 1]."""
+    task, targets = training.task, training.targets
+    if isinstance(task, Known):
+        return task.value in ("regression", "autoencoder")
+    classes = training.classes.known
+    return isinstance(targets, Known) and not classes and targets.value.lo < 0
+
+
+def _within(targets: Interval) -> bool:
+    return targets.lo >= 0 and targets.hi <= 1

@@ -86,7 +86,8 @@ classifier (float[N, 3] x) => (float[N, 2] h, float[N, 2] y)
 ## Known limits
 
 With several outputs and no loss in the graph it reports only if every prediction is a softmax. Sums and concatenations
-of several softmax heads are not looked into.
+of several softmax heads are not looked into. Where the task is declared as multilabel, `softmax-for-multilabel` reports
+the softmax alone.
 
 ## References
 
@@ -110,8 +111,10 @@ from ._heads import classes_of, head_evidence, loss_evidence
 
 @rule("LOS002", "double-softmax", level=ERROR, also=(WARNING,), since="0.1", requires=(roles, contract, shapes))
 def double_softmax(scope: Scope) -> Iterator[Finding]:
-    known = scope[roles]
-    judged = {head: loss for head, loss in known.reads(scope[contract]) if _applies_softmax(loss.value)}
+    known, training = scope[roles], scope[contract]
+    if isinstance(training.task, Known) and training.task.value == "multilabel":
+        return  # no softmax at all is right there, which another rule says
+    judged = {head: loss for head, loss in known.reads(training) if _applies_softmax(loss.value)}
     ends = {head: end for head in judged if (end := _end(known, head)) is not None}
     # Several outputs may be made of one softmax: the class probabilities and the largest of them.
     for head in {ends[head][0]: head for head in reversed(known.certainly(ends))}.values():

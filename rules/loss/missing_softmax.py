@@ -3,7 +3,7 @@
 ## What it does
 
 Reports a head without softmax under a loss that wants log-probabilities (`nll_loss`) or probabilities over classes
-(`categorical_cross_entropy`, or `-sum(t * log p)` written out): logits straight from a layer, probabilities where
+(`categorical_cross_entropy`, Keras's `KLDivergence`, or `-sum(t * log p)` written out): logits straight from a layer, probabilities where
 their logarithm is wanted, or logarithms where the probabilities are.
 
 ## Why is this bad
@@ -89,7 +89,7 @@ noisy (float[N, 3] x) => (float[N, 2] y)
 
 ## Known limits
 
-Silent on heads it does not understand, and on sigmoid heads under a categorical loss. Keras's categorical
+torch's `kl_div` has a rule of its own, `kldiv-needs-log-probabilities`. Silent on heads it does not understand, and on sigmoid heads under a categorical loss. Keras's categorical
 cross-entropy takes logits if told so (`from_logits=True`): say `--loss=cross_entropy` then.
 
 ## References
@@ -107,10 +107,15 @@ from netlint.analyses.roles import Head, Roles, roles
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 from netlint.training import Loss
 
-from ._heads import head_evidence, loss_evidence
+from ._heads import head_evidence, loss_evidence, mixes_distributions
 
-_TAKES = {"nll_loss": "log-probabilities", "categorical_cross_entropy": "probabilities"}
+_TAKES = {
+    "nll_loss": "log-probabilities",
+    "categorical_cross_entropy": "probabilities",
+    "kl_divergence": "probabilities",
+}
 _HELP = {
+    "kl_divergence": "end the head with Softmax",
     "nll_loss": "end the head with LogSoftmax, or return the logits and use cross_entropy",
     "categorical_cross_entropy": "end the head with Softmax, or return the logits and use cross_entropy",
 }
@@ -144,11 +149,6 @@ def _gives(known: Roles, proved: Ranges, head: Head, loss: Loss) -> str:
         return "values that are never negative"
     fits = bounds.known and (bounds.hi <= 0 if wants_log else bounds.lo >= 0 and bounds.hi <= 1)
     # Behind a softmax a constant matrix may mix distributions: what comes out can be one again.
-    if not head.affine or fits or head.layer is None or _distribution(known, head):
+    if not head.affine or fits or head.layer is None or mixes_distributions(known, head):
         return ""
     return "logits, straight from a layer"
-
-
-def _distribution(known: Roles, head: Head) -> bool:
-    source = known.maker(head.layer.data) if head.layer is not None else None
-    return source is not None and known.softmax(source) is not None

@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports `mse_loss`, `l1_loss`, `smooth_l1_loss` or `huber_loss`, declared or in the graph,
+Reports a squared error, declared or in the graph, and an absolute one (`l1_loss`, `smooth_l1_loss`, `huber_loss`) on
+anything but probabilities,
 
 - where the declared task is classification, multilabel, segmentation or language-model,
 - where the number of classes is declared, or the graph itself makes the targets by one-hot encoding,
@@ -78,7 +79,7 @@ classifier (float[N, 3] x) => (float[N, 2] y)
 Regression to probabilities, and a Brier score, declared as regression:
 
 ```onnx
-# given loss=mse_loss task=regression
+# given loss=mse_loss task=regression targets=0..1
 forecast (float[N, 3] x) => (float[N, 2] y)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
 {
@@ -118,6 +119,9 @@ distil (float[N, 3] x, float[N, 2] teacher) => (float loss)
 
 ## Known limits
 
+An absolute error on probabilities is a warning of `mae-on-probabilities`; a softmax in a declared regression is reported
+by `regression-through-softmax`.
+
 In a graph whose losses include a cross-entropy, a distance beside it counts as an auxiliary loss: it is reported only
 for one-hot targets or a softmax head.
 
@@ -132,74 +136,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.contract import contract, losses
-from netlint.analyses.roles import Head, Roles, roles
+from netlint.analyses.roles import Head, roles
 from netlint.analyses.shapes import shapes
-from netlint.graph import Node
-from netlint.rule import ERROR, Evidence, Finding, Scope, rule
-from netlint.training import Known, Training
+from netlint.rule import ERROR, Finding, Scope, rule
+from netlint.training import Loss
 
-from ._heads import classes_of, head_evidence, loss_evidence
-
-_CLASSIFY = frozenset({"classification", "multilabel", "segmentation", "language-model"})
+from ._classes import classifies
+from ._heads import head_evidence, loss_evidence
 
 
 @rule("LOS003", "mse-for-classification", level=ERROR, since="0.1", requires=(roles, contract, losses, shapes))
 def mse_for_classification(scope: Scope) -> Iterator[Finding]:
     known, training = scope[roles], scope[contract]
-    judged = {head: loss for head, loss in known.reads(training) if loss.value.kind in ("squared", "absolute")}
-    reasons = {head: found for head in judged if (found := _reason(scope, head, training)) is not None}
+    judged = {head: loss for head, loss in known.reads(training) if _judges(head, loss.value)}
+    reasons = {head: found for head in judged if (found := classifies(scope, head, training)) is not None}
     for head in known.certainly(reasons):
-        why, fact = reasons[head]
         if (at := head.at) is None:
             continue
         yield Finding(
-            f"{judged[head].value.name} {why}",
+            f"{judged[head].value.name} {reasons[head].text}",
             at,
-            evidence=(head_evidence(head), loss_evidence(judged[head]), fact),
+            evidence=(head_evidence(head), loss_evidence(judged[head]), reasons[head].fact),
             help="use cross_entropy on logits (binary_cross_entropy_with_logits for independent labels); "
             "for a score that is meant to be regressed, declare --task=regression",
             why="its gradient vanishes where the answer is confidently wrong, and class ids have no distance",
         )
 
 
-def _reason(scope: Scope, head: Head, training: Training) -> tuple[str, Evidence] | None:
-    """Why the head classifies, as the end of a sentence, and the fact behind it."""
-    task, classes = training.task, training.classes
-    if isinstance(task, Known) and task.value not in _CLASSIFY:
-        return None
-    if _one_hot(scope[roles], head):
-        return "against one-hot targets", Evidence("targets", "one-hot")
-    # Beside a cross-entropy, a distance may belong to another part of the task.
-    alone = all(site.loss.kind in ("squared", "absolute") for site in scope[losses])
-    if isinstance(task, Known) and alone:
-        return f"where the task is {task.value}", Evidence("task", task.value, task.origin)
-    if isinstance(classes, Known) and alone:
-        return f"where there are {classes.value} classes", Evidence("classes", classes.value, classes.origin)
-    return None if _soft_targets(scope[roles], head) else _softmax_head(scope, head)
-
-
-def _softmax_head(scope: Scope, head: Head) -> tuple[str, Evidence] | None:
-    count = classes_of(head, scope[shapes], scope.graph) if head.softmax is not None else 0
-    if head.softmax is None or head.log or count == 1:
-        return None
-    over = f"{count} classes" if count else "classes"
-    return f"on a softmax head over {over}", Evidence("assumption", "the head is a distribution over classes")
-
-
-def _one_hot(known: Roles, head: Head) -> bool:
-    targets = head.site.targets if head.site is not None else None
-    made = known.maker(targets) if targets is not None else None
-    return made is not None and (made.op == "OneHot" or (made.op == "Equal" and _with_class_ids(known, made)))
-
-
-def _with_class_ids(known: Roles, equal: Node) -> bool:
-    """Whether a comparison is with a list of several integers, as exporters write one-hot encoding."""
-    listed = [value for value in equal.inputs if value is not None and value.constant is not None]
-    ids = listed[0].constant if len(listed) == 1 else None
-    return ids is not None and ids.dtype.startswith("int") and known.number(listed[0]) is None
-
-
-def _soft_targets(known: Roles, head: Head) -> bool:
-    targets = head.site.targets if head.site is not None else None
-    made = known.maker(targets) if targets is not None else None
-    return made is not None and known.softmax(made) is not None
+def _judges(head: Head, loss: Loss) -> bool:
+    """A squared error; an absolute one only where the head gives no probabilities: that is another rule's matter."""
+    probabilities = head.sigmoid or (head.softmax is not None and not head.log)
+    return loss.kind == "squared" or (loss.kind == "absolute" and not probabilities)

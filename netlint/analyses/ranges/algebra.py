@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TypeAlias
 
 from .interval import INF, ONE, TOP, ZERO, Range
@@ -89,7 +88,7 @@ def reciprocal(b: Range) -> Range:
         return make(lo, (INF if b.lo == 0 else 1 / b.lo, b.lo_open), b)
     if b.hi < 0 or (b.hi == 0 and b.hi_open and b.lo < 0):
         return negate(reciprocal(negate(b)))
-    return replace(TOP, nan=b.nan)
+    return TOP._replace(nan=b.nan)
 
 
 def divide(a: Range, b: Range) -> Range:
@@ -154,7 +153,7 @@ def power(a: Range, b: Range) -> Range:
     if a.lo < 0 or not b.known:
         return TOP
     if a.lo == 0 and b.lo < 0:
-        return replace(TOP, nan=a.nan or b.nan)
+        return TOP._replace(nan=a.nan or b.nan)
     corners = [(_pow(x, y), True) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
     corners += [(1.0, True)] if a_zero(b) or a.lo <= 1 <= a.hi else []
     if any(math.isnan(corner[0]) for corner in corners):
@@ -177,7 +176,7 @@ def _power_of(a: Range, exponent: float) -> Range:
     elif a.hi < 0:
         return TOP
     else:
-        m = replace(a, lo=0.0, lo_open=False, nan=True)
+        m = a._replace(lo=0.0, lo_open=False, nan=True)
     whole = a.integral and exponent.is_integer()
     return make((_pow(m.lo, exponent), m.lo_open), (_pow(m.hi, exponent), m.hi_open), m, integral=whole)
 

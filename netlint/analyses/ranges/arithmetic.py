@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from . import algebra, products, relations
 from .interval import INF, TOP, TRUTH, Range
 from .rounding import INTEGER_LIMITS, widen
-from .state import Step, Transfer
+from .step import Step, Transfer
 from .unary import truth
 
 
@@ -119,7 +118,7 @@ def clip(step: Step) -> Range:
     if hi is not None:
         found = algebra.minimum(found, hi)
     relations.on_clip(step, None if hi is None else hi.lo)
-    return replace(found, integral=found.integral or step.dtype in INTEGER_LIMITS)
+    return found._replace(integral=found.integral or step.dtype in INTEGER_LIMITS)
 
 
 def _bound(step: Step, slot: int, name: str) -> Range | None:
@@ -127,11 +126,6 @@ def _bound(step: Step, slot: int, name: str) -> Range | None:
         return step.arg(slot)
     given = step.attrs.get(name)
     return Range(float(given), float(given)) if isinstance(given, int | float) else None
-
-
-def where(step: Step) -> Range:
-    """Either branch."""
-    return step.arg(1).join(step.arg(2))
 
 
 def _bits(step: Step) -> Range:
@@ -174,7 +168,7 @@ def sqrt(step: Step) -> Range:
         return TOP
     inner = r.clamp(0.0, INF)
     lo, hi = math.sqrt(inner.lo), math.sqrt(inner.hi) if inner.hi < INF else INF
-    return replace(inner, lo=lo, hi=hi, nan=r.nan or r.lo < 0, integral=False)
+    return inner._replace(lo=lo, hi=hi, nan=r.nan or r.lo < 0, integral=False)
 
 
 def absolute(step: Step) -> Range:
@@ -214,7 +208,6 @@ ARITHMETIC: dict[str, Transfer] = {
     "Sum": total,
     "Mean": mean,
     "Clip": clip,
-    "Where": where,
     "Cast": cast,
     "CastLike": cast,
     "Reciprocal": reciprocal,

@@ -6,9 +6,11 @@ is kept with the value that carries it and looked up where two values meet again
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from netlint.graph import Dim, Value
+
+from .interval import Range
 
 Axes = tuple[int, ...] | None
 """Axes counted from 0 where the rank is known, else as the model writes them; None: all of them."""
@@ -18,8 +20,7 @@ _MOST = 4
 """Relations kept with one value: more would cost time in long chains and serve no known pattern."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upper:
+class Upper(NamedTuple):
     """`factor * value >= source ** power` at every index (`|source|` if `absolute`), once both are broadcast."""
 
     source: Value
@@ -51,11 +52,10 @@ class Upper:
 
     def loosened(self) -> Upper:
         """After something was added: the inequality is left."""
-        return self if self.kind == "bound" else replace(self, kind="bound")
+        return self if self.kind == "bound" else self._replace(kind="bound")
 
 
-@dataclass(frozen=True, slots=True)
-class Peak:
+class Peak(NamedTuple):
     """In every slice along `axes` at least one element is `level`, and none is above."""
 
     level: float
@@ -76,6 +76,12 @@ class Facts:
         """Values that are the absolute value of another."""
         self.inverses: dict[Value, Value] = {}
         """Values that are 1 over another."""
+        self.exact: dict[Value, Range] = {}
+        """Values that cancellation moves out of the range they have in real arithmetic, with that range."""
+        self.nonzero: set[Value] = set()
+        """Values that a comparison keeps from being 0."""
+        self.frozen = False
+        """While something is only tried out, nothing is noted."""
 
     def rename(self, copy: Value, original: Value) -> None:
         """`copy` has the same elements in the same places."""
@@ -84,30 +90,37 @@ class Facts:
     def root(self, value: Value) -> Value:
         return self._roots.get(value, value)
 
+    def forget(self, value: Value) -> None:
+        """Drop what rested on a range that has to be taken back."""
+        for kept in (self._uppers, self._peaks, self._totals, self.exact):
+            kept.pop(value, None)  # type: ignore[attr-defined]
+        self.nonzero.discard(value)
+
     def about(self, value: Value) -> bool:
         """Whether any relation is kept with the value."""
-        root = self.root(value)
-        return root in self._uppers or root in self._peaks or root in self.inverses
+        root = self._roots.get(value, value)
+        return root in self._uppers or root in self._peaks or root in self.inverses or root in self.exact
 
     def uppers(self, value: Value | None) -> tuple[Upper, ...]:
         return () if value is None else self._uppers.get(self.root(value), ())
 
     def add_upper(self, value: Value, *uppers: Upper) -> None:
-        if uppers:
+        if uppers and not self.frozen:
             self._uppers[value] = (self._uppers.get(value, ()) + uppers)[:_MOST]
 
     def peak(self, value: Value | None) -> Peak | None:
         return None if value is None else self._peaks.get(self.root(value))
 
     def set_peak(self, value: Value, level: float, axes: Axes) -> None:
-        self._peaks[value] = Peak(level, axes)
+        if not self.frozen:
+            self._peaks[value] = Peak(level, axes)
 
     def total(self, value: Value | None) -> Axes:
         """The axes along which the elements, none negative, sum to 1; None for no such axes."""
         return None if value is None else self._totals.get(self.root(value))
 
     def set_total(self, value: Value, axes: Axes) -> None:
-        if axes:
+        if axes and not self.frozen:
             self._totals[value] = axes
 
     def above(self, bound: Value, value: Value) -> Upper | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 INF = math.inf
 OVERSHOOT = 2.0**-20
@@ -12,8 +12,7 @@ OVERSHOOT = 2.0**-20
 to give -1.0000001 and its GRU 1.0000005. Ranges keep the asymptote itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Every element that is not NaN lies in [lo, hi], as executed in the value's own floating-point type.
 
     An infinite end means that nothing bounds the value on that side, overflow to infinity included. Two things are
@@ -49,6 +48,11 @@ class Range:
     def magnitude(self) -> float:
         """The largest absolute value."""
         return max(abs(self.lo), abs(self.hi))
+
+    @property
+    def magnitude_of_finite(self) -> float:
+        """The larger absolute value of those ends that are finite; 0 for none."""
+        return max((abs(end) for end in (self.lo, self.hi) if abs(end) < INF), default=0.0)
 
     def contains(self, x: float) -> bool:
         """Whether an element may be `x` as executed: open ends are contained, because rounding attains them, and so is
@@ -103,6 +107,14 @@ class Range:
             return self
         return Range(self.lo, self.hi, self.lo_open, self.hi_open, nan, integral, self.assumed, loose)
 
+    def meet(self, other: Range) -> Range:
+        """This range, knowing that all elements also lie in the other one; this one where the two do not overlap."""
+        if other.lo <= self.lo and self.hi <= other.hi:
+            return self
+        if other.lo > self.hi or other.hi < self.lo:
+            return self
+        return self.clamp(other.lo, other.hi, other.lo_open, other.hi_open)
+
     def __str__(self) -> str:
         if not self.known:
             return "unknown"
@@ -115,6 +127,8 @@ TOP = Range(-INF, INF, nan=True)
 """Nothing is known."""
 
 UNIT = Range(0.0, 1.0)
+REALS = Range(-INF, INF, nan=False)
+"""Any finite number."""
 ZERO = Range(0.0, 0.0, integral=True)
 ONE = Range(1.0, 1.0, integral=True)
 TRUTH = Range(0.0, 1.0, integral=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from netlint.graph import Value
 
 from . import relations
 from .facts import match_axes, match_long_axes
 from .interval import INF, TOP, ZERO, Range, hull, point
 from .rounding import widen
-from .state import Step, Transfer
+from .step import Step, Transfer
 
 
 def keep(step: Step) -> Range:
@@ -115,7 +113,7 @@ def _move_uppers(step: Step, source: Value, out: Value, old: list[int | None] | 
         places = upper.placed()
         if places is not None and all(axis is None or axis < len(places) for axis in old):
             moved = tuple(None if axis is None else places[axis] for axis in old)
-            facts.add_upper(out, replace(upper, axes=moved))
+            facts.add_upper(out, upper._replace(axes=moved))
 
 
 def _along(step: Step, axis: int | None, *, parts: bool = False) -> None:
@@ -221,7 +219,7 @@ def _averaged(step: Step, data: Range) -> Range:
     found = widen(data, margin, margin * data.magnitude if data.bounded else 0.0)
     lo = found.lo - margin if found.lo in (1.0, -1.0) else found.lo
     hi = found.hi + margin if found.hi in (1.0, -1.0) else found.hi
-    return replace(found, lo=lo, hi=hi)
+    return found._replace(lo=lo, hi=hi)
 
 
 def grid_sample(step: Step) -> Range:

@@ -2,87 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
-from netlint.graph import Dim
+from netlint.graph import Dim, Value
 
 from . import algebra
-from .interval import INF, TOP, ZERO, Range
-from .state import Floats, Step, Transfer
+from .interval import INF, TOP, Range
+from .state import MOST_LANES, Floats, Lanes
+from .step import Step, Transfer
+from .weighted import Data, Sums, data_of, products, sums
 
-WEIGHT_LIMIT = 1 << 20
-"""Weights of up to this many elements are read, and only where the data is bounded."""
-
-
-def _weight(step: Step, slot: int) -> Floats | None:
-    found = step.state.array(step.node.input(slot), WEIGHT_LIMIT)
-    return found if found is not None and found.dtype.kind == "f" and found.size else None
+SMALL_WEIGHT = 1 << 12
+"""Weights of up to this many elements are read also where the data is not bounded: all of them may be 0."""
 
 
-def weighted(step: Step, data: Range, weight: Floats, axes: tuple[int, ...], bias: Range = ZERO) -> Range:
-    """The sum over `axes` of weight times bounded data: for every output by the positive and the negative part of its
-    weights (Moore, Interval Analysis), then the hull over outputs."""
+def _weight(step: Step, slot: int, data: Range) -> Floats | None:
+    value = step.node.input(slot)
+    if not data.bounded and not _small(value):
+        return None
+    return step.state.weight(value)
+
+
+def _small(value: Value | None) -> bool:
+    return value is not None and value.constant is not None and math.prod(value.constant.shape) <= SMALL_WEIGHT
+
+
+def _bias(step: Step, slot: int) -> Data | None:
+    """The bias by output channel, or as a whole; None where there is none."""
+    return data_of(step, slot, -1) if step.has(slot) else None
+
+
+def _finish(step: Step, found: Sums | None, data: Range, bias: Data | None, axis: int) -> Range:
+    """The hull over outputs, whose bounds are kept as lanes along `axis`."""
+    if found is None:
+        return TOP
     import numpy as np
 
-    with np.errstate(invalid="ignore"):  # a signalling NaN, which is found below
-        wide = weight.astype(np.float64, copy=False)
-    if not np.isfinite(wide).all():
-        return TOP
-    positive = np.maximum(wide, 0).sum(axis=axes, keepdims=False)
-    negative = np.minimum(wide, 0).sum(axis=axes, keepdims=False)
-    count = max(weight.size // max(positive.size, 1), 1)
-    lo, hi = positive * data.lo + negative * data.hi, positive * data.hi + negative * data.lo
-    unit = 2.0**-53 if step.dtype == "float64" else 2.0**-24
-    slack = 2 * (count + 1) * unit * float((positive - negative).max()) * data.magnitude
-    ends = (float(lo.min()) - slack, float(hi.max()) + slack)
-    found = Range(*ends, nan=data.nan, assumed=data.assumed, loose=True)
-    return algebra.add(found, bias) if bias is not ZERO else found
+    lo, hi = found.lo, found.hi
+    if bias is not None:
+        slack = 2.0 * step.unit * (bias.range.magnitude if bias.range.bounded else 0.0)
+        lo, hi = lo + bias.lo, hi + bias.hi
+        lo, hi = lo - 2 * step.unit * np.abs(lo) - slack, hi + 2 * step.unit * np.abs(hi) + slack
+    ends = float(lo.min()), float(hi.max())
+    out = step.node.output()
+    if out is not None and 1 < lo.size <= MOST_LANES and _says_something(lo, hi):
+        step.state.lanes[out] = Lanes(axis, lo, hi)
+    assumed = data.assumed or (bias is not None and bias.range.assumed)
+    nan = data.nan or not data.bounded or (bias is not None and bias.range.nan)
+    return Range(*ends, nan=nan, assumed=assumed, loose=True)
 
 
-def _bias(step: Step, slot: int) -> Range:
-    return step.arg(slot) if step.has(slot) else ZERO
+def _says_something(lo: Floats, hi: Floats) -> bool:
+    return bool((lo > -INF).any() or (hi < INF).any())
 
 
-def _padded(step: Step, data: Range) -> Range:
-    pads = any(step.ints("pads")) or step.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
-    return algebra.with_zero(data) if pads else data
+def _pads(step: Step) -> bool:
+    return any(step.ints("pads")) or step.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
 
 
 def conv(step: Step) -> Range:
     data = step.arg(0)
-    weight = _weight(step, 1) if data.bounded else None
+    weight = _weight(step, 1, data)
     if weight is None or weight.ndim < 3:
         return TOP
-    return weighted(step, _padded(step, data), weight, tuple(range(1, weight.ndim)), _bias(step, 2))
+    group = int(step.number("group", 1))
+    given = data_of(step, 0, 1 - weight.ndim).grouped(group, weight.shape[1])
+    if given is None or weight.shape[0] % group:
+        return TOP
+    given = given.with_zero() if _pads(step) else given
+    blocks = weight.reshape(group, weight.shape[0] // group, weight.shape[1], -1)
+    return _finish(step, sums(step, given, blocks), data, _bias(step, 2), 1 - weight.ndim)
 
 
 def conv_transpose(step: Step) -> Range:
     """Every output takes a part of the taps, so 0 joins the data."""
     data = step.arg(0)
-    weight = _weight(step, 1) if data.bounded else None
+    weight = _weight(step, 1, data)
     group = int(step.number("group", 1))
-    if weight is None or weight.ndim < 3 or weight.shape[0] % max(group, 1):
+    if weight is None or weight.ndim < 3 or group < 1 or weight.shape[0] % group:
         return TOP
-    split = weight.reshape(group, weight.shape[0] // group, weight.shape[1], -1)
-    return weighted(step, algebra.with_zero(data), split, (1, 3), _bias(step, 2))
+    given = data_of(step, 0, 1 - weight.ndim).grouped(group, weight.shape[0] // group)
+    if given is None:
+        return TOP
+    blocks = weight.reshape(group, weight.shape[0] // group, weight.shape[1], -1).swapaxes(1, 2)
+    return _finish(step, sums(step, given.with_zero(), blocks), data, _bias(step, 2), 1 - weight.ndim)
 
 
 def gemm(step: Step) -> Range:
     data = step.arg(0)
-    weight = _weight(step, 1) if data.bounded else None
+    transposed = step.number("transA", 0) != 0
+    weight = _weight(step, 1, data)
+    alpha, beta = step.number("alpha", 1.0), step.number("beta", 1.0)
     if weight is None or weight.ndim != 2:
-        return _dot(step, _columns(step, "transA"))
-    axis = 1 if step.number("transB", 0) else 0
-    alpha = step.number("alpha", 1.0)
-    product = algebra.multiply(weighted(step, data, weight, (axis,)), Range(alpha, alpha))
-    beta = step.number("beta", 1.0)
-    scaled = algebra.multiply(_bias(step, 2), Range(beta, beta)) if step.has(2) else ZERO
-    return algebra.add(product, scaled)
+        return _dot(step, _columns(step, transposed), alpha, beta)
+    weight = weight if step.number("transB", 0) else weight.T
+    given = data_of(step, 0, -2 if transposed else -1).grouped(1, weight.shape[1])
+    found = None if given is None else sums(step, given, weight[None, :, :, None])
+    bias = _bias(step, 2)
+    bias = bias.times(beta) if bias is not None and beta != 1 else bias
+    return _finish(step, found if found is None or alpha == 1 else found.times(alpha), data, bias, -1)
 
 
-def _columns(step: Step, transposed: str) -> Dim:
+def _columns(step: Step, transposed: bool = False) -> Dim:
     shape = step.shape(0)
-    return shape[0 if step.number(transposed, 0) else -1] if shape else None
+    return shape[0 if transposed else -1] if shape else None
 
 
 def matmul(step: Step) -> Range:
@@ -90,64 +113,86 @@ def matmul(step: Step) -> Range:
     last = step.state.rank(a)
     total = step.state.facts.total(a)
     if total and last and total == (last - 1,) and step.arg(1).bounded:
-        return _averaged(step, step.arg(1), _columns(step, ""))
-    for data, slot in ((step.arg(0), 1), (step.arg(1), 0)):
-        other = step.node.input(slot)
-        if data.bounded and other is not None and other.constant is not None:
-            weight = _weight(step, slot)
+        return averaged(step, step.arg(1), _columns(step))
+    for slot in (0, 1):
+        data, other = step.arg(slot), step.node.input(1 - slot)
+        if other is not None and (other.constant is not None or other in step.state.fixed):
+            weight = _weight(step, 1 - slot, data)
             if weight is not None and weight.ndim:
-                axis = weight.ndim - 1 if slot == 0 or weight.ndim == 1 else weight.ndim - 2
-                return weighted(step, data, weight, (axis,))
-    return _dot(step, _columns(step, ""))
+                return _constant_factor(step, data, slot, weight)
+    return _dot(step, _columns(step))
 
 
-def _averaged(step: Step, values: Range, count: Dim) -> Range:
+def _constant_factor(step: Step, data: Range, slot: int, weight: Floats) -> Range:
+    """Data times weight (`slot` 0), or weight times data (1)."""
+    if weight.ndim <= 2:
+        matrix = weight.reshape(1, -1) if weight.ndim == 1 else weight.T if slot == 0 else weight
+        given = data_of(step, slot, -1 if slot == 0 else -2).grouped(1, matrix.shape[1])
+        found = None if given is None else sums(step, given, matrix[None, :, :, None])
+        result = _finish(step, found, data, None, -1 if slot == 0 else -2)
+        out = step.node.output()
+        if weight.ndim == 1 and out is not None:
+            step.state.lanes.pop(out, None)
+        return result
+    stack = weight.swapaxes(-1, -2) if slot == 0 else weight
+    found = sums(step, Data(data, data.lo, data.hi), stack.reshape(1, -1, stack.shape[-1], 1))
+    return _finish(step, found, data, None, -1) if found is None else found.hull(data)
+
+
+def averaged(step: Step, values: Range, count: Dim) -> Range:
     """Averages with weights that sum to 1 up to rounding."""
     terms = count if isinstance(count, int) else 4096
     margin = (4 + terms / 64) * 2.0**-22 + 4 * step.eps
-    found = replace(values, lo=values.lo - margin * abs(values.lo), hi=values.hi + margin * abs(values.hi))
-    return replace(found, integral=False, loose=True)
+    lo, hi = values.lo - margin * abs(values.lo), values.hi + margin * abs(values.hi)
+    return values._replace(lo=lo, hi=hi, integral=False, loose=True)
 
 
-def _dot(step: Step, count: Dim) -> Range:
+def _dot(step: Step, count: Dim, alpha: float = 1.0, beta: float = 1.0) -> Range:
     """`count` products of two values of which only the ranges are known."""
     if not all(step.state.of(value).known for value in step.node.inputs[:2] if value and value.constant is None):
         return TOP  # without reading a constant for nothing
-    product = algebra.multiply(step.arg(0), step.arg(1))
-    if step.node.op == "Gemm":
-        alpha = step.number("alpha", 1.0)
+    product = products(step, step.arg(0), step.arg(1), count)
+    if alpha != 1:
         product = algebra.multiply(product, Range(alpha, alpha))
-    if isinstance(count, int) and product.bounded:
-        found = step.summed(algebra.times(product, count), count)
-        slack = 2.0**-22 * count * product.magnitude
-        found = replace(found, lo=found.lo - slack if found.lo else 0.0, hi=found.hi + slack if found.hi else 0.0)
-    elif product.lo >= 0:
-        found = Range(0.0, INF, nan=True, assumed=product.assumed)
-    else:
-        return TOP
-    found = found.having(loose=True)
-    if step.node.op == "Gemm" and step.has(2):
-        beta = step.number("beta", 1.0)
-        return algebra.add(found, algebra.multiply(step.arg(2), Range(beta, beta)))
-    return found
+    return algebra.add(product, algebra.multiply(step.arg(2), Range(beta, beta))) if step.has(2) else product
 
 
 def einsum(step: Step) -> Range:
-    """Sums of products of non-negative numbers are not negative."""
+    """Sums of products; how many is known from the letters that the result lacks."""
     ranges = step.args()
-    if all(r.lo >= 0 for r in ranges):
-        return Range(0.0, INF, nan=True, assumed=any(r.assumed for r in ranges), loose=True)
-    return TOP
+    if not all(r.known for r in ranges):
+        return TOP
+    found = ranges[0]
+    for each in ranges[1:-1]:
+        found = algebra.multiply(found, each)
+    last = ranges[-1] if len(ranges) > 1 else Range(1.0, 1.0)
+    return products(step, found, last, _summed_over(step))
+
+
+def _summed_over(step: Step) -> int | None:
+    """The number of terms behind one element of an Einsum."""
+    left, arrow, right = step.text("equation", "").replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow or "." in left or len(terms) != len(step.node.inputs):
+        return None
+    sizes: dict[str, Dim] = {}
+    for place, term in enumerate(terms):
+        shape = step.shape(place)
+        if shape is None or len(shape) != len(term):
+            return None
+        sizes.update((letter, size) for letter, size in zip(term, shape, strict=True) if letter not in right)
+    whole = [size for size in sizes.values() if isinstance(size, int)]
+    return math.prod(whole) if len(whole) == len(sizes) else None
 
 
 def attention(step: Step) -> tuple[Range, ...]:
-    """Averages of V; rows that are masked altogether come out as 0 or NaN."""
+    """Averages of V; rows that are masked altogether come out as 0 or NaN. Keys and values of the past stay."""
     values = step.arg(2)
     if step.has(5):
         values = values.join(step.arg(5))
-    if not values.bounded:
-        return (TOP,)
-    return (_averaged(step, algebra.with_zero(values), None).having(nan=True),)
+    keys = step.arg(1).join(step.arg(4)) if step.has(4) else step.arg(1)
+    found = averaged(step, algebra.with_zero(values), None).having(nan=True) if values.bounded else TOP
+    return found, keys, values
 
 
 LINEAR: dict[str, Transfer] = {

@@ -1,62 +1,104 @@
-"""Transfer functions of normalisations, and of quantisation."""
+"""Transfer functions of normalisations."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Iterable
 
 from netlint.ops import read
 
 from . import algebra, relations
 from .interval import INF, TOP, ZERO, Range
-from .rounding import INTEGER_LIMITS, of_dtype, widen
-from .state import Floats, Step, Transfer
+from .rounding import widen
+from .state import MOST_LANES, Floats, Lanes
+from .step import Step, Transfer
+from .weighted import Data, data_of
 
 
 def batch_normalization(step: Step) -> Range:
-    """With stored statistics an affine map per channel; with those of the batch unknown."""
+    """With stored statistics an affine map per channel; with those of the batch a bound from its size, if known."""
     data = step.arg(0)
     training = step.number("training_mode", 0) or (step.opset < 14 and len(step.node.outputs) > 1)
-    parts = [step.state.array(step.node.input(slot)) for slot in range(1, 5)]
-    if training or not data.known or any(part is None or part.dtype.kind != "f" for part in parts):
+    if training:
+        shape = step.shape(0)
+        count = None if shape is None or len(shape) < 2 else _count(step, [0, *range(2, len(shape))])
+        return normalised(step, count, True, step.arg(1), step.arg(2))
+    if not data.known:
         return TOP
-    scale, bias, mean, var = (part for part in parts if part is not None)
-    return _affine(step, data, scale, bias, mean, var)
+    parts = [step.state.array(step.node.input(slot)) for slot in range(1, 5)]
+    if all(part is not None and part.dtype.kind == "f" for part in parts):
+        return _affine(step, data, *(part for part in parts if part is not None))
+    return _affine_ranges(step, data)
+
+
+def _affine_ranges(step: Step, data: Range) -> Range:
+    """The same where only the parameters' ranges are known."""
+    scale, bias, mean, var = (step.arg(slot) for slot in range(1, 5))
+    spread = var.clamp(0.0, INF).lo + step.number("epsilon", 1e-5)
+    if spread <= 0:
+        return TOP
+    inverse = Range(0.0, 1 / math.sqrt(spread), lo_open=True)
+    found = algebra.multiply(algebra.multiply(algebra.subtract(data, mean), inverse), scale)
+    return widen(algebra.add(found, bias), 16 * step.eps).having(loose=True)
 
 
 def _affine(step: Step, data: Range, scale: Floats, bias: Floats, mean: Floats, var: Floats) -> Range:
     import numpy as np
 
+    rank = step.state.rank(step.node.input(0))
+    given = data_of(step, 0, 1 - rank) if rank else Data(data, data.lo, data.hi)
+    if not isinstance(given.lo, float) and given.lo.size != scale.size:
+        given = Data(data, data.lo, data.hi)
     with np.errstate(all="ignore"):
         slope = scale.astype(np.float64) / np.sqrt(var.astype(np.float64) + step.number("epsilon", 1e-5))
         offset = bias - mean * slope
-    if not (np.isfinite(slope).all() and np.isfinite(offset).all()) or not slope.size:
-        return TOP
-    ends = []
-    for near, far in ((data.lo, data.hi), (data.hi, data.lo)):
-        up = np.where(slope > 0, near if abs(near) < INF else 0.0, 0.0) * slope
-        down = np.where(slope < 0, far if abs(far) < INF else 0.0, 0.0) * slope
-        unbounded = ((slope > 0) & math.isinf(near)) | ((slope < 0) & math.isinf(far))
-        ends.append((up + down + offset, bool(unbounded.any())))
-    terms = np.abs(slope) * (data.magnitude if data.bounded else 0.0) + np.abs(mean * slope) + np.abs(bias)
-    slack = 16 * step.eps * float(terms.max())
-    lo = -INF if ends[0][1] else float(ends[0][0].min()) - slack
-    hi = INF if ends[1][1] else float(ends[1][0].max()) + slack
-    return Range(lo, hi, nan=data.nan or not data.bounded, assumed=data.assumed, loose=data.loose)
+        if not (np.isfinite(slope).all() and np.isfinite(offset).all()) or not slope.size:
+            return TOP
+        down, up = np.where(slope == 0, 0.0, slope * given.lo), np.where(slope == 0, 0.0, slope * given.hi)
+        largest = np.maximum(np.abs(given.lo), np.abs(given.hi))
+        reach = np.where(np.isfinite(largest), np.abs(slope) * np.minimum(largest, 1e300), 0.0)
+    # Where one side is unbounded, the finite end is met by data that is as near to it as to the mean.
+    near = np.abs(slope) * np.minimum(np.minimum(np.abs(given.lo), np.abs(given.hi)), 1e300)
+    slack = 16 * step.eps * (np.maximum(reach, near) + np.abs(mean * slope) + np.abs(bias))
+    lo, hi = np.minimum(down, up) + offset - slack, np.maximum(down, up) + offset + slack
+    out = step.node.output()
+    if rank and out is not None and 1 < lo.size <= MOST_LANES:
+        step.state.lanes[out] = Lanes(1 - rank, lo, hi)
+    nan = data.nan or not data.bounded
+    return Range(float(lo.min()), float(hi.max()), nan=nan, assumed=data.assumed, loose=data.loose)
 
 
-def normalised(step: Step, count: int | None, centred: bool, scale: Range, bias: Range) -> Range:
+def normalised(step: Step, count: int | None, centred: bool, scale: Range, bias: Range, per: int = 0) -> Range:
     """n elements of mean 0 and variance at most 1 lie within sqrt(n - 1) (Samuelson, JASA 63, 1968); without
-    centring within sqrt(n)."""
+    centring within sqrt(n). `per` is the axis that scale and bias run along, from the end; 0 where several."""
     data = step.arg(0)
     if count is None or count > 1 << 24:
         return TOP
     limit = math.sqrt(max(count - 1, 0) if centred else count) * (1 + 2.0**-9)
     unit = Range(-limit, limit, nan=data.nan or not data.bounded, loose=True)
-    return algebra.add(algebra.multiply(unit, scale), bias)
+    found = algebra.add(algebra.multiply(unit, scale), bias)
+    if per and found.bounded:
+        _scaled_lanes(step, limit, centred, per)
+    return found
 
 
-def _count(step: Step, axes: range) -> int | None:
+def _scaled_lanes(step: Step, limit: float, biased: bool, axis: int) -> None:
+    """Bounds by channel, from the scale and the bias of each."""
+    import numpy as np
+
+    state, out = step.state, step.node.output()
+    scale = state.array(step.node.input(1))
+    bias = state.array(step.node.input(2)) if biased and step.has(2) else np.zeros(1)
+    if scale is None or bias is None or out is None or scale.ndim != 1 or not 1 < scale.size <= MOST_LANES:
+        return
+    if scale.dtype.kind != "f" or bias.size not in (1, scale.size):
+        return
+    reach, offset = np.abs(scale.astype(np.float64)) * limit, bias.reshape(-1).astype(np.float64)
+    slack = 8 * step.eps * (reach + np.abs(offset))
+    state.lanes[out] = Lanes(axis, offset - reach - slack, offset + reach + slack)
+
+
+def _count(step: Step, axes: Iterable[int]) -> int | None:
     shape = step.shape(0)
     if shape is None:
         return None
@@ -75,19 +117,19 @@ def _normalised_axes(step: Step) -> int | None:
 
 def layer_normalization(step: Step) -> tuple[Range, ...]:
     bias = step.arg(2) if step.has(2) else ZERO
-    found = normalised(step, _normalised_axes(step), True, step.arg(1), bias)
+    found = normalised(step, _normalised_axes(step), True, step.arg(1), bias, per=-1)
     inverse = Range(0.0, INF, lo_open=True, nan=step.arg(0).nan)
     return found, TOP, inverse
 
 
 def rms_normalization(step: Step) -> Range:
-    return normalised(step, _normalised_axes(step), False, step.arg(1), ZERO)
+    return normalised(step, _normalised_axes(step), False, step.arg(1), ZERO, per=-1)
 
 
 def instance_normalization(step: Step) -> Range:
     shape = step.shape(0)
     count = None if shape is None else _count(step, range(2, len(shape)))
-    return normalised(step, count, True, step.arg(1), step.arg(2))
+    return normalised(step, count, True, step.arg(1), step.arg(2), per=1 - len(shape) if shape else 0)
 
 
 def group_normalization(step: Step) -> Range:
@@ -108,7 +150,7 @@ def local_response(step: Step) -> Range:
     lost = 16 * step.eps * alpha / step.number("size", 1) * data.magnitude**2 if data.magnitude < 1e15 else INF
     if bias < 1 or alpha < 0 or beta < 0 or lost > 0.1:
         return TOP
-    found = replace(algebra.with_zero(data), integral=False, nan=data.nan or not data.bounded, loose=True)
+    found = algebra.with_zero(data)._replace(integral=False, nan=data.nan or not data.bounded, loose=True)
     return widen(found, 2 * beta * lost + 8 * step.eps)
 
 
@@ -129,35 +171,6 @@ def dropout(step: Step) -> tuple[Range, ...]:
     return algebra.with_zero(scaled).join(step.arg(0)), mask
 
 
-def quantize(step: Step) -> Range:
-    """The limits of the quantised type; narrower where the data and the scale are known."""
-    dtype = step.state.dtype(step.node.output()) or step.state.dtype(step.node.input(2))
-    limits = of_dtype(dtype) if dtype in INTEGER_LIMITS else None
-    if limits is None:
-        return TOP if dtype else Range(-128.0, 255.0, integral=True)
-    data, scale, zero = step.arg(0), step.arg(1), step.arg(2) if step.has(2) else ZERO
-    codes = algebra.add(algebra.divide(data, scale), zero)
-    if not codes.known or codes.nan or not limits.bounded:
-        return limits
-    near = replace(codes, lo=codes.lo - 1, hi=codes.hi + 1).clamp(limits.lo, limits.hi)
-    return algebra.truncate(replace(near, lo=math.floor(near.lo), hi=math.ceil(near.hi)))
-
-
-def dequantize(step: Step) -> Range:
-    """(code - zero point) * scale."""
-    zero = step.arg(2) if step.has(2) else ZERO
-    return algebra.multiply(algebra.subtract(step.arg(0), zero), step.arg(1))
-
-
-def dynamic_quantize(step: Step) -> tuple[Range, ...]:
-    codes = Range(0.0, 255.0, integral=True)
-    data = step.arg(0)
-    spread = algebra.subtract(algebra.with_zero(data), algebra.with_zero(data))
-    top = spread.hi / 255 * (1 + 4 * step.eps) if data.bounded else INF
-    # onnxruntime takes 1 where all elements are 0.
-    return codes, Range(0.0, max(top, 1.0), nan=not data.bounded, assumed=data.assumed), codes
-
-
 NORMAL: dict[str, Transfer] = {
     "BatchNormalization": batch_normalization,
     "LayerNormalization": layer_normalization,
@@ -167,8 +180,5 @@ NORMAL: dict[str, Transfer] = {
     "LRN": local_response,
     "LpNormalization": lp_normalization,
     "Dropout": dropout,
-    "QuantizeLinear": quantize,
-    "DequantizeLinear": dequantize,
-    "DynamicQuantizeLinear": dynamic_quantize,
 }
-"""Normalisations, dropout, quantisation."""
+"""Normalisations and dropout."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from . import algebra
 from .interval import COUNT, INF, Range
 from .rounding import format_of
-from .state import Step, Transfer
+from .step import Step, Transfer
 
 
 def _pads(step: Step) -> bool:
@@ -19,7 +18,7 @@ def max_pool(step: Step) -> tuple[Range, ...]:
     """Elements of the data; padding is never chosen, unless dilation lets a window miss all of the data."""
     data = step.arg(0)
     if _pads(step) and any(size > 1 for size in step.ints("dilations")):
-        data = replace(data, lo=-INF)
+        data = data._replace(lo=-INF)
     return data, COUNT
 
 
@@ -30,11 +29,11 @@ def average_pool(step: Step) -> Range:
     if counted and (_pads(step) or step.number("ceil_mode", 0)):
         data = algebra.with_zero(data)
     count = math.prod(step.ints("kernel_shape")) or None
-    return step.summed(replace(data, integral=False), count)
+    return step.summed(data._replace(integral=False), count)
 
 
 def global_average_pool(step: Step) -> Range:
-    return step.summed(replace(step.arg(0), integral=False), _spatial(step))
+    return step.summed(step.arg(0)._replace(integral=False), _spatial(step))
 
 
 def _spatial(step: Step) -> int | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from netlint.graph import Node, Value
 
 from . import algebra
 from .facts import Axes, Upper
 from .interval import INF, Range
 from .relations import constant, on_reciprocal, operands, scalar
-from .state import Step
+from .step import Step
 
 
 def on_mul(step: Step, a: Range, b: Range, found: Range) -> Range:
@@ -73,13 +71,13 @@ def _quotient(step: Step, x: Value, y: Value, out: Value, found: Range) -> Range
         limit = _slack(step, upper.factor)
         if upper.kind == "sum" and upper.factor == 1:
             facts.set_total(out, _all(upper.over, upper.rank))
-        return replace(found.clamp(0.0, limit, a.lo_open and a.lo == 0), nan=nan, loose=False)
+        return found.clamp(0.0, limit, a.lo_open and a.lo == 0)._replace(nan=nan, loose=False)
     upper = facts.above_magnitude(y, x)
     if upper is not None and b.lo >= 0 and not _underflows(upper, b):
         limit = _slack(step, upper.factor)
-        return replace(found.clamp(-limit, limit), nan=nan, loose=limit != 1)
+        return found.clamp(-limit, limit)._replace(nan=nan, loose=limit != 1)
     if b.lo >= 0 and _difference_over_sum(step, x, y):
-        return replace(found.clamp(-1.0, 1.0, True, True), nan=nan, loose=False)
+        return found.clamp(-1.0, 1.0, True, True)._replace(nan=nan, loose=False)
     return found
 
 
@@ -128,6 +126,6 @@ def _scale(step: Step, kept: Value, by: Value, out: Value, *, divided: bool) -> 
     if factor is None or factor <= 0 or not scalar(step, by):
         return
     scale = factor if divided else 1 / factor
-    facts.add_upper(out, *(replace(upper.loosened(), factor=upper.factor * scale) for upper in uppers))
+    facts.add_upper(out, *(upper.loosened()._replace(factor=upper.factor * scale) for upper in uppers))
     if peak is not None and peak.level == 0:
         facts.set_peak(out, 0.0, peak.axes)

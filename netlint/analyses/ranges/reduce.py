@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from netlint.ops import read
 
@@ -11,7 +10,7 @@ from . import algebra, relations
 from .facts import Axes
 from .interval import COUNT, INF, TOP, Range
 from .rounding import INTEGER_LIMITS, settle, widen
-from .state import Step, Transfer
+from .step import Step, Transfer
 
 
 class Reduction:
@@ -39,11 +38,11 @@ class Reduction:
 
 
 def _axes(step: Step) -> tuple[int, ...] | None:
-    found = read.axes(step.node)
-    if found is None and step.has(1):
-        dims = step.state.shapes.ints(step.node.inputs[1])
-        found = None if dims is None else tuple(dim for dim in dims if isinstance(dim, int))
-    return found
+    listed = step.attrs.get("axes")
+    if isinstance(listed, tuple):
+        return tuple(int(axis) for axis in listed)
+    dims = step.state.shapes.ints(step.node.inputs[1]) if step.has(1) else None
+    return None if dims is None else tuple(dim for dim in dims if isinstance(dim, int))
 
 
 def _reduction(kind: str, found: object) -> Transfer:
@@ -70,14 +69,14 @@ def _sum(step: Step, r: Range, count: int | None) -> Range:
     """`count` times the ends; of an unknown number of elements only what their signs say."""
     if count is not None:
         return step.summed(algebra.times(r, count), count).having(loose=count > 1)
-    found = replace(r, lo=r.lo if r.lo >= 0 else -INF, hi=r.hi if r.hi <= 0 else INF, hi_open=r.hi_open and r.hi <= 0)
-    return replace(found, loose=True, nan=r.nan or not (r.lo >= 0 or r.hi <= 0))
+    found = r._replace(lo=r.lo if r.lo >= 0 else -INF, hi=r.hi if r.hi <= 0 else INF, hi_open=r.hi_open and r.hi <= 0)
+    return found._replace(loose=True, nan=r.nan or not (r.lo >= 0 or r.hi <= 0))
 
 
 def _mean(step: Step, r: Range, count: int | None) -> Range:
     if step.dtype in INTEGER_LIMITS:
         return r
-    return step.summed(replace(r, integral=False), count).having(nan=r.lo == -INF and r.hi == INF)
+    return step.summed(r._replace(integral=False), count).having(nan=r.lo == -INF and r.hi == INF)
 
 
 def _keep(step: Step, r: Range, count: int | None) -> Range:
@@ -106,7 +105,7 @@ def _square_sum(step: Step, r: Range, count: int | None) -> Range:
 def _l2(step: Step, r: Range, count: int | None) -> Range:
     found = settle(_square_sum(step, r, count), step.dtype)
     hi = INF if found.hi == INF else math.sqrt(found.hi)
-    return widen(replace(found, lo=math.sqrt(found.lo), hi=hi, integral=False), 4 * step.eps)
+    return widen(found._replace(lo=math.sqrt(found.lo), hi=hi, integral=False), 4 * step.eps)
 
 
 def _log_sum(step: Step, r: Range, count: int | None) -> Range:
@@ -118,7 +117,7 @@ def _logarithm(step: Step, r: Range) -> Range:
     if r.hi <= 0:
         return TOP
     lo, hi = (math.log(r.lo) if r.lo > 0 else -INF), (math.log(r.hi) if r.hi < INF else INF)
-    found = replace(r, lo=lo, hi=hi, nan=r.nan or r.lo < 0, integral=False)
+    found = r._replace(lo=lo, hi=hi, nan=r.nan or r.lo < 0, integral=False)
     return widen(found, 8 * step.eps, 2 * step.eps)
 
 
@@ -130,7 +129,7 @@ def _log_sum_exp(step: Step, r: Range, count: int | None) -> Range:
     hi = INF if r.hi > 80 or grow == INF else r.hi + grow
     lo = -INF if r.lo < -80 else r.lo + (0.0 if grow == INF else grow)
     margin = (8 + (count or 4096) / 64) * step.eps
-    return widen(replace(r, lo=lo, hi=hi, nan=r.nan, integral=False, loose=True), margin, margin)
+    return widen(r._replace(lo=lo, hi=hi, nan=r.nan, integral=False, loose=True), margin, margin)
 
 
 REDUCTIONS: dict[str, Transfer] = {
@@ -221,7 +220,7 @@ def softmax(step: Step) -> Range:
     if width is not None and r.bounded:
         low, high = _log_softmax_ends(r, width)
         margin = (16 + width / 16 + 4 * min(r.hi - r.lo, 200)) * step.eps
-        ends = replace(r, lo=math.exp(low), hi=math.exp(high), nan=nan, integral=False, loose=r.loose)
+        ends = r._replace(lo=math.exp(low), hi=math.exp(high), nan=nan, integral=False, loose=r.loose)
         found = widen(ends, margin, margin * 1e-3).clamp(0.0, 1.0, lo_open=True)
     return found
 
@@ -233,7 +232,7 @@ def log_softmax(step: Step) -> Range:
         return Range(-INF, 0.0, nan=nan)
     low, high = _log_softmax_ends(r, width)
     margin = (16 + width / 16) * step.eps
-    ends = replace(r, lo=low, hi=high, nan=nan, integral=False)
+    ends = r._replace(lo=low, hi=high, nan=nan, integral=False)
     return widen(ends, margin, margin * max(1.0, r.magnitude)).clamp(-INF, 0.0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from netlint.graph import Value
 
@@ -11,7 +10,7 @@ from . import algebra
 from .facts import Axes, Upper, covers
 from .interval import INF, Range
 from .rounding import FORMATS
-from .state import Step
+from .step import Step
 
 _WIDENING = {("float16", "float32"), ("bfloat16", "float32"), ("float32", "float64")}
 _WIDENING |= {("float16", "float64"), ("bfloat16", "float64")}
@@ -93,7 +92,7 @@ def on_sqrt(step: Step, out: Value | None) -> None:
     for upper in facts.uppers(source):
         x = upper.source if upper.power == 2 else facts.squares.get(upper.source) if upper.power == 1 else None
         if x is not None:
-            root = replace(upper, source=x, kind="bound", absolute=True, power=1, factor=math.sqrt(upper.factor))
+            root = upper._replace(source=x, kind="bound", absolute=True, power=1, factor=math.sqrt(upper.factor))
             facts.add_upper(out, root)
 
 
@@ -159,7 +158,7 @@ def on_sub(step: Step, found: Range) -> Range:
         return found
     if upper.kind == "max":
         facts.set_peak(out, 0.0, upper.over)
-    return replace(found.clamp(-INF, 0.0), loose=False)
+    return found.clamp(-INF, 0.0)._replace(loose=False)
 
 
 def on_reduce(step: Step, kind: str, over: Axes, rank: int | None, count: int | None, keep: bool) -> None:
@@ -172,15 +171,15 @@ def on_reduce(step: Step, kind: str, over: Axes, rank: int | None, count: int | 
     made = Upper(facts.root(source), "bound", over, rank, axes)
     positive = step.state.of(source).lo >= 0
     if kind == "max":
-        facts.add_upper(out, replace(made, kind="max"))
+        facts.add_upper(out, made._replace(kind="max"))
     elif kind == "sum" and positive:
-        facts.add_upper(out, replace(made, kind="sum"))
+        facts.add_upper(out, made._replace(kind="sum"))
     elif kind == "mean" and positive and count is not None:
-        facts.add_upper(out, replace(made, factor=float(count)))
+        facts.add_upper(out, made._replace(factor=float(count)))
     elif kind == "magnitudes":
-        facts.add_upper(out, replace(made, kind="sum", absolute=True))
+        facts.add_upper(out, made._replace(kind="sum", absolute=True))
     elif kind in ("norm", "square"):
-        facts.add_upper(out, replace(made, absolute=True, power=2 if kind == "square" else 1))
+        facts.add_upper(out, made._replace(absolute=True, power=2 if kind == "square" else 1))
 
 
 def _places(over: Axes, rank: int | None, keep: bool) -> tuple[int | None, ...] | None:

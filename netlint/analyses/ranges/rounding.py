@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .interval import INF, Range
+
+_EVERYWHERE = frozenset({0.0, 0.5, 1.0, 2.0, INF, -0.5, -1.0, -2.0, -INF})
+"""Numbers that all types have; looking them up saves time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,18 @@ class Format:
         """The distance from 1 to the next number."""
         return math.ldexp(1.0, 1 - self.bits)
 
+    def above(self, x: float) -> float:
+        """The smallest number of this type above `x`, subnormal ones included."""
+        if math.isinf(x):
+            return x
+        step = math.ldexp(1.0, max(math.frexp(x)[1] - self.bits, self.smallest_step) if x else self.smallest_step)
+        if x < 0 and abs(math.frexp(x)[0]) == 0.5:
+            step = max(step / 2, math.ldexp(1.0, self.smallest_step))
+        return x + step
+
     def down(self, x: float) -> float:
         """The largest number of this type that is not above `x`."""
-        if x == 0 or math.isinf(x):
+        if x in _EVERYWHERE:
             return x
         if abs(x) < self.smallest:
             return 0.0 if x > 0 else -self.smallest
@@ -100,8 +112,15 @@ def settle(found: Range, dtype: str | None) -> Range:
         return _whole(found, dtype, limits)
     if dtype in ("string", "complex64", "complex128"):
         return found
+    lo, hi = found.lo, found.hi
+    if lo in _EVERYWHERE and hi in _EVERYWHERE:
+        return found
     form = format_of(dtype)
-    return found.moved(form.down(found.lo), form.up(found.hi))
+    lo, hi = form.down(lo), form.up(hi)
+    if (lo == 0 and found.lo > 0) or (hi == 0 and found.hi < 0):
+        # Only underflow leads to this 0.
+        return found._replace(lo=lo, hi=hi, lo_open=found.lo_open or lo == 0, hi_open=found.hi_open or hi == 0)
+    return found.moved(lo, hi)
 
 
 def _whole(found: Range, dtype: str | None, limits: tuple[int, int]) -> Range:
@@ -112,9 +131,9 @@ def _whole(found: Range, dtype: str | None, limits: tuple[int, int]) -> Range:
         one_sided = dtype in _NO_LIMIT and (found.lo >= limits[0] or found.hi <= limits[1])
         # An unbounded end of a wide integer is "unknown", not an overflow: lengths and indices stay >= 0.
         if one_sided and (found.lo == -INF or found.hi == INF):
-            return replace(found, nan=False, integral=True)
-        return replace(wrapped, assumed=found.assumed)
-    return found if found.integral and not found.nan else replace(found, nan=False, integral=True)
+            return found._replace(nan=False, integral=True)
+        return wrapped._replace(assumed=found.assumed)
+    return found if found.integral and not found.nan else found._replace(nan=False, integral=True)
 
 
 def widen(found: Range, relative: float, absolute: float = 0.0, keep: tuple[float, ...] = ()) -> Range:

@@ -1,17 +1,17 @@
-"""What a transfer function sees of its node, and what has been found so far."""
+"""What has been found so far about the values of one graph."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from netlint.graph import Dim, Graph, Node, TensorUnreadable, Value
+from netlint.analyses.constants import FOLDED
+from netlint.graph import Dim, Graph, Node, Tensor, TensorUnreadable, Value
 from netlint.training import Interval, Training
 
 from . import rounding
 from .facts import Facts
-from .interval import COUNT, INF, TOP, Range
+from .interval import COUNT, TOP, Range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,22 +21,53 @@ if TYPE_CHECKING:
 
 SMALL = 1 << 16
 """Constants of up to this many elements are read to learn their smallest and largest element."""
-BUDGET = 1 << 24
-"""Elements of weights that one graph may cost, on top of small constants."""
+FREE = 1 << 12
+"""Smaller ones than this are not counted."""
+_WHOLE = 1 << 8
+"""Constants of up to this many elements are looked at for fractions."""
+BUDGET = 1 << 20
+"""What weights and channels may cost in one graph, in elements of weights looked at: some 10 ms. Once it is spent,
+weights count as unknown numbers and channels are no longer told apart; small models never spend it."""
+READING = 1 << 11
+"""What opening a weight costs besides its elements."""
+FOLLOWING = 1 << 13
+"""What one operation on channels costs."""
+MOST_LANES = 4096
+"""Channels that are told apart."""
+_VISITS = 8
+"""Visits per node that bodies of loops may cost."""
+_FLOATS = frozenset(rounding.FORMATS)
 
 Floats: TypeAlias = "np.ndarray[Any, Any]"
+
+
+class Lanes(NamedTuple):
+    """Bounds for each place along one axis, at most `MOST_LANES`; they hold as those of `Range` do."""
+
+    axis: int
+    """Counted from the end: -1 is the last."""
+    lo: Floats
+    hi: Floats
 
 
 class State:
     """The ranges of one graph while they are worked out, in graph order."""
 
-    def __init__(self, graph: Graph, shapes: Shapes, constants: Constants, training: Training) -> None:
+    def __init__(
+        self, graph: Graph, shapes: Shapes, constants: Constants, training: Training, opened: Mapping[Value, Range]
+    ) -> None:
         self.graph = graph
         self.shapes = shapes
         self.constants = constants
         self.opset = graph.opset.get("", 1)
         self.facts = Facts()
-        self.ranges: dict[Value, Range] = {}
+        self.ranges: dict[Value, Range] = dict(opened)
+        self.lanes: dict[Value, Lanes | None] = {}
+        self.opened = set(opened)
+        """Constants of which only a range is assumed, and what is computed from them and other constants."""
+        self.fixed: set[Value] = set()
+        """Computed from constants alone, with known elements or without."""
+        self.visits_left = _VISITS * len(graph.nodes)
         self._budget = BUDGET
         stated = training.input_range
         self._stated: Interval | None = stated.value if stated.known else None  # type: ignore[union-attr]
@@ -56,16 +87,14 @@ class State:
         if value.constant is not None:
             return self._constant(value)
         dtype = self.dtype(value)
-        if value in self._inputs and self._stated and dtype in rounding.FORMATS:
-            stated = Range(self._stated.lo, self._stated.hi, assumed=True)
-            return rounding.settle(stated, dtype)
-        return self.folded(value) or rounding.of_dtype(dtype) or TOP
+        if dtype in _FLOATS:
+            if self._stated is not None and value in self._inputs:
+                return rounding.settle(Range(float(self._stated.lo), float(self._stated.hi), assumed=True), dtype)
+            return TOP
+        return self._followed(value) or rounding.of_dtype(dtype) or TOP
 
-    def folded(self, value: Value) -> Range | None:
-        """The range of a value that turns out to be constant, or whose integers are known from shapes."""
-        array = self.constants.get(value)
-        if array is not None:
-            return bounds(array)
+    def _followed(self, value: Value) -> Range | None:
+        """The range of integers that are known from shapes."""
         dims = self.shapes.ints(value)
         if dims and all(isinstance(dim, int) for dim in dims):
             whole = [float(dim) for dim in dims if isinstance(dim, int)]
@@ -73,27 +102,86 @@ class State:
         return COUNT if dims and all(isinstance(dim, int | str) and _natural(dim) for dim in dims) else None
 
     def _constant(self, value: Value) -> Range:
-        array = self.array(value, SMALL)
+        assert value.constant is not None
+        size = _elements(value.constant)
+        array = self.array(value) if size <= FREE or self.afford(size) else None
         return (rounding.of_dtype(value.dtype) or TOP) if array is None else bounds(array)
 
-    def array(self, value: Value | None, limit: int = SMALL) -> Floats | None:
-        """The elements of a constant of at most `limit` elements; None for others, and when the budget is spent."""
-        if value is None:
+    def fold(self, node: Node) -> bool:
+        """Whether a node computes on constants alone, with a result that is known; its range is noted then."""
+        if not all(value is None or value.constant is not None or value in self.fixed for value in node.inputs):
+            return False
+        outputs = [out for out in node.outputs if out is not None]
+        if not self.opened.isdisjoint(node.inputs):
+            self.opened.update(outputs)
+            self.fixed.update(outputs)
+            return False
+        if node.op not in FOLDED or node.domain:
+            return False
+        self.fixed.update(outputs)
+        for out in outputs:
+            array = self.constants.get(out)
+            if array is None or array.size == 0 or array.dtype.kind not in "fiub":
+                return False
+            self.ranges[out] = bounds(array)
+        return True
+
+    def array(self, value: Value | None) -> Floats | None:
+        """The elements of a small constant; None for others."""
+        if value is None or value in self.opened:
+            return None
+        tensor = value.constant
+        if tensor is None or _elements(tensor) <= SMALL:
+            return self.constants.get(value)
+        return None
+
+    def weight(self, value: Value | None) -> Floats | None:
+        """The elements of a floating-point constant while the budget lasts; None for others."""
+        if value is None or value in self.opened:
             return None
         tensor = value.constant
         if tensor is None:
-            return self.constants.get(value)
-        count = 1
-        for size in tensor.shape:
-            count *= size
-        if count > limit or count > self._budget or tensor.dtype == "string":
+            array = self.constants.get(value)
+        elif not self.afford(READING + _elements(tensor)):
             return None
-        if count > SMALL:
-            self._budget -= count
-        try:
-            return tensor.load()
-        except TensorUnreadable:
+        else:
+            try:
+                array = tensor.load()
+            except TensorUnreadable:
+                return None
+        return array if array is not None and array.dtype.kind == "f" and array.size else None
+
+    def afford(self, cost: int) -> bool:
+        """Whether the budget still covers that; it is spent then."""
+        if cost > self._budget:
+            return False
+        self._budget -= cost
+        return True
+
+    @property
+    def affords_lanes(self) -> bool:
+        return self._budget >= FOLLOWING
+
+    def lanes_of(self, value: Value | None) -> Lanes | None:
+        """Bounds by channel, where they say more than the range; of constants that vary along one axis too."""
+        if value is None:
             return None
+        if value in self.lanes or (value.constant is None and value not in self.fixed):
+            return self.lanes.get(value)
+        found = self.lanes[value] = self._constant_lanes(value)
+        return found
+
+    def _constant_lanes(self, value: Value) -> Lanes | None:
+        shape = value.constant.shape if value.constant is not None else self.shape(value)
+        long = [axis for axis, size in enumerate(shape or ()) if size != 1]
+        if shape is None or len(long) != 1:
+            return None
+        size = shape[long[0]]
+        array = self.array(value) if isinstance(size, int) and 1 < size <= MOST_LANES else None
+        if array is None or array.dtype.kind != "f":
+            return None
+        wide = array.reshape(-1).astype("float64")
+        return Lanes(long[0] - len(shape), wide, wide) if not (wide != wide).any() else None
 
     def dtype(self, value: Value | None) -> str | None:
         return None if value is None else self.shapes.dtype(value) or value.dtype
@@ -105,6 +193,13 @@ class State:
         return None if value is None else self.shapes.rank(value)
 
 
+def _elements(tensor: Tensor) -> int:
+    count = 1
+    for size in tensor.shape:
+        count *= size
+    return count
+
+
 def _natural(dim: int | str) -> bool:
     """A length: a whole number that is not negative, or the name of one."""
     return dim >= 0 if isinstance(dim, int) else dim.isidentifier()
@@ -112,104 +207,23 @@ def _natural(dim: int | str) -> bool:
 
 def bounds(array: Floats) -> Range:
     """The range of stored elements. TOP for none, and for what has no order."""
-    import numpy as np
-
     if array.size == 0 or array.dtype.kind not in "fiub":
         return TOP
+    if array.size == 1:
+        number = float(array.reshape(-1)[0])
+        return TOP if number != number else Range(number, number, integral=number.is_integer())
     lo, hi = float(array.min()), float(array.max())
     if lo == lo and hi == hi:
-        whole = array.dtype.kind != "f" or (array.size <= SMALL and bool((np.floor(array) == array).all()))
-        return Range(lo, hi, integral=whole)
+        return Range(lo, hi, integral=array.dtype.kind != "f" or _whole(array))
+    import numpy as np
+
     numbers = array[~np.isnan(array)]
     return Range(float(numbers.min()), float(numbers.max()), nan=True) if numbers.size else TOP
 
 
-class Step:
-    """One node, seen by its transfer function."""
+def _whole(array: Floats) -> bool:
+    if array.size > _WHOLE:
+        return False
+    import numpy as np
 
-    __slots__ = ("node", "state")
-
-    def __init__(self, node: Node, state: State) -> None:
-        self.node = node
-        self.state = state
-
-    def arg(self, index: int = 0) -> Range:
-        """The range of an input; TOP where it is missing."""
-        return self.state.of(self.node.input(index))
-
-    def args(self) -> list[Range]:
-        return [self.state.of(value) for value in self.node.inputs if value is not None]
-
-    def has(self, index: int) -> bool:
-        return self.node.input(index) is not None
-
-    @property
-    def attrs(self) -> Mapping[str, Any]:
-        return self.node.attrs
-
-    def number(self, name: str, default: float) -> float:
-        """A numeric attribute."""
-        found = self.node.attrs.get(name, default)
-        return float(found) if isinstance(found, int | float) else default
-
-    def ints(self, name: str) -> tuple[int, ...]:
-        """An attribute that lists integers; empty where it is missing."""
-        found = self.node.attrs.get(name, ())
-        return found if isinstance(found, tuple) else ()
-
-    def text(self, name: str, default: str) -> str:
-        return str(self.node.attrs.get(name, default))
-
-    @property
-    def opset(self) -> int:
-        return self.state.opset
-
-    @property
-    def dtype(self) -> str | None:
-        """The type of the first output, else of the first input."""
-        return self.state.dtype(self.node.output()) or self.state.dtype(self.node.input(0))
-
-    @property
-    def eps(self) -> float:
-        """The relative rounding error of one operation (twice the unit roundoff)."""
-        return rounding.format_of(self.dtype).eps
-
-    def shape(self, index: int = 0) -> tuple[Dim, ...] | None:
-        return self.state.shape(self.node.input(index))
-
-    def same(self) -> bool:
-        """Whether the first two inputs are one value, or copies of one."""
-        a, b = self.node.inputs[:2]
-        return a is b or (a is not None and b is not None and self.state.facts.root(a) is self.state.facts.root(b))
-
-    def idle(self) -> bool:
-        """Whether nothing is known of any input but constants."""
-        state = self.state
-        return not any(
-            value is not None and value.constant is None and (state.of(value).known or state.facts.about(value))
-            for value in self.node.inputs
-        )
-
-    def summed(self, found: Range, count: int | None) -> Range:
-        """A sum or mean of `count` elements, widened by what accumulating in float32 may lose.
-
-        The bound is count * eps (Higham, Accuracy and Stability of Numerical Algorithms, 4.2), cut at 65536 elements
-        and taken for 4096 where the count is unknown: runtimes add pairwise, whose error grows with the logarithm.
-        """
-        unit = 2.0**-53 if self.dtype == "float64" else 2.0**-24
-        terms = 4096 if count is None else min(count, 65536)
-        return _widen_unless_exact(found, 2 * terms * unit + 2 * self.eps)
-
-
-def _widen_unless_exact(found: Range, relative: float) -> Range:
-    """Sums of powers of two, taken as often as one likes, are exact."""
-    lo, hi = found.lo, found.hi
-    if abs(lo) < INF and abs(math.frexp(lo)[0]) not in (0.0, 0.5):
-        lo -= abs(lo) * relative
-    if abs(hi) < INF and abs(math.frexp(hi)[0]) not in (0.0, 0.5):
-        hi += abs(hi) * relative
-    return found.moved(lo, hi)
-
-
-Transfer: TypeAlias = Callable[[Step], Range | tuple[Range, ...]]
-"""From a node to the range of its first output, or of all; outputs that are left out are TOP."""
+    return bool((np.floor(array) == array).all())

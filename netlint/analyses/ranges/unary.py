@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 from . import algebra
 from .functions import gelu, gelu_tanh, hard_swish, mish, sigmoid, softplus, softsign
 from .interval import INF, TOP, TRUTH, Range
 from .rounding import widen
-from .state import Step, Transfer
+from .step import Step, Transfer
 
 Function = Callable[[float], float]
 
@@ -96,7 +95,7 @@ def even(f: Function, codomain: Range) -> Transfer:
     return transfer
 
 
-def dipping(f: Function, at: float, lowest: float) -> Transfer:
+def dipping(f: Function, at: float, lowest: float) -> Callable[[Step], Range]:
     """A smooth gate like Gelu: 0 at -infinity, falling to `lowest` at `at`, rising from there on.
 
     Implementations cancel on the negative side, so nothing finer than [lowest, 0] is said there.
@@ -113,25 +112,26 @@ def dipping(f: Function, at: float, lowest: float) -> Transfer:
     return transfer
 
 
-_GELU = {
+GELU: dict[str, Callable[[Step], Range]] = {
     "none": dipping(gelu, -0.7517915785, -0.1699713),
     "tanh": dipping(gelu_tanh, -0.7524613, -0.1700408),
 }
 
 
-def gelu_either(step: Step) -> Range | tuple[Range, ...]:
-    return _GELU.get(step.text("approximate", "none"), _GELU["none"])(step)
+def gelu_either(step: Step) -> Range:
+    return GELU.get(step.text("approximate", "none"), GELU["none"])(step)
 
 
 def swish(step: Step) -> Range:
+    return gated(step, step.number("alpha", 1.0))
+
+
+def gated(step: Step, alpha: float) -> Range:
     """x * sigmoid(alpha x): the minimum scales with 1 / alpha."""
-    alpha = step.number("alpha", 1.0)
     if alpha <= 0:
         return TOP
     at, lowest = -1.2784645427610738 / alpha, -0.27846454276107379 / alpha
-    found = dipping(lambda x: INF if x == INF else x * sigmoid(alpha * x), at, lowest)(step)
-    assert isinstance(found, Range)
-    return found
+    return dipping(lambda x: INF if x == INF else x * sigmoid(alpha * x), at, lowest)(step)
 
 
 def _exponential_unit(step: Step, negative: Function, scale: float, floor: float) -> Range:
@@ -222,7 +222,7 @@ def tan(step: Step) -> Range:
     r = step.arg()
     if r.lo <= -1.57 or r.hi >= 1.57:
         return TOP
-    return widen(replace(r, lo=math.tan(r.lo), hi=math.tan(r.hi), integral=False), 16 * step.eps)
+    return widen(r._replace(lo=math.tan(r.lo), hi=math.tan(r.hi), integral=False), 16 * step.eps)
 
 
 def truth(step: Step) -> Range:

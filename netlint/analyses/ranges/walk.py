@@ -1,0 +1,72 @@
+"""One pass over the graph, in its order; bodies of loops are gone through until what they carry is stable."""
+
+from __future__ import annotations
+
+from netlint.graph import Graph, Node, Value
+
+from .bodies import carry
+from .interval import Range
+from .rounding import settle
+from .state import State
+from .step import Step
+from .table import EXACT, LANED, PASSIVE, TRANSFER, WITH_BODIES
+
+_FOLLOW_LANES = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
+"""Operators on two values, where a constant may bring in channels."""
+
+
+def run(graph: Graph, state: State) -> None:
+    """Fill `state` with what is known of each value of the graph."""
+    for node in graph.nodes:
+        visit(state, node)
+
+
+def visit(state: State, node: Node) -> None:
+    """Work out the results of one node."""
+    inputs = node.inputs
+    first = inputs[0] if inputs else None
+    if first is not None and (first.constant is not None or first in state.fixed) and state.fold(node):
+        return
+    op = node.op if not node.domain else node.full_op
+    if op in WITH_BODIES:
+        carry(state, node, visit)
+        return
+    transfer = TRANSFER.get(op)
+    if transfer is None or (op in PASSIVE and _silent(state, first)):
+        return
+    step = Step(node, state)
+    found = transfer(step)
+    if isinstance(found, Range):
+        _store(state, step, op, node.outputs[0] if node.outputs else None, found)
+    else:
+        for out, each in zip(node.outputs, found, strict=False):
+            _store(state, step, op, out, each)
+
+
+def _silent(state: State, value: Value | None) -> bool:
+    """Whether nothing is known of a value, neither range nor relation."""
+    return value is None or not (state.of(value).known or state.facts.about(value) or state.lanes.get(value))
+
+
+def _store(state: State, step: Step, op: str, out: Value | None, found: Range) -> None:
+    if out is None or (out in state.opened and not found.known):
+        return
+    if found.known and op not in EXACT:
+        found = settle(found, state.dtype(out))
+    if out is step.node.outputs[0] and (found.known or out in state.lanes) and _laned(state, step, op, out):
+        from .channels import refine
+
+        found = refine(step, found)
+    if found.known:
+        state.ranges[out] = found
+
+
+def _laned(state: State, step: Step, op: str, out: Value) -> bool:
+    """Whether channels may be told apart in a result."""
+    if out in state.lanes:
+        return True
+    if not state.affords_lanes or op not in LANED:
+        return False
+    if op in _FOLLOW_LANES:
+        return any(state.lanes_of(value) is not None for value in step.node.inputs)
+    return bool(state.lanes) and any(state.lanes.get(value) is not None for value in step.node.inputs if value)

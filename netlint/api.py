@@ -1,0 +1,90 @@
+"""`netlint.check(model)`: for notebooks, training scripts and tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .capture import Capture
+from .checked import CheckReport, Findings
+from .frontends import TargetError
+from .report import Failure
+from .session import Session
+from .training import parse_training
+
+__all__ = ["CheckReport", "Findings", "TargetError", "check"]
+
+
+def check(
+    model: Any,
+    loss: Callable[..., Any] | str | None = None,
+    optimizer: Any = None,
+    scheduler: Any = None,
+    inputs: Any = None,
+    targets: Any = None,
+    *,
+    step: Callable[..., Any] | str | None = None,
+    mode: str = "",
+    select: Sequence[str] | str = (),
+    ignore: Sequence[str] | str = (),
+    config: str | os.PathLike[str] | None = None,
+    **contract: Any,
+) -> CheckReport:
+    """Lint a model and give the report.
+
+    `model`: an `nn.Module` (also a `torch.fx.GraphModule`), an `ExportedProgram`, an `onnx.ModelProto`, or what the
+    command line takes: a file, `"net.py:Net"`. A module is executed on tensors without memory and left as it was.
+
+    `inputs`: a tensor, a tuple of arguments, a dict of them, or shapes as `--input` takes them; without it they are
+    inferred. With `loss` (any callable) and `targets` (a tensor, or a tuple of what the loss takes after the
+    prediction), `loss(model(*inputs), *targets)` is recorded; with `step`, `step(model, *inputs)`, or the method of that
+    name. `optimizer`, `scheduler` and the rest of `contract` (`task="regression"`, `classes=10` …) tell what the graph
+    cannot.
+
+    Raises `TargetError` where the model cannot be analysed, `ConfigError` and `ContractError` for mistakes in settings.
+    """
+    stated = parse_training(_texts(contract), lambda field: f"{field}=")
+    if isinstance(loss, str):
+        stated = stated.otherwise(parse_training({"loss": loss}, lambda field: "loss="))
+    capture = _capture(inputs, step, mode)
+    session = Session(Path(config) if config else None, _listed(select), _listed(ignore), stated, capture)
+    if isinstance(model, str | os.PathLike):
+        return _of_target(session, os.fspath(model))
+    name = type(model).__name__
+    if name == "ModelProto" and hasattr(model, "SerializeToString"):
+        from .frontends.onnx import load_bytes
+
+        return session.report(load_bytes(model.SerializeToString()), name)
+    from .frontends.torch.live import captured
+
+    found = captured(model, loss, optimizer, scheduler, capture.inputs or inputs, targets, step, mode)
+    return session.report(found.graph, name, found.training, found.facts)
+
+
+def _of_target(session: Session, target: str) -> CheckReport:
+    """The report on one file or Python target. Raises `TargetError`."""
+    results = list(session.results([target]))
+    if len(results) != 1:
+        raise TargetError(f"'{target}' holds {len(results)} models", "name one of them")
+    (result,) = results
+    if isinstance(result, CheckReport):
+        return result
+    assert isinstance(result, Failure)
+    raise TargetError(f"{result.target} {result.error}", result.error.help)
+
+
+def _capture(inputs: Any, step: Any, mode: str) -> Capture:
+    texts = (inputs,) if isinstance(inputs, str) else inputs
+    stated = tuple(texts) if isinstance(texts, tuple | list) and all(isinstance(text, str) for text in texts) else ()
+    return Capture(inputs=stated, step=step if isinstance(step, str) else "", mode=mode)
+
+
+def _listed(texts: Sequence[str] | str) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def _texts(contract: Mapping[str, Any]) -> dict[str, object]:
+    """Contract fields as they may be written in Python: a range also as a tuple."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in contract.items()}

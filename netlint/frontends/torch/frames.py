@@ -1,0 +1,137 @@
+"""Where in the source a call stands, and in which module."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType, TracebackType
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from netlint.graph import Location
+
+Line = tuple[str, int]
+
+_SKIPPED, _LIBRARY, _USER = range(3)
+
+_HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "")
+_TORCH = os.path.join(os.path.dirname(os.path.abspath(torch.__file__)), "")
+_STDLIB = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_GENERATED = ("<frozen", "<string>", "<eval_with_key>", "<attrs generated", "<__array_function__", "<lambdifygenerated")
+
+_kinds: dict[str, int] = {}
+_paths: dict[str, str] = {}
+
+# Every call of a module passes here; what stands further out belongs to the modules around it.
+_MODULE_CALLS: frozenset[CodeType] = frozenset(
+    {nn.Module._wrapped_call_impl.__code__, nn.Module._call_impl.__code__}  # type: ignore[attr-defined]
+)
+_ends: set[CodeType] = set()
+
+BORN: WeakKeyDictionary[nn.Module, Line] = WeakKeyDictionary()
+"""The line that made a module; of modules that `build` made."""
+
+
+def ends_here(code: CodeType) -> None:
+    """Frames of this function and further out are not the model's."""
+    _ends.add(code)
+
+
+def kind_of(filename: str) -> int:
+    kind = _kinds.get(filename)
+    if kind is None:
+        kind = _kinds[filename] = _classified(filename)
+    return kind
+
+
+def _classified(filename: str) -> int:
+    if filename.startswith(_GENERATED):
+        return _SKIPPED
+    path = os.path.abspath(filename)
+    if path.startswith((_HERE, _TORCH)):
+        return _SKIPPED
+    if any(part in path for part in _INSTALLED):
+        return _LIBRARY
+    return _SKIPPED if path.startswith(_STDLIB) else _USER
+
+
+def _line(filename: str, number: int) -> Line:
+    path = _paths.get(filename)
+    if path is None:
+        path = _paths[filename] = filename if filename.startswith("<") else os.path.abspath(filename)
+    return path, number
+
+
+def here(depth: int = 1) -> Line | None:
+    """The line that the caller was called from: the innermost of the user's inside the innermost module that has one.
+
+    Where the innermost module with any line is a library's, that line.
+    """
+    frame: FrameType | None = sys._getframe(depth)
+    library: FrameType | None = None
+    while frame is not None:
+        code = frame.f_code
+        if code in _ends:
+            break
+        if library is not None and code in _MODULE_CALLS:
+            break
+        kind = _kinds.get(code.co_filename)
+        if kind is None:
+            kind = kind_of(code.co_filename)
+        if kind == _USER:
+            return _line(code.co_filename, frame.f_lineno)
+        if kind == _LIBRARY and library is None:
+            library = frame
+        frame = frame.f_back
+    return None if library is None else _line(library.f_code.co_filename, library.f_lineno)
+
+
+def line_of(traceback: TracebackType | None) -> Line | None:
+    """The innermost line of the user's in a traceback, or else of a library's."""
+    user: Line | None = None
+    library: Line | None = None
+    while traceback is not None:
+        filename = traceback.tb_frame.f_code.co_filename
+        kind = kind_of(filename)
+        if kind == _USER:
+            user = _line(filename, traceback.tb_lineno)
+        elif kind == _LIBRARY:
+            library = _line(filename, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return user or library
+
+
+class Modules:
+    """The modules being called, innermost last."""
+
+    def __init__(self, root: nn.Module | None) -> None:
+        self._names = {id(module): name for name, module in root.named_modules()} if root is not None else {}
+        self._stack: list[tuple[str | None, str, Line | None]] = [(None, "", None)]
+        self._locations: dict[tuple[object, ...], Location] = {}
+
+    def enter(self, module: nn.Module) -> None:
+        """A module is called. One that the model does not hold counts to the module around it."""
+        name = self._names.get(id(module))
+        around = self._stack[-1]
+        cls = type(module)
+        born = BORN.get(module) or around[2]
+        self._stack.append((around[0] if name is None else name, f"{cls.__module__}.{cls.__qualname__}", born))
+
+    def leave(self) -> None:
+        if len(self._stack) > 1:
+            self._stack.pop()
+
+    def location(self, name: str, line: Line | None, assumed: str | None) -> Location:
+        """The location of a call made now."""
+        module, module_class, born = self._stack[-1]
+        key = (name, line, assumed, module, module_class, born)
+        found = self._locations.get(key)
+        if found is None:
+            path = f"{module} ▸ {name}" if module else name
+            found = Location(path, line or born, module, module_class or None, assumed)
+            self._locations[key] = found
+        return found

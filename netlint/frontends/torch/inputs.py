@@ -1,0 +1,190 @@
+"""Example inputs: as the user states them, as the model itself declares them, and as tensors."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from netlint.frontends import TargetError
+
+BATCH = 2
+"""Samples in a batch of inferred inputs: batch normalisation refuses one."""
+
+_NUMBERS = 0xC0FFEE
+_SHAPE = re.compile(r"\(?\s*(\d+(?:\s*[,x]\s*\d+)*)?\s*,?\s*\)?")
+_WAY_OUT = "write --input SHAPE, DTYPE:SHAPE or NAME:DTYPE:SHAPE, as in 1,3,224,224 or ids:int64:1,128"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One input tensor."""
+
+    name: str
+    kind: str
+    """`float`, `int` or `bool`."""
+    shape: tuple[int, ...]
+    dtype: str = ""
+    """As in `float32`; empty: what the kind usually has."""
+    high: int = 2
+    """Integers are below this …"""
+    fill: int | None = None
+    """… or all the same."""
+    stated: bool = False
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        usual = {"float": torch.get_default_dtype(), "int": torch.int64, "bool": torch.bool}
+        dtype = getattr(torch, self.dtype) if self.dtype else usual[self.kind]
+        assert isinstance(dtype, torch.dtype)
+        return dtype
+
+    def tensor(self, generator: torch.Generator) -> torch.Tensor:
+        """Numbers as such an input may hold; the same ones every time."""
+        dtype = self.torch_dtype
+        if self.fill is not None:
+            return torch.full(self.shape, self.fill, dtype=dtype)
+        if self.kind == "float":
+            wide = torch.float64 if dtype == torch.float64 else torch.float32
+            return torch.randn(self.shape, generator=generator, dtype=wide).to(dtype)
+        if self.kind == "bool":
+            return torch.ones(self.shape, dtype=torch.bool)
+        return torch.randint(0, max(1, self.high), self.shape, generator=generator).to(dtype)
+
+    def __str__(self) -> str:
+        dtype = str(self.torch_dtype).removeprefix("torch.")
+        return f"{self.name + ' ' if self.name else ''}{dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The inputs of one run."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = ""
+    """Who says so: `--input`, `config of Llama` … """
+    guessed: bool = True
+
+    def __str__(self) -> str:
+        parts = [_described("", value) for value in self.args]
+        parts += [_described(name, value) for name, value in self.kwargs.items()]
+        return ", ".join(part for part in parts if part) or "none"
+
+
+def _described(name: str, value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return str(Slot(name, "float", tuple(value.shape), str(value.dtype).removeprefix("torch.")))
+    if isinstance(value, Mapping):
+        return ", ".join(filter(None, (_described(str(key), item) for key, item in value.items())))
+    if isinstance(value, tuple | list):
+        return ", ".join(filter(None, (_described(name, item) for item in value)))
+    return ""
+
+
+def tensors(slots: Iterable[Slot]) -> list[torch.Tensor]:
+    """A tensor for each slot."""
+    generator = torch.Generator()
+    generator.manual_seed(_NUMBERS)
+    return [slot.tensor(generator) for slot in slots]
+
+
+def parse(text: str) -> Slot:
+    """`1,3,224,224`, `int64:1,128`, `ids:int64:1,128`, `x:1,8`. Raises `TargetError`."""
+    *head, shape = text.split(":")
+    match = _SHAPE.fullmatch(shape.strip())
+    if match is None or len(head) > 2:
+        raise TargetError(f"has an input that is not understood: '{text}'", _WAY_OUT)
+    sizes = tuple(int(size) for size in re.split(r"[,x\s]+", match[1]) if size) if match[1] else ()
+    if math.prod(sizes) > 1 << 31:
+        raise TargetError(f"has an input of more than 2^31 elements: '{text}'", "state a smaller example")
+    head = [part.strip() for part in head]
+    if len(head) == 1 and not _is_dtype(head[0]):
+        head = [head[0], ""]
+    name, dtype = ("", *head)[-2:] if head else ("", "")
+    if dtype and not _is_dtype(dtype):
+        raise TargetError(f"has an input of unknown dtype '{dtype}'", "use float32, float16, int64, bool …")
+    if name and not name.isidentifier():
+        raise TargetError(f"has an input whose name is no identifier: '{name}'", _WAY_OUT)
+    kind = _kind(getattr(torch, dtype)) if dtype else "float"
+    return Slot(name, kind, sizes, dtype, stated=True)
+
+
+def _is_dtype(text: str) -> bool:
+    return isinstance(getattr(torch, text, None), torch.dtype)
+
+
+def _kind(dtype: torch.dtype) -> str:
+    if dtype == torch.bool:
+        return "bool"
+    return "float" if dtype.is_floating_point or dtype.is_complex else "int"
+
+
+def stated(texts: Sequence[str]) -> list[Slot]:
+    """The inputs that the user states, unnamed ones first. Raises `TargetError`."""
+    slots = [parse(text) for text in texts]
+    return [slot for slot in slots if not slot.name] + [slot for slot in slots if slot.name]
+
+
+def vocabulary(model: nn.Module, slots: Sequence[Slot]) -> list[Slot]:
+    """Integers of stated inputs are kept below the smallest table that the model looks things up in."""
+    sizes = [module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding)]
+    high = min(sizes, default=2)
+    return [replace(slot, high=high) if slot.kind == "int" else slot for slot in slots]
+
+
+def example_of(slots: Sequence[Slot], origin: str, guessed: bool = False) -> Example:
+    """Unnamed slots by place, named ones by name."""
+    values = tensors(slots)
+    args = tuple(value for slot, value in zip(slots, values, strict=True) if not slot.name)
+    kwargs = {slot.name: value for slot, value in zip(slots, values, strict=True) if slot.name}
+    return Example(args, kwargs, origin, guessed)
+
+
+_DECLARING = ("example_input_array", "example_inputs", "example_input", "sample_inputs", "sample_input", "dummy_inputs")
+
+
+def attribute(model: nn.Module) -> Example | None:
+    """Inputs that the model carries with it, as `example_input_array` (Lightning's convention) or alike."""
+    for name in _DECLARING:
+        try:
+            value = getattr(model, name, None)
+        except Exception:
+            continue  # a property that fails declares nothing
+        example = given(value, name)
+        if example is not None:
+            return replace(example, guessed=False)
+    return None
+
+
+def given(value: Any, origin: str) -> Example | None:
+    """A tensor, a tuple of arguments or a dict of them, as whoever hands it over means it."""
+    if isinstance(value, torch.Tensor):
+        return Example((value,), {}, origin)
+    if isinstance(value, Mapping) and value and all(isinstance(key, str) for key in value):
+        return Example((), dict(value), origin)
+    if isinstance(value, tuple | list) and _holds_tensor(value):
+        return Example(tuple(value), {}, origin)
+    return None
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_tensor, value.values()))
+    if isinstance(value, tuple | list):
+        return any(map(_holds_tensor, value))
+    return isinstance(value, torch.Tensor)
+
+
+def parameters_of(function: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a function as far as they can be read."""
+    try:
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return {}

@@ -1,0 +1,78 @@
+"""What `netlint.check` is given -> a graph and a training contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from netlint.frontends import TargetError
+
+from . import inputs as example_inputs
+from . import recipe
+from .inputs import Example
+from .target import Captured, captured_model, unwrapped
+
+
+def captured(
+    model: Any,
+    loss: Callable[..., Any] | str | None,
+    optimizer: Any,
+    scheduler: Any,
+    inputs: Any,
+    targets: Any,
+    step: Callable[..., Any] | str | None,
+    mode: str,
+) -> Captured:
+    """Record a model, with its loss where there is one. Raises `TargetError`."""
+    if not isinstance(model, nn.Module | torch.export.ExportedProgram):
+        raise TargetError(
+            f"a {type(model).__name__} is no model",
+            "give an nn.Module, an ExportedProgram, an onnx.ModelProto or the path of a model",
+        )
+    model = unwrapped(model)
+    training = recipe.contract(loss, optimizer, scheduler, inputs, targets)
+    example = _example(model, inputs)
+    recorded: recipe.Step | None = None
+    if isinstance(step, str) and step:
+        recorded = recipe.method(model, step)
+    elif step is not None and step != "":
+        recorded = recipe.function(step, model)
+    elif callable(loss) and targets is not None and isinstance(model, nn.Module):
+        recorded, example = _with_loss(model, loss, example, targets)
+    with torch.random.fork_rng(devices=[]):
+        found = captured_model(model, example, recorded, mode)
+    return replace(found, training=training)
+
+
+def _example(model: Any, inputs: Any) -> Example | None:
+    if inputs is None or not isinstance(model, nn.Module):
+        return None
+    if isinstance(inputs, str):
+        inputs = (inputs,)
+    if isinstance(inputs, tuple | list) and inputs and all(isinstance(text, str) for text in inputs):
+        slots = example_inputs.vocabulary(model, example_inputs.stated(inputs))
+        return example_inputs.example_of(slots, "inputs=")
+    example = example_inputs.given(inputs, "inputs=")
+    if example is None:
+        raise TargetError(
+            f"inputs= holds no tensor, but a {type(inputs).__name__}",
+            "give a tensor, a tuple of arguments, a dict of keyword arguments, or shapes such as '1,3,224,224'",
+        )
+    return replace(example, guessed=False)
+
+
+def _with_loss(
+    model: nn.Module, loss: Callable[..., Any], example: Example | None, targets: Any
+) -> tuple[recipe.Step, Example]:
+    """The loss over the prediction as the step to record."""
+    if example is None:
+        raise TargetError("a loss with targets= needs inputs= of the same batch", "give inputs=")
+    targets = targets if isinstance(targets, tuple) else (targets,)
+    whole = Example((example.args, targets), dict(example.kwargs), example.origin, example.guessed)
+    return recipe.Step(recipe.with_loss(model, loss), ("inputs", "targets")), whole
+
+

@@ -1,0 +1,320 @@
+"""A Python target is captured and linted in a process of its own: whatever its code does, this one goes on.
+
+The parent starts a fresh interpreter, sends it a `Job` and reads messages: the stage it has come to, at last the
+result. The user's code may print, read, fork, exit, hang or crash the interpreter: prints go to a bounded buffer, the
+rest ends in a `TargetError` that tells the stage. The parent imports neither torch nor anything of the user's.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from .capture import TIME_LIMIT, Capture, python_target
+from .frontends import TargetError
+from .training import Training
+
+if TYPE_CHECKING:
+    from .frontends.torch.target import Captured
+
+Kind = Literal["lint", "show"]
+
+START_LIMIT = 120.0
+"""Seconds in which the interpreter must have started and torch been imported."""
+MAX_OUTPUT = 64 << 10
+"""Bytes kept of what the user's code prints: the last ones."""
+
+_TICK = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker is to do, as plain data."""
+
+    kind: Kind
+    target: str
+    capture: Capture
+    training: Training
+    rule_folders: tuple[Path, ...] = ()
+    codes: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    value: str | None = None
+    """For `show`: the value or node to show."""
+    importing: Literal["whole", "slice"] = "whole"
+    """`slice`: of the target's file only imports, definitions and what these need are executed."""
+
+    @property
+    def target_is_file(self) -> bool:
+        """Whether there is a file of the user's to take a slice of."""
+        python = python_target(self.capture.factory or self.target)
+        return python is not None and python.is_file
+
+
+class _Ended(Exception):
+    """The worker gave no result."""
+
+    def __init__(self, stage: str, how: str, output: str) -> None:
+        super().__init__(how)
+        self.stage = stage
+        self.output = output
+
+
+def run(job: Job, printed: Callable[[str], None] = lambda text: None) -> Any:
+    """Do a job in a process of its own; `printed` is told what the user's code printed. Raises `TargetError`."""
+    try:
+        return _attempt(job, printed)
+    except _Ended as ended:
+        first = _failure(ended)
+        if ended.stage != "import" or not job.target_is_file:
+            raise first from None
+    try:
+        return _attempt(replace(job, importing="slice"), printed)
+    except _Ended as ended:
+        second: TargetError = _failure(ended)
+    except TargetError as error:
+        second = error
+    raise TargetError(f"{first}\nits definitions alone: {second}", first.help)
+
+
+def _attempt(job: Job, printed: Callable[[str], None]) -> Any:
+    worker = _Worker(job)
+    try:
+        return worker.result()
+    finally:
+        if output := worker.output():
+            printed(output)
+
+
+_DOING = {
+    "start": "starting",
+    "import": "being imported",
+    "build": "building the model",
+    "inputs": "example inputs were looked for",
+    "record": "its operators were recorded",
+    "lint": "the rules ran",
+}
+_ADVICE = {
+    "start": "see whether `python -c 'import torch'` works",
+    "import": "put what starts work when imported under `if __name__ == '__main__':`",
+    "build": "see that the model can be made without data, network or input; --time-limit sets the limit",
+    "inputs": "state the inputs: --input 1,3,224,224",
+    "record": "state other inputs (--input), or export the model with torch.onnx.export and lint the file",
+    "lint": "please report it to netlint's authors",
+}
+
+
+def _failure(ended: _Ended) -> TargetError:
+    lines = ended.output.strip().splitlines()
+    printed = f"\nthe last it printed: {lines[-1].strip()[:200]}" if lines else ""
+    return TargetError(f"{ended} while {_DOING[ended.stage]}{printed}", _ADVICE[ended.stage])
+
+
+class _Worker:
+    """The parent's side of one worker process."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._limit = job.capture.time_limit or TIME_LIMIT
+        self._stage = "start"
+        self._deadline: float | None = time.monotonic() + START_LIMIT
+        self._messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._printed = bytearray()
+        bootstrap = f"import sys; sys.path[:] = {sys.path!r}; from netlint.worker import serve; serve()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", bootstrap],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+        self._drain = threading.Thread(target=self._keep, args=(self._process.stderr,), daemon=True)
+        self._drain.start()
+
+    def result(self) -> Any:
+        """Send the job and wait for what comes of it. Raises `_Ended` or `TargetError`."""
+        try:
+            self._send()
+            while True:
+                kind, content = self._next()
+                if kind == "stage":
+                    self._enter(content)
+                elif kind == "done":
+                    return content
+                else:
+                    raise TargetError(*content)
+        finally:
+            self._kill()
+
+    def _send(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            with self._process.stdin as stdin:
+                pickle.dump(self._job, stdin)
+        except BrokenPipeError:
+            return  # it died at once; its end is noticed below
+
+    def _enter(self, stage: str) -> None:
+        """The limit counts for all that the user's code does together; netlint's own work has none."""
+        if self._stage == "start":
+            self._deadline = time.monotonic() + self._limit
+        if stage == "lint":
+            self._deadline = None
+        self._stage = stage
+
+    def _next(self) -> tuple[str, Any]:
+        while True:
+            try:
+                return self._messages.get(timeout=_TICK)
+            except queue.Empty:
+                pass
+            if self._process.poll() is not None:
+                # Children of its own may hold the pipe open: its end is not awaited for long.
+                self._reader.join(timeout=10 * _TICK)
+                if self._messages.empty():
+                    raise _Ended(self._stage, _how(self._process.returncode), self.output())
+            if self._deadline is not None and time.monotonic() > self._deadline:
+                limit = START_LIMIT if self._stage == "start" else self._limit
+                raise _Ended(self._stage, f"took longer than {limit:g} s", self.output())
+
+    def _read(self, stream: IO[bytes]) -> None:
+        while head := stream.read(8):
+            content = stream.read(int.from_bytes(head, "little"))
+            try:
+                self._messages.put(pickle.loads(content))
+            except Exception as error:
+                self._messages.put(("error", (f"gave no readable report: {error!r}", _ADVICE["lint"])))
+
+    def _keep(self, stream: IO[bytes]) -> None:
+        while part := os.read(stream.fileno(), 1 << 16):
+            self._printed += part
+            del self._printed[:-MAX_OUTPUT]
+
+    def output(self) -> str:
+        """The last of what the user's code printed."""
+        self._drain.join(timeout=_TICK)
+        return bytes(self._printed).decode("utf-8", "replace")
+
+    def _kill(self) -> None:
+        """End the worker and what it has started."""
+        if hasattr(os, "killpg"):
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass  # none is left
+        self._process.kill()
+        self._process.wait()
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        try:
+            return f"crashed the interpreter ({signal.Signals(-code).name})"
+        except ValueError:
+            return f"crashed the interpreter (signal {-code})"
+    return f"ended the process (exit code {code})"
+
+
+# The worker's side.
+
+
+def serve() -> None:
+    """Read a job from standard input, do it, write what comes of it to what was standard output; then end at once."""
+    import faulthandler
+
+    private = os.dup(1)
+    os.dup2(2, 1)
+    job = pickle.load(sys.stdin.buffer)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    faulthandler.enable()
+    _without_core_dumps()
+    send = _Sender(private)
+    try:
+        send("done", _JOBS[job.kind](job, lambda stage: send("stage", stage)))
+    except TargetError as error:
+        send("error", (str(error), error.help))
+    except (MemoryError, RecursionError) as error:
+        send("error", (f"is too large or too deeply nested to analyse ({type(error).__name__})", ""))
+    except BaseException as error:
+        from traceback import format_exc
+
+        print(format_exc(), file=sys.stderr, flush=True)
+        send("error", (f"could not be analysed: {type(error).__name__}: {error}", "this is a bug in netlint; see -v"))
+    os._exit(0)  # without waiting for threads and exit handlers of the user's code
+
+
+class _Sender:
+    """Writes messages to the parent; a process that the user's code forks off stays silent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._process = os.getpid()
+
+    def __call__(self, kind: str, content: Any) -> None:
+        if os.getpid() != self._process:
+            os._exit(1)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        data = pickle.dumps((kind, content))
+        with open(self._descriptor, "wb", closefd=False) as pipe:
+            pipe.write(len(data).to_bytes(8, "little") + data)
+
+
+def _without_core_dumps() -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        pass  # not on this system
+
+
+Stage = Callable[[str], None]
+
+
+def _lint(job: Job, stage: Stage) -> Any:
+    from .checked import check_graph, portable
+    from .registry import load_rules
+
+    captured = _captured(job, stage)
+    registry = load_rules(job.rule_folders)
+    rules = [registry[code] for code in job.codes]
+    training = job.training.otherwise(captured.training)
+    return portable(check_graph(captured.graph, rules, training, job.options, job.target, captured.facts))
+
+
+def _show(job: Job, stage: Stage) -> Any:
+    from . import show as pages
+
+    captured = _captured(job, stage)
+    training = job.training.otherwise(captured.training)
+    try:
+        if job.value is None:
+            return pages.model(captured.graph, training)
+        return pages.one(captured.graph, training, job.value)
+    except pages.UnknownValue as error:
+        return error
+
+
+def _captured(job: Job, stage: Stage) -> Captured:
+    from .frontends.torch.target import capture
+
+    captured = capture(job.target, job.capture, job.importing == "slice", stage)
+    stage("lint")
+    return captured
+
+
+_JOBS: Mapping[Kind, Callable[[Job, Stage], Any]] = {"lint": _lint, "show": _show}

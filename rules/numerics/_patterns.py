@@ -1,0 +1,258 @@
+"""How the arithmetic of these rules is written: maxima taken off, deviations, norms, guards before and behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from netlint import ops
+from netlint.graph import ONNX, Graph, Node, Value
+
+from ._interval import INF, How
+
+if TYPE_CHECKING:
+    from netlint.analyses.roles import Roles
+
+    from ._reach import Reached
+
+_ORDERS = {"Greater": (True, True), "GreaterOrEqual": (True, False), "Less": (False, True), "LessOrEqual": (False, False)}
+"""Whether the first operand is the larger one, and whether the comparison is strict."""
+_DEPTH = 3
+_MOST_TERMS = 6
+_MEANS = frozenset({"ReduceMean", "GlobalAveragePool", "AveragePool"})
+_MAXIMA = frozenset({"ReduceMax", "TopK", "ReduceLogSumExp", "GlobalMaxPool"})
+_ROOTS = frozenset({"Sqrt", "Pow"})
+
+
+def maker(known: Roles, value: Value | None) -> Node | None:
+    """The node that computes a value's elements, before layout."""
+    return None if value is None else known.source_node(value)
+
+
+def same(known: Roles, a: Value | None, b: Value | None) -> bool:
+    """Whether two values hold the same elements, but for layout."""
+    return a is not None and b is not None and (a is b or known.source(a) is known.source(b))
+
+
+def alike(known: Roles, a: Value | None, b: Value | None, depth: int = _DEPTH) -> bool:
+    """Whether two values are the same, or computed in the same way from the same values."""
+    if same(known, a, b):
+        return True
+    left, right = maker(known, a), maker(known, b)
+    if left is None or right is None or not depth or left.op != right.op or left.domain or left.op in ops.RANDOM:
+        return False
+    pairs = list(zip(left.inputs, right.inputs, strict=False))
+    return len(left.inputs) == len(right.inputs) and all(alike(known, u, v, depth - 1) for u, v in pairs)
+
+
+def maximum_of(reached: Reached, bound: Value | None, value: Value | None, depth: int = _DEPTH) -> bool:
+    """Whether a value is at least another in every element because it is a maximum over it."""
+    node = maker(reached.roles, bound)
+    if node is None or node.domain:
+        return False
+    if node.op in _MAXIMA:
+        return alike(reached.roles, node.input(0), value)
+    if node.op != "Max" or not depth:
+        return False
+    return any(alike(reached.roles, v, value) or maximum_of(reached, v, value, depth - 1) for v in node.inputs)
+
+
+def deviation(reached: Reached, node: Node) -> bool:
+    """Whether a node is x - mean(x)."""
+    mean = maker(reached.roles, node.input(1))
+    return node.op == "Sub" and mean is not None and mean.op in _MEANS and same(
+        reached.roles, mean.input(0), node.input(0)
+    )
+
+
+def squared(known: Roles, value: Value | None) -> Value | None:
+    """x, where a value is x * x or x ** 2."""
+    node = maker(known, value)
+    if node is None or node.domain:
+        return None
+    if node.op == "Mul" and same(known, node.input(0), node.input(1)):
+        return node.input(0)
+    return node.input(0) if node.op == "Pow" and known.number(node.input(1)) == 2.0 else None
+
+
+def square_sum(known: Roles, value: Value | None) -> Value | None:
+    """x, where a value is a sum or mean of x * x."""
+    node = maker(known, value)
+    if node is None or node.domain:
+        return None
+    if node.op == "ReduceSumSquare":
+        return node.input(0)
+    return squared(known, node.input(0)) if node.op in ("ReduceSum", "ReduceMean") else None
+
+
+def root_of(known: Roles, node: Node | None) -> Value | None:
+    """x, where a node is the square root of x."""
+    if node is None or node.domain or node.op not in _ROOTS:
+        return None
+    return node.input(0) if node.op == "Sqrt" or known.number(node.input(1)) == 0.5 else None
+
+
+def norm_of(known: Roles, value: Value | None) -> Value | None:
+    """x, where a value is the length of the vectors x, guarded or not."""
+    node = maker(known, value)
+    for _ in range(_DEPTH):
+        if node is not None and node.op in ("Clip", "Max", "Add", "Where") and not node.domain:
+            inner = next((v for v in node.inputs if maker(known, v) is not None), None)
+            node = maker(known, inner)
+    if node is None or node.domain:
+        return None
+    if node.op in ("ReduceL2", "ReduceL1"):
+        return node.input(0)
+    inside = root_of(known, node)
+    plus = maker(known, inside)
+    if plus is not None and plus.op in ("Add", "Clip", "Max"):
+        inside = next((v for v in plus.inputs if maker(known, v) is not None), inside)
+    return square_sum(known, inside)
+
+
+def normalised_by_norm(reached: Reached, value: Value) -> bool:
+    """Whether a value is x / |x|."""
+    known = reached.roles
+    node = maker(known, value)
+    if node is None or node.domain:
+        return False
+    if node.op == "LpNormalization":
+        return True
+    if node.op == "Div":
+        return same(known, norm_of(known, node.input(1)), node.input(0))
+    if node.op != "Mul":
+        return False
+    for x, inverse in ((node.input(0), node.input(1)), (node.input(1), node.input(0))):
+        inverted = maker(known, inverse)
+        if inverted is not None and inverted.op == "Reciprocal" and same(known, norm_of(known, inverted.input(0)), x):
+            return True
+    return False
+
+
+def terms(known: Roles, node: Node) -> Iterator[tuple[Value, float]]:
+    """The summands of an expression of Add, Sub and Neg, each with its factor."""
+    due: list[tuple[Value | None, float]] = [(node.output(), 1.0)]
+    for _, (value, sign) in zip(range(_MOST_TERMS), due, strict=False):
+        made = maker(known, value)
+        if made is None or made.domain or value is None:
+            continue
+        factor = known.number(made.input(0)), known.number(made.input(1))
+        if made.op in ("Add", "Sub"):
+            due += [(made.input(0), sign), (made.input(1), sign if made.op == "Add" else -sign)]
+        elif made.op == "Neg":
+            due.append((made.input(0), -sign))
+        elif made.op == "Mul" and (factor[0] is not None or factor[1] is not None):
+            index = 1 if factor[0] is not None else 0
+            due.append((made.input(index), sign * (factor[1 - index] or 0.0)))
+        else:
+            yield value, sign
+
+
+def cancels(reached: Reached, node: Node) -> bool:
+    """Whether a node is E[x²] - E[x]² or |a|² + |b|² - 2ab: never negative but for rounding."""
+    known = reached.roles
+    first = maker(known, node.input(0)), maker(known, node.input(1))
+    if all(made is None or made.op not in _MAY_CANCEL for made in first):
+        return False
+    summands = list(terms(known, node))
+    plus = [square_sum(known, value) for value, factor in summands if factor > 0]
+    if not any(x is not None for x in plus):
+        return False
+    for value, factor in summands:
+        made = maker(known, value)
+        if factor == -2 and made is not None and made.op in ("MatMul", "Einsum", "Gemm"):
+            return True
+        mean = maker(known, squared(known, value)) if factor < 0 else None
+        if mean is not None and mean.op in _MEANS and any(same(known, mean.input(0), x) for x in plus if x is not None):
+            return True
+    return False
+
+
+_MAY_CANCEL = frozenset({"Mul", "Pow", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Add", "Sub", "MatMul"})
+
+
+def compared(
+    reached: Reached, condition: Value | None, value: Value | None, taken: bool
+) -> tuple[float, float, How, bool] | None:
+    """Where a condition holds (or, not `taken`, fails): the bounds it puts on a value, how they are reached, and
+    whether it keeps the value from 0. None: it says nothing of the value."""
+    known = reached.roles
+    node = maker(known, condition)
+    while node is not None and node.op == "Not":
+        node, taken = maker(known, node.input(0)), not taken
+    if node is None or node.domain:
+        return None
+    for slot in (0, 1):
+        x, bound = node.input(slot), known.number(node.input(1 - slot))
+        if bound is None or x is None:
+            continue
+        if same(known, x, value) and node.op in _ORDERS:
+            larger, strict = _ORDERS[node.op]
+            larger = (larger != bool(slot)) == taken
+            at = How.NEVER if strict == taken else How.POINT
+            return (bound, INF, at, False) if larger else (-INF, bound, at, False)
+        if _keeps_from_zero(known, node, slot, bound, value, taken):
+            return -INF, INF, How.NEVER, True
+    return None
+
+
+def _keeps_from_zero(known: Roles, node: Node, slot: int, bound: float, value: Value | None, taken: bool) -> bool:
+    """Whether a comparison says x != 0, or |x| > c."""
+    if node.op == "Equal":
+        return bound == 0 and not taken and same(known, node.input(slot), value)
+    size = maker(known, node.input(slot))
+    if node.op not in _ORDERS or size is None or size.op != "Abs" or not same(known, size.input(0), value):
+        return False
+    larger, strict = _ORDERS[node.op]
+    return (larger != bool(slot)) == taken and (bound > 0 or (strict == taken and bound == 0))
+
+
+def guarded_behind(graph: Graph, known: Roles, node: Node, operand: Value | None) -> bool:
+    """Whether what a node makes of a bad operand is thrown away: `Where(d == 0, 0, a / d)`, `Where(isinf(y), 0, y)`.
+
+    The value is safe then; the gradient of the branch not taken is not.
+    """
+    due, steps, chosen = [node.output()], 0, False
+    seen = set(due)
+    while due and steps < _MOST_TERMS:
+        value, steps = due.pop(), steps + 1
+        if graph.is_output(value):
+            return False
+        for use in graph.uses(value):
+            if use.op == "Where" and _decides(known, use.input(0), (operand, value, node.output())):
+                chosen = True
+            elif use.op in _CARRIES and not use.domain:
+                if use.output() not in seen:
+                    seen.add(use.output())
+                    due.append(use.output())
+            elif use.op not in _ONLY_LOOKS:
+                return False
+    return chosen and not due
+
+
+_CARRIES = frozenset({"Mul", "Neg", "Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Where", "Sub"})
+_ONLY_LOOKS = frozenset({"Shape", "Equal", "IsInf", "IsNaN", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"})
+
+
+def _decides(known: Roles, condition: Value | None, about: tuple[Value | None, ...]) -> bool:
+    """Whether a condition tests one of some values."""
+    test = maker(known, condition)
+    for _ in range(_DEPTH):
+        if test is None or test.op not in ("Not", "And", "Or"):
+            break
+        test = maker(known, test.input(0))
+    if test is None or test.domain != ONNX or test.op not in _ONLY_LOOKS:
+        return False
+    looked_at = [value for value in test.inputs if value is not None]
+    sizes = [made.input(0) for value in looked_at if (made := maker(known, value)) is not None and made.op == "Abs"]
+    return any(same(known, value, other) for value in (*looked_at, *sizes) for other in about)
+
+
+def logit_of(known: Roles, node: Node | None) -> Value | None:
+    """p, where a node is p / (1 - p)."""
+    if node is None or node.op != "Div" or node.domain:
+        return None
+    rest = maker(known, node.input(1))
+    if rest is None or rest.op != "Sub" or known.number(rest.input(0)) != 1.0:
+        return None
+    return node.input(0) if same(known, rest.input(1), node.input(0)) else None

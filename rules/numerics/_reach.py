@@ -1,0 +1,144 @@
+"""What values are shown to reach, worked out only behind the operators that a rule asks about."""
+
+from __future__ import annotations
+
+from netlint.analyses.constants import Constants, constants
+from netlint.analyses.layers import Layer, Layers, layers
+from netlint.analyses.parameters import Parameters, parameters
+from netlint.analyses.ranges import Ranges, ranges
+from netlint.analyses.roles import Roles, roles
+from netlint.analyses.shapes import Shapes, shapes
+from netlint.analyses.weights import Weights, weights
+from netlint.analysis import Scope, analysis
+from netlint.graph import Graph, Node, Value
+
+from ._interval import INF, How, Reach, free, point
+
+_MOST = 20_000
+"""Nodes that one question may look at; beyond that the answer is that nothing is shown."""
+
+_LARGEST_SCAN = 1 << 24
+"""Bytes of a weight that are read to learn its signs."""
+
+
+class Reached:
+    """What each value is shown to reach. Nothing is computed before it is asked for."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.graph: Graph = scope.graph
+        self.known: Parameters = scope[parameters]
+        self.shapes: Shapes = scope[shapes]
+        self.ranges: Ranges = scope[ranges]
+        self.roles: Roles = scope[roles]
+        self.constants: Constants = scope[constants]
+        self._layers: Layers = scope[layers]
+        self._weights: Weights = scope[weights]
+        self._found: dict[Value, Reach | None] = {}
+        stated = scope.training.input_range
+        self._stated = (stated.value.lo, stated.value.hi) if stated.known else None  # type: ignore[union-attr]
+        self._inputs = frozenset(scope.graph.inputs)
+
+    def of(self, value: Value | None) -> Reach | None:
+        """What a value reaches; None where nothing is shown."""
+        if value is None:
+            return None
+        if value not in self._found:
+            self._work_out(value)
+        return self._found.get(value)
+
+    def known_so_far(self, value: Value | None) -> Reach | None:
+        """What transfer functions read: their operands have been worked out before."""
+        return None if value is None else self._found.get(value)
+
+    def _work_out(self, wanted: Value) -> None:
+        from ._transfer import transfer
+
+        stack, steps = [wanted], 0
+        while stack:
+            value = stack[-1]
+            node = self.graph.producer(value)
+            due = self._due(value, node)
+            steps += 1
+            if due and steps < _MOST:
+                stack += due
+                continue
+            stack.pop()
+            if value not in self._found:
+                outside = self._outside(value, node)
+                self._found[value] = transfer(self, node, value) if node is not None and outside is None else outside
+
+    def _due(self, value: Value, node: Node | None) -> list[Value]:
+        """The operands to work out first; none where the value begins here, or where they are under way."""
+        if value in self._found or node is None or self.known.constant(value):
+            return []
+        layer = self.layer(node)
+        if layer is not None:
+            return [layer.data] if self._follows(layer) and layer.data not in self._found else []
+        if node.domain or node.bodies:
+            return []
+        return [v for v in dict.fromkeys(node.inputs) if v is not None and v not in self._found]
+
+    def layer(self, node: Node | None) -> Layer | None:
+        return self._layers.of(node)
+
+    def _outside(self, value: Value, node: Node | None) -> Reach | None:
+        """Constants, inputs and layers; None for what an operator computes, and for what nobody knows."""
+        if self.known.constant(value):
+            return self._constant(value)
+        layer = self.layer(node)
+        if layer is not None:
+            return self._of_layer(layer, value)
+        if node is None and value in self._inputs:
+            return self._of_input(value)
+        return None
+
+    def _of_input(self, value: Value) -> Reach | None:
+        dtype = self.shapes.dtype(value) or ""
+        if dtype == "bool":
+            return Reach(0.0, 1.0, How.SOLID, How.SOLID, sources=frozenset({value}))
+        if self._stated is not None and dtype.startswith(("float", "bfloat")):
+            lo, hi = self._stated
+            return Reach(lo, hi, How.SOLID, How.SOLID, How.SOLID, False, frozenset({value}))
+        # An input of zeros is always possible: padding, a black image, silence.
+        return Reach(0.0, 0.0, How.SOLID, How.SOLID, How.SOLID, True, frozenset({value}))
+
+    def _constant(self, value: Value) -> Reach | None:
+        number = self.constants.scalar(value)
+        if number is not None:
+            return point(number)
+        stored = self.ranges.of(value)
+        if not stored.bounded:
+            return None
+        array = self.constants.get(value)
+        zero = How.SOLID if array is not None and array.size and bool((array == 0).all()) else How.NEVER
+        # Elements differ, so what is between them is not reached; whether one of them is 0, `all` of a slice is not.
+        return Reach(stored.lo, stored.hi, How.POINT, How.POINT, zero)
+
+    def _follows(self, layer: Layer) -> bool:
+        """Whether what a layer reaches hangs on what it reads: without a bias nothing moves 0."""
+        return layer.bias is None and layer.kind in ("dense", "conv", "conv-transpose")
+
+    def _of_layer(self, layer: Layer, value: Value) -> Reach | None:
+        if layer.kind == "recurrent":
+            return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=frozenset({value}))
+        data = self._found.get(layer.data) if self._follows(layer) else None
+        if data is None:
+            return free(value)
+        if (data.raw or data.lo >= 0) and self._positive(layer):
+            # Sums of what is not negative are not negative; how large they are is not told.
+            return data if data.raw else data.like(0.0, INF if data.hi > 0 else 0.0, data.at_lo, data.at_hi)
+        return free(value, zero=max(data.zero, How.POINT))
+
+    def _positive(self, layer: Layer) -> bool:
+        """Whether the weights have one sign and training is not said to change them: a filter bank, an average."""
+        tensor = layer.weight.constant
+        if layer.weight.trainable or tensor is None or tensor.nbytes > _LARGEST_SCAN:
+            return False
+        stats = self._weights.of(layer.weight)
+        return stats is not None and not stats.nan and stats.lo >= 0 and stats.hi > 0
+
+
+@analysis(constants, layers, parameters, ranges, roles, shapes, weights)
+def reach(scope: Scope) -> Reached:
+    """What values are shown to reach, for some input and some weights."""
+    return Reached(scope)

@@ -1,0 +1,174 @@
+"""Where in a program a node stands: before a loss, behind trained weights, behind a normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netlint import ops
+from netlint.analyses.contract import losses
+from netlint.analyses.layers import Layers, layers
+from netlint.analyses.parameters import Parameters, parameters
+from netlint.analyses.roles import Roles, roles
+from netlint.analyses.shapes import Shapes, shapes
+from netlint.analysis import Scope, analysis
+from netlint.graph import Graph, Node, Value
+
+_MOST = 2_000
+_FEW = 60
+_TO_SCALAR = 40
+FRAMEWORK = "torch.nn.modules."
+"""What the framework's own modules compute is not the user's to change."""
+_NO_GRADIENT = frozenset(
+    {"ArgMax", "ArgMin", "Shape", "Size", "NonMaxSuppression", "NonZero", "Not", "IsNaN", "IsInf", "Sign", "Floor"}
+    | {"Ceil", "Round", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "OneHot"}
+)
+_MOVES = frozenset({"Reshape", "Transpose", "Unsqueeze", "Squeeze", "Pad", "Cast", "Identity", "Slice", "Gather", "Flatten"})
+_MOVES_AND_SCALES = _MOVES | {"Mul", "Div", "Add", "Sub", "Expand", "Concat", "Split"}
+
+
+class Surroundings:
+    """Answers about one graph, each worked out when it is asked for."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._graph: Graph = scope.graph
+        self._known: Parameters = scope[parameters]
+        self._layers: Layers = scope[layers]
+        self._roles: Roles = scope[roles]
+        self._shapes: Shapes = scope[shapes]
+        self._sites = tuple(site.node for site in scope[losses])
+        self._before_loss: frozenset[Node] | None = None
+        self._steady: dict[Value, bool] = {}
+
+    def before_loss(self, node: Node) -> bool:
+        """Whether a loss in the graph depends on a node."""
+        if self._before_loss is None:
+            self._before_loss = frozenset(self._cone())
+        return node in self._before_loss
+
+    def _cone(self) -> set[Node]:
+        ends = [node for node in self._sites] + [
+            made for out in self._graph.outputs if self._is_loss(out) and (made := self._graph.producer(out)) is not None
+        ]
+        cone, due = set(ends), list(ends)
+        while due:
+            node = due.pop()
+            inside = (v for body in node.bodies.values() for v in body.outputs)
+            for value in (*node.inputs, *inside):
+                made = self._graph.producer(value)
+                if made is not None and made not in cone:
+                    cone.add(made)
+                    due.append(made)
+        return cone
+
+    def _is_loss(self, output: Value) -> bool:
+        """One number that sums or averages everything, perhaps scaled or added to another such number."""
+        dtype = self._shapes.dtype(output) or ""
+        if not dtype.startswith(("float", "bfloat")) or not self._single(output):
+            return False
+        due: list[Value | None] = [output]
+        for _, value in zip(range(_TO_SCALAR), due, strict=False):
+            node = self._graph.producer(value)
+            if node is None:
+                continue
+            if node.op in ops.LOSSES or node.full_op in ops.TORCH_LOSSES:
+                return True
+            if node.op in ("ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2") and self._reduces(node):
+                return True
+            if self._single(value):
+                due += node.inputs
+        return False
+
+    def _single(self, value: Value | None) -> bool:
+        shape = self._shapes.of(value)
+        return shape is not None and all(size == 1 for size in shape) and len(shape) <= 1
+
+    def _reduces(self, node: Node) -> bool:
+        """More than one number to one."""
+        before = self._shapes.of(node.input(0))
+        return self._single(node.output()) and (before is None or any(size != 1 for size in before))
+
+    def trained(self, value: Value | None) -> bool:
+        """Whether gradient descent moves what a value is computed with: weights behind it that are not a fixed
+        transform at the input, such as the windows of a spectrum."""
+        for node in self._behind(value, _MOST):
+            layer = self._layers.of(node)
+            if layer is not None and layer.weight.trainable is not False and not self._front_end(node):
+                return True
+            if any(v is not None and v.trainable for v in node.inputs):
+                return True
+        return False
+
+    def _front_end(self, node: Node) -> bool:
+        """A product without bias of an input that was only moved and scaled."""
+        layer = self._layers.of(node)
+        if layer is None or layer.bias is not None or layer.kind == "embedding" or layer.weight.trainable:
+            return False
+        return all(before.op in _MOVES_AND_SCALES for before in self._behind(layer.data, _FEW))
+
+    def _behind(self, value: Value | None, most: int) -> Iterable[Node]:
+        """The nodes that compute a value, nearest first."""
+        due = [value]
+        seen: set[Value | None] = {value}
+        count = 0
+        while due and count < most:
+            node = self._graph.producer(due.pop(0))
+            if node is None:
+                continue
+            count += 1
+            yield node
+            fresh = [v for v in node.inputs if v is not None and v not in seen and not self._known.constant(v)]
+            seen.update(fresh)
+            due += fresh
+
+    def passes_gradient(self, node: Node) -> bool:
+        """Whether the result of a node reaches an output, a layer or a loss by operators that have a gradient."""
+        due, seen = [node.output()], {node.output()}
+        for count, value in enumerate(due):
+            if count > _FEW or self._graph.is_output(value):
+                return True
+            for use in self._graph.uses(value):
+                if use.op in _NO_GRADIENT or (use.op == "Cast" and not self._is_float(use.output())):
+                    continue
+                if use.op == "Where" and value is use.input(0):
+                    continue
+                for out in use.outputs:
+                    if out is not None and out not in seen:
+                        seen.add(out)
+                        due.append(out)
+        return False
+
+    def _is_float(self, value: Value | None) -> bool:
+        return (self._shapes.dtype(value) or "float").startswith(("float", "bfloat"))
+
+    def learns(self, node: Node) -> bool:
+        """Whether a gradient flows through a node when the model is trained."""
+        return (self.before_loss(node) or self.trained(node.input(0))) and self.passes_gradient(node)
+
+    def steady(self, value: Value | None) -> bool:
+        """Whether a normalisation behind a value keeps its length from vanishing."""
+        if value is None:
+            return False
+        if value not in self._steady:
+            self._steady[value] = any(self._normalises(node) for node in self._behind(value, _MOST))
+        return self._steady[value]
+
+    def _normalises(self, node: Node) -> bool:
+        if node.op in ops.NORMALISATION or node.full_op.endswith("LayerNormalization"):
+            return True
+        divisor = self._roles.source_node(divided) if node.op == "Div" and (divided := node.input(1)) else None
+        inside = self._graph.producer(divisor.input(0)) if divisor is not None and divisor.op == "Sqrt" else None
+        return inside is not None and inside.op == "Add" and any(self._is_mean(value) for value in inside.inputs)
+
+    def _is_mean(self, value: Value | None) -> bool:
+        node = self._graph.producer(value)
+        return node is not None and node.op == "ReduceMean"
+
+    def of_framework(self, node: Node) -> bool:
+        """Whether a module of the framework itself computes a node."""
+        return (node.loc.module_class or "").startswith(FRAMEWORK)
+
+
+@analysis(layers, losses, parameters, roles, shapes)
+def surroundings(scope: Scope) -> Surroundings:
+    """Where nodes stand."""
+    return Surroundings(scope)

@@ -1,0 +1,260 @@
+"""A division by a value that can be zero.
+
+## What it does
+
+Reports `Div` and `Reciprocal` whose divisor is shown to reach 0: a sum over a mask that may be empty, a standard
+deviation or a norm with nothing added, a linear layer's output, an exponential or a softplus that underflows. Also
+layer normalisation whose epsilon is 0.
+
+## Why is this bad
+
+A number divided by 0 is infinite, and 0 / 0 is NaN. One row of padding, one batch of equal samples, or one dead
+feature vector is enough, and the NaN spreads to every weight.
+
+## Example
+
+A standard deviation without epsilon: equal samples have none.
+
+```onnx
+standardise (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float two = {2}, int64[1] axis = {0}>
+{
+    h = Gemm(x, w, b)
+    m = ReduceMean(h, axis)
+    d = Sub(h, m)
+    q = Pow(d, two)
+    v = ReduceMean(q, axis)
+    s = Sqrt(v)
+    y = Div(d, s)      # want warning "by a standard deviation"
+}
+```
+
+An average over a mask, which may be empty:
+
+```onnx
+masked_mean (float[N, 5, 4] x, float[N, 5, 1] mask) => (float[N, 4] y)
+<int64[1] axis = {1}>
+{
+    m = Mul(x, mask)
+    s = ReduceSum <keepdims = 0> (m, axis)
+    n = ReduceSum <keepdims = 0> (mask, axis)
+    y = Div(s, n)      # want warning "that can be 0"
+}
+```
+
+A vector by its length:
+
+```onnx
+direction (float[N, 3] x) => (float[N, 3] y)
+<int64[1] axis = {-1}>
+{
+    n = ReduceL2(x, axis)
+    y = Div(x, n)      # want warning "by a norm"
+}
+```
+
+A variance that a network predicts by its logarithm:
+
+```onnx
+gaussian (float[N, 3] x, float[N, 2] e) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
+{
+    h = Gemm(x, w, b)
+    v = Softplus(h)
+    y = Div(e, v)      # want warning "0, by rounding"
+}
+```
+
+```torch
+# given inputs=4,3
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+    def forward(self, x):
+        h = self.fc(x).relu()
+        return h / h.sum(1, keepdim=True)      # want warning "that can be 0"
+```
+
+## Use instead
+
+```onnx
+standardise (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float two = {2}, float eps = {1e-5},
+int64[1] axis = {0}>
+{
+    h = Gemm(x, w, b)
+    m = ReduceMean(h, axis)
+    d = Sub(h, m)
+    q = Pow(d, two)
+    v = ReduceMean(q, axis)
+    g = Add(v, eps)
+    s = Sqrt(g)
+    y = Div(d, s)
+}
+```
+
+```onnx
+masked_mean (float[N, 5, 4] x, float[N, 5, 1] mask) => (float[N, 4] y)
+<int64[1] axis = {1}, float one = {1}>
+{
+    m = Mul(x, mask)
+    s = ReduceSum <keepdims = 0> (m, axis)
+    n = ReduceSum <keepdims = 0> (mask, axis)
+    c = Max(n, one)
+    y = Div(s, c)
+}
+```
+
+## Spares
+
+A divisor of which nothing is known, a softmax's own sum once the maximum is taken off, a quotient that is thrown away
+where the divisor was 0, and a divisor that is replaced there:
+
+```onnx
+fine (float[N, 3] x, float[N, 3] z) => (float[N, 3] a, float[N, 2] p, float[N, 2] c, float[N, 2] d)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}, float zero = {0},
+float one = {1}>
+{
+    a = Div(x, z)
+    h = Gemm(x, w, b)
+    m = ReduceMax(h, axis)
+    s = Sub(h, m)
+    e = Exp(s)
+    t = ReduceSum(e, axis)
+    p = Div(e, t)
+    r = Relu(h)
+    q = Div(p, r)
+    none = Equal(r, zero)
+    c = Where(none, zero, q)
+    u = Where(none, one, r)
+    d = Div(p, u)
+}
+```
+
+The length of a vector that a normalisation keeps from vanishing, as in contrastive language-image models:
+
+```onnx
+embed (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[3] scale = {1, 1, 1}, float[3] bias = {0.1, 0, 0},
+int64[1] axis = {-1}>
+{
+    l = LayerNormalization(x, scale, bias)
+    h = MatMul(l, w)
+    n = ReduceL2(h, axis)
+    y = Div(h, n)
+}
+```
+
+## Known limits
+
+A parameter as divisor is taken at its stored value, unless that is 0 or the model says that it is trained. Only the
+division is judged: a guard behind it saves the value, not the gradient.
+
+## References
+
+- Y. Zhang and others: Detecting numerical bugs in neural network architectures (DEBAR). ESEC/FSE 2020.
+- M. Yan and others: Exposing numerical bugs in deep learning via gradient back-propagation (GRIST). ESEC/FSE 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.graph import Node, Value
+from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
+
+from ._interval import How
+from ._patterns import deviation, guarded_behind, logit_of, maker, norm_of
+from ._reach import Reached, reach
+from ._surroundings import surroundings
+from ._witness import NEEDS, chain, claim, evidence, hits_zero, how
+
+_WHY = "a number divided by 0 is infinite, 0 / 0 is NaN, and NaN spreads to every weight"
+
+
+@rule("NUM002", "division-by-zero", level=WARNING, also=(NOTE,), since="0.2", requires=NEEDS)
+def division_by_zero(scope: Scope) -> Iterator[Finding]:
+    known = scope[reach]
+    for node in scope.graph.of("Div", "Reciprocal"):
+        divisor = node.input(1 if node.op == "Div" else 0)
+        if not _is_float(known, node):
+            continue
+        if divisor is not None and known.known.constant(divisor):
+            yield from _by_parameter(known, node, divisor)
+        elif divisor is not None and (zero := hits_zero(known, divisor)) and not _spared(scope, known, node, divisor):
+            yield Finding(
+                f"a division by {_kind(known, divisor, zero)}",
+                node,
+                evidence=evidence(scope, divisor, "divisor"),
+                help="add a small constant to the divisor (under the root, if there is one), or clip it from below",
+                why=_WHY,
+                related=chain(scope, divisor),
+                claim=claim(scope, divisor),
+            )
+    yield from _normalisations(scope)
+
+
+def _is_float(known: Reached, node: Node) -> bool:
+    return (known.shapes.dtype(node.output()) or "float32").startswith(("float", "bfloat"))
+
+
+def _kind(known: Reached, divisor: Value, zero: How) -> str:
+    x = norm_of(known.roles, divisor)
+    made = maker(known.roles, x)
+    if made is not None and deviation(known, made):
+        return "a standard deviation, which is 0 where all elements are equal"
+    if x is not None:
+        return "a norm, which is 0 for a vector of zeros"
+    return f"a value that can be 0, {how(zero)}"
+
+
+def _spared(scope: Scope, known: Reached, node: Node, divisor: Value) -> bool:
+    """Whether the divisor cannot vanish in practice, the quotient is thrown away, or another rule speaks of it."""
+    around = scope[surroundings]
+    if around.of_framework(node) or known.roles.softmax(node) is not None or _of_softmax(known, node, divisor):
+        return True
+    if logit_of(known.roles, node) is not None and any(u.op == "Log" for u in scope.graph.uses(node.output())):
+        return True  # inverse-function-domain (NUM007) speaks of it
+    length = norm_of(known.roles, divisor) is not None
+    if length and hits_zero(known, divisor) == How.POINT and around.steady(divisor):
+        return True
+    return guarded_behind(scope.graph, known.roles, node, divisor)
+
+
+def _of_softmax(known: Reached, node: Node, divisor: Value) -> bool:
+    """Whether the divisor is a sum of exponentials: naive-softmax (NUM005) speaks of it."""
+    total = maker(known.roles, divisor)
+    inner = maker(known.roles, total.input(0)) if total is not None and total.op == "ReduceSum" else None
+    return inner is not None and inner.op == "Exp"
+
+
+def _by_parameter(known: Reached, node: Node, divisor: Value) -> Iterator[Finding]:
+    """A stored 0, or a parameter that training may bring to 0."""
+    number = known.constants.scalar(divisor)
+    if number == 0 and divisor.constant is not None:
+        yield Finding("a division by a stored 0", node, help="store another number, or add a constant", why=_WHY)
+    elif divisor.trainable:
+        yield Finding(
+            "a division by a parameter that training may bring to 0",
+            node,
+            evidence=(Evidence("stored", str(known.ranges.of(divisor))),),
+            help="train its logarithm instead and multiply with exp(-p), or clip it from below",
+            why=_WHY,
+            level=NOTE,
+        )
+
+
+def _normalisations(scope: Scope) -> Iterator[Finding]:
+    """Normalisations over the sample itself whose epsilon is 0."""
+    for node in scope.graph.of(
+        "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"
+    ):
+        if float(node.attrs.get("epsilon", 1e-5)) <= 0:
+            yield Finding(
+                f"{node.op} divides by a standard deviation with epsilon 0",
+                node,
+                evidence=(Evidence("epsilon", float(node.attrs["epsilon"])),),
+                help="set epsilon to 1e-5",
+                why=_WHY,
+            )

@@ -1,0 +1,207 @@
+"""A softmax written out without taking the maximum off.
+
+## What it does
+
+Reports `exp(x) / sum(exp(x))` and `log(sum(exp(x)))` where x is neither shifted by its maximum nor bounded.
+
+## Why is this bad
+
+The exponential of 89 is infinite in float32 (of 11.1 in float16), and infinity divided by infinity is NaN; where all
+logits are below -104 the sum is 0, and 0 / 0 is NaN as well. The result does not change when the maximum is taken off
+first, and the operators do so.
+
+## Example
+
+```onnx
+classifier (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}>
+{
+    h = Gemm(x, w, b)
+    e = Exp(h)
+    s = ReduceSum(e, axis)
+    y = Div(e, s)      # want "a softmax written out"
+}
+```
+
+```onnx
+log_sum_exp (float[N, 3] x) => (float[N, 1] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}>
+{
+    h = Gemm(x, w, b)
+    e = Exp(h)
+    s = ReduceSum(e, axis)
+    y = Log(s)      # want "a log-sum-exp written out"
+}
+```
+
+```onnx
+attention (float[N, 5, 4] q, float[N, 5, 4] k) => (float[N, 5, 5] y)
+<int64[1] axis = {2}>
+{
+    t = Transpose <perm = [0, 2, 1]> (k)
+    h = MatMul(q, t)
+    e = Exp(h)
+    s = ReduceSum(e, axis)
+    r = Reciprocal(s)
+    y = Mul(e, r)      # want "a softmax written out"
+}
+```
+
+```torch
+# given inputs=4,3
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+    def forward(self, x):
+        e = torch.exp(self.fc(x))
+        return e / e.sum(-1, keepdim=True)      # want "a softmax written out"
+```
+
+## Use instead
+
+```onnx
+classifier (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
+{
+    h = Gemm(x, w, b)
+    y = Softmax <axis = 1> (h)
+}
+```
+
+```onnx
+log_sum_exp (float[N, 3] x) => (float[N, 1] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}>
+{
+    h = Gemm(x, w, b)
+    y = ReduceLogSumExp(h, axis)
+}
+```
+
+## Spares
+
+The maximum taken off, in any spelling:
+
+```onnx
+stable (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}, float low = {-3e38}>
+{
+    h = Gemm(x, w, b)
+    m = ReduceMax(h, axis)
+    n = Max(m, low)
+    d = Sub(h, n)
+    e = Exp(d)
+    s = ReduceSum(e, axis)
+    y = Div(e, s)
+}
+```
+
+Logits that cannot be large, such as cosines divided by a temperature:
+
+```onnx
+contrastive (float[N, 8] x, float[N, 8] z) => (float[N, 1] y)
+<int64[1] axis = {1}, float eps = {1e-6}, float t = {0.1}>
+{
+    a = ReduceL2(x, axis)
+    c = Max(a, eps)
+    u = Div(x, c)
+    b = ReduceL2(z, axis)
+    d = Max(b, eps)
+    v = Div(z, d)
+    w = Transpose <perm = [1, 0]> (v)
+    h = MatMul(u, w)
+    g = Div(h, t)
+    e = Exp(g)
+    s = ReduceSum(e, axis)
+    y = Log(s)
+}
+```
+
+## Known limits
+
+Exponentials that are masked or weighted before they are summed are reported by exp-overflow (NUM003) and
+division-by-zero (NUM002), not here.
+
+## References
+
+- P. Blanchard, D. Higham, N. Higham: Accurately computing the log-sum-exp and softmax functions. IMA Journal of
+  Numerical Analysis 41, 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.graph import Graph, Node, Value
+from netlint.rule import WARNING, Evidence, Finding, Scope, rule
+
+from ._patterns import maker, normalised_by_norm
+from ._reach import Reached, reach
+from ._surroundings import surroundings
+from ._witness import NEEDS, chain, claim, evidence, limit, precision
+
+_DEPTH = 6
+
+
+@rule("NUM005", "naive-softmax", level=WARNING, since="0.2", requires=NEEDS)
+def naive_softmax(scope: Scope) -> Iterator[Finding]:
+    known, declared = scope[reach], precision(scope)
+    for node, exp, what in _sums_of_exponentials(scope.graph, known):
+        logits = exp.input(0)
+        most = limit(known, logits, declared)
+        if logits is None or scope[surroundings].of_framework(node) or _bounded(known, logits, most):
+            continue
+        yield Finding(
+            f"a {what} written out without taking the maximum off",
+            node,
+            evidence=(*evidence(scope, logits, "logits"), Evidence("largest finite argument", round(most, 2))),
+            help="use the operator (softmax, log_softmax, logsumexp), or subtract the maximum first",
+            why="exp(89) is infinite in float32, and infinity divided by infinity is NaN",
+            related=(("the exponential", exp.loc), *chain(scope, logits)),
+            claim=claim(scope, logits),
+        )
+
+
+def _sums_of_exponentials(graph: Graph, known: Reached) -> Iterator[tuple[Node, Node, str]]:
+    """Divisions by sums of exponentials and logarithms of them, each with the exponential."""
+    for node in graph.of("Div", "Reciprocal", "Log"):
+        exp = _summed(known, node.input(1 if node.op == "Div" else 0))
+        if exp is None:
+            continue
+        if node.op == "Log":
+            yield node, exp, "log-sum-exp"
+        elif node.op == "Div":
+            yield node, exp, "softmax"
+        else:
+            products = [use for use in graph.uses(node.output()) if use.op == "Mul"]
+            yield products[0] if products else node, exp, "softmax"
+
+
+def _summed(known: Reached, value: Value | None) -> Node | None:
+    """The exponential of which a value is the sum, with a guard added or not."""
+    total = maker(known.roles, value)
+    if total is not None and total.op == "Add":
+        parts = [maker(known.roles, v) for v in total.inputs if not known.known.constant(v)]
+        total = parts[0] if len(parts) == 1 else None
+    exp = maker(known.roles, total.input(0)) if total is not None and total.op == "ReduceSum" else None
+    return exp if exp is not None and exp.op == "Exp" and not known.known.constant(exp.input(0)) else None
+
+
+def _bounded(known: Reached, logits: Value, most: float) -> bool:
+    """Whether the logits cannot pass the limit, or nothing speaks for their doing so."""
+    if known.ranges.of(logits).hi <= most:
+        return True
+    found = known.of(logits)
+    if found is not None:
+        return not found.raw and found.hi <= most
+    return _cosines(known, logits)
+
+
+def _cosines(known: Reached, value: Value, depth: int = _DEPTH) -> bool:
+    """Whether normalised vectors are behind a value."""
+    node = maker(known.roles, value)
+    if node is None or node.domain or not depth:
+        return False
+    if normalised_by_norm(known, value):
+        return True
+    return any(v is not None and _cosines(known, v, depth - 1) for v in node.inputs[:2])

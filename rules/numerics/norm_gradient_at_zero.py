@@ -1,0 +1,144 @@
+"""The length of a vector, where a gradient passes and nothing keeps it from zero.
+
+## What it does
+
+Notes `‖x‖` on the way of a gradient, written as `ReduceL2` or as the root of a sum of squares, with no constant under
+the root. Where the vector is 0 for many inputs, or something is divided by the length, sqrt-domain (NUM004) and
+division-by-zero (NUM002) warn instead.
+
+## Why is this bad
+
+The derivative of the length is x / ‖x‖, which is 0 / 0 for a vector of zeros. Some frameworks' `norm` takes 0 there,
+others give NaN, and so does a root that is written out. A constant added behind the root does not help.
+
+## Example
+
+```onnx
+penalty (float[N, 3] x) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {-1}>
+{
+    h = Gemm(x, w, b)
+    n = ReduceL2(h, axis)      # want "length of a vector"
+    loss = ReduceMean <keepdims = 0> (n)
+}
+```
+
+```onnx
+unit (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {-1}, float eps = {1e-6}>
+{
+    h = Gemm(x, w, b)
+    q = Mul(h, h)
+    s = ReduceSum(q, axis)
+    r = Sqrt(s)      # want note "length of a vector"
+    g = Add(r, eps)
+    y = Div(h, g)
+}
+```
+
+## Use instead
+
+```onnx
+penalty (float[N, 3] x) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {-1}, float eps = {1e-12}>
+{
+    h = Gemm(x, w, b)
+    q = Mul(h, h)
+    s = ReduceSum(q, axis)
+    g = Add(s, eps)
+    r = Sqrt(g)
+    loss = ReduceMean <keepdims = 0> (r)
+}
+```
+
+## Spares
+
+The operator for it, and `ReduceL2` with a lower bound, which is how frameworks export their own normalisation:
+
+```onnx
+operators (float[N, 3] x) => (float[N, 2] y, float[N, 2] z)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {-1}, float eps = {1e-12}>
+{
+    h = Gemm(x, w, b)
+    y = LpNormalization(h)
+    n = ReduceL2(h, axis)
+    c = Clip(n, eps)
+    z = Div(h, c)
+}
+```
+
+A vector that a normalisation keeps from vanishing, and one that no weight has made:
+
+```onnx
+steady (float[N, 3] x) => (float[N, 1] y, float[N, 1] z)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float[3] scale = {1, 1, 1},
+float[3] bias = {0.1, 0, 0}, int64[1] axis = {-1}>
+{
+    l = LayerNormalization(x, scale, bias)
+    h = Gemm(l, w, b)
+    y = ReduceL2(h, axis)
+    z = ReduceL2(x, axis)
+}
+```
+
+## Known limits
+
+Whether a framework masks the gradient of its own norm is not written in the model; the note is given for all.
+
+## References
+
+- Notes on subgradients of norms at 0: the documentation of `torch.linalg.norm` and of `jax.numpy.linalg.norm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.graph import Graph, Node, Value
+from netlint.rule import NOTE, Finding, Scope, rule
+
+from ._interval import How
+from ._patterns import guarded_behind, root_of, square_sum
+from ._reach import Reached, reach
+from ._surroundings import surroundings
+from ._witness import NEEDS, chain, evidence, hits_zero
+
+
+@rule("NUM011", "norm-gradient-at-zero", level=NOTE, since="0.2", requires=NEEDS)
+def norm_gradient_at_zero(scope: Scope) -> Iterator[Finding]:
+    known, around = scope[reach], scope[surroundings]
+    for node in scope.graph.of("ReduceL2", "Sqrt", "Pow"):
+        vector = _vector(known, node)
+        if vector is None or around.of_framework(node) or _spoken_for(scope.graph, known, node):
+            continue
+        if around.learns(node) and not around.steady(vector):
+            yield Finding(
+                "the length of a vector has no gradient where all elements are 0",
+                node,
+                evidence=evidence(scope, node.input(0), "vector" if node.op == "ReduceL2" else "operand"),
+                help="take the root of the sum of squares plus a small constant",
+                why="the derivative is x / ‖x‖, and 0 / 0 is NaN in some frameworks",
+                related=chain(scope, node.input(0)),
+            )
+
+
+def _vector(known: Reached, node: Node) -> Value | None:
+    """The vector whose length a node takes, if 0 is shown to be reached."""
+    if node.op == "ReduceL2":
+        return node.input(0) if not known.known.constant(node.input(0)) and hits_zero(known, node.output()) else None
+    operand = root_of(known.roles, node)
+    reached = hits_zero(known, operand) if operand is not None and not known.known.constant(operand) else How.NEVER
+    return square_sum(known.roles, operand) if reached == How.POINT else None
+
+
+def _spoken_for(graph: Graph, known: Reached, node: Node) -> bool:
+    """Whether the length is a divisor, bare or (of the operator) with a lower bound."""
+    due = [node.output()]
+    bounds = ("Clip", "Max", "Add") if node.op == "ReduceL2" else ()
+    for _, value in zip(range(6), due, strict=False):
+        for use in graph.uses(value):
+            if use.op == "Reciprocal" or (use.op == "Div" and use.input(1) is value):
+                return True
+            if use.op in ("Unsqueeze", "Reshape", "Expand", "Cast", "Identity", *bounds):
+                due.append(use.output())
+    return guarded_behind(graph, known.roles, node, node.input(0))
