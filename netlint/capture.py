@@ -18,7 +18,7 @@ MODES = ("train", "eval")
 WEIGHTS = ("auto", "never")
 
 _PYTHON = re.compile(
-    r"(?P<place>.+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?P<call>\s*\(.*\))?\s*",
+    r"(?P<place>.+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?P<call>\s*\(.*)?\s*",
     re.DOTALL,
 )
 

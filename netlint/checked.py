@@ -14,7 +14,6 @@ from .graph import Graph, Value
 from .rule import Level, Rule
 from .training import Known, Training
 
-
 MADE_UP = "example inputs"
 """The assumption that says which inputs a model was run with, where nobody stated them."""
 
@@ -35,7 +34,7 @@ class CheckReport(Report):
     """Number of nodes in its graph, those that no analysis knows included."""
 
     def raise_if(self, level: str | Level = "error") -> CheckReport:
-        """Raises `Findings` if there is one of that level or above, or if a rule crashed; else gives the report back."""
+        """Raises `Findings` if there is one of that level or above, or a rule crashed; else gives the report back."""
         lowest = Level[level.upper()] if isinstance(level, str) else level
         bad = [found for found in self.findings if found.level >= lowest]
         if bad or self.crashed:

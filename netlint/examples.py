@@ -1,8 +1,13 @@
 """Run the examples in a rule's page: each says, line by line, what the rule must report, and nothing else.
 
-An example is an ```onnx fence. `# want "text"` at the end of a line expects a finding there whose message has that
-text; `# want note "text"` also expects the level; `# todo want "text"` marks a known gap and fails once the gap is
-closed. A first line `# given loss=mse_loss targets=-1..1` sets the training contract.
+An example is an ```onnx or a ```torch fence. `# want "text"` at the end of a line expects a finding there, in whose
+message that text stands; `# want note "text"` also expects the level; `# todo want "text"` marks a known gap and fails once the gap
+is closed. A first line `# given loss=mse_loss targets=-1..1` sets the training contract.
+
+A torch fence is Python in which `torch`, `nn`, `F` and `math` are known. Its model is what a function `make()` gives,
+else an instance of the last `nn.Module` class in it. A function `step(model, ...)`, if there is one, is recorded instead
+of the forward pass. `inputs=2,3` or `inputs=ids:int64:1,8;mask:bool:1,8` in the first line states the inputs, which are
+inferred otherwise, and `mode=eval` the mode; `loss=mse_loss targets=2,1`, a shape, has that loss recorded, too. Where torch is missing, such examples cannot run: see `runnable`.
 """
 
 from __future__ import annotations
@@ -10,9 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.util import find_spec
 
 from .engine import Report, Reported, lint
 from .frontends import TargetError
+from .graph import Graph
 from .rule import Rule
 from .training import parse_training
 
@@ -24,9 +33,10 @@ _OUTPUTS = re.compile(r"^\s*([\w./:-]+(?:\s*,\s*[\w./:-]+)*)\s*=")
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """An expected finding: at the node that writes one of `outputs` (none: at the model itself)."""
+    """An expected finding: at the node that writes one of `outputs` (none: at the model itself), or at a line."""
 
-    outputs: frozenset[str]
+    outputs: frozenset[str] | None
+    """None: the line tells."""
     level: str
     text: str
     todo: bool
@@ -37,6 +47,7 @@ class Want:
 class Example:
     """One fence of a page."""
 
+    language: str
     section: str
     text: str
     given: dict[str, str]
@@ -44,14 +55,25 @@ class Example:
 
 
 def examples(rule: Rule) -> list[Example]:
-    """The ONNX examples of a rule's page, in order."""
+    """The examples of a rule's page, in order."""
     headings = [(match.start(), match[1]) for match in _HEADING.finditer(rule.page)]
     found = []
     for fence in _FENCE.finditer(rule.page):
         section = next((name for start, name in reversed(headings) if start < fence.start()), "")
-        if fence[1] == "onnx":
-            found.append(Example(section, fence[2], _given(fence[2]), tuple(_wants(fence[2]))))
+        if fence[1] in ("onnx", "torch"):
+            wants = tuple(_wants(fence[2], fence[1] == "onnx"))
+            found.append(Example(fence[1], section, fence[2], _given(fence[2]), wants))
     return found
+
+
+@cache
+def _has_torch() -> bool:
+    return find_spec("torch") is not None
+
+
+def runnable(example: Example) -> bool:
+    """Whether an example can run here: those in torch want torch."""
+    return example.language == "onnx" or _has_torch()
 
 
 def _given(text: str) -> dict[str, str]:
@@ -61,24 +83,41 @@ def _given(text: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in first.removeprefix("# given ").split())
 
 
-def _wants(text: str) -> Iterator[Want]:
+def _wants(text: str, outputs_tell: bool) -> Iterator[Want]:
     for number, line in enumerate(text.splitlines(), 1):
         for match in _WANT.finditer(line):
             outputs = _OUTPUTS.match(line)
             names = frozenset(re.split(r"\s*,\s*", outputs[1])) if outputs else frozenset[str]()
-            yield Want(names, match[2] or "", match[3], bool(match[1]), number)
+            yield Want(names if outputs_tell else None, match[2] or "", match[3], bool(match[1]), number)
 
 
 def run(rule: Rule, example: Example) -> list[str]:
     """What differs from the example's expectations; empty if all is as expected."""
+    given = dict(example.given)
+    try:
+        graph = _torch_graph(example, given) if example.language == "torch" else _onnx_graph(example)
+    except TargetError as error:
+        return [f"{error} ({error.help})"]
+    training = parse_training(given, lambda name: f"given {name}")
+    return list(_compare(lint(graph, [rule], training), example))
+
+
+def _onnx_graph(example: Example) -> Graph:
     from .frontends.onnx import load_text
 
-    try:
-        graph = load_text(example.text)
-    except TargetError as error:
-        return [str(error)]
-    training = parse_training(example.given, lambda name: f"given {name}")
-    return list(_compare(lint(graph, [rule], training), example))
+    return load_text(example.text)
+
+
+def _torch_graph(example: Example, given: dict[str, str]) -> Graph:
+    """The graph of a torch fence. Takes out of `given` what is not of the training contract. Raises `TargetError`."""
+    from .frontends.torch.fence import graph
+
+    inputs = [text for text in given.pop("inputs", "").split(";") if text]
+    target = loss = ""
+    if "loss" in given and ".." not in given.get("targets", ".."):
+        target, loss = given.pop("targets"), given.pop("loss")
+    place = f"/netlint-example/{sha256(example.text.encode()).hexdigest()[:8]}.py"
+    return graph(example.text, place, inputs, given.pop("mode", ""), loss, target)
 
 
 def _compare(report: Report, example: Example) -> Iterator[str]:
@@ -94,12 +133,16 @@ def _compare(report: Report, example: Example) -> Iterator[str]:
             yield f'line {want.line}: expected "{want.text}"{skipped}'
         if hit is not None and want.todo:
             yield f'line {want.line}: "{want.text}" is reported now: turn the todo into a want'
-    yield from (f"unexpected: {found.level} at {found.loc.path}: {found.finding.message}" for found in left)
+    for found in left:
+        line = f" (line {found.loc.source[1]})" if found.loc.source and example.language == "torch" else ""
+        yield f"unexpected: {found.level} at {found.loc.path}{line}: {found.finding.message}"
 
 
 def _matches(found: Reported, want: Want) -> bool:
     if want.text not in found.finding.message or want.level not in ("", str(found.level)):
         return False
+    if want.outputs is None:
+        return found.loc.source is not None and found.loc.source[1] == want.line
     if found.op:
         return not want.outputs.isdisjoint(found.writes)
     # Without a node the path names what the line writes; the line of a signature writes nothing.

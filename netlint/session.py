@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ class Session:
         try:
             capture = self._capture.otherwise(settings.capture(target))
             if runs_python(target, capture):
+                _need_torch()
                 codes = tuple(rule.code for rule in rules)
                 job = Job("lint", target, capture, training, settings.rule_folders, codes, options)
                 result = run(job, self._note)
@@ -79,7 +82,7 @@ class Session:
         training: Training | None = None,
         facts: Mapping[str, Known[Any]] | None = None,
     ) -> CheckReport:
-        """The report on a graph at hand, under the settings of the current folder; `training` is what is told beside it.
+        """The report on a graph at hand, under the settings of the current folder; `training` is told beside it.
 
         Raises `ConfigError`.
         """
@@ -94,6 +97,7 @@ class Session:
         training = self._stated.otherwise(settings.contract(target))
         capture = self._capture.otherwise(settings.capture(target))
         if runs_python(target, capture):
+            _need_torch()
             page = run(Job("show", target, capture, training, value=value), self._note)
             if isinstance(page, Exception):
                 raise page
@@ -134,6 +138,15 @@ class Session:
 def runs_python(target: str, capture: Capture) -> bool:
     """Whether a target is code of the user's, or weights for a model that such code makes."""
     return is_python(target) or (bool(capture.factory) and target.endswith(CHECKPOINTS))
+
+
+def _need_torch() -> None:
+    """Raises `TargetError` where torch is missing, before a worker is started for nothing."""
+    if find_spec("torch") is None:
+        raise TargetError(
+            f"is Python, and torch is not installed for {sys.executable}",
+            "install netlint where the model's packages are, or export the model with torch.onnx.export",
+        )
 
 
 def _folder(target: str) -> Path:

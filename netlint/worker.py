@@ -7,6 +7,7 @@ rest ends in a `TargetError` that tells the stage. The parent imports neither to
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -58,6 +59,10 @@ class Job:
         """Whether there is a file of the user's to take a slice of."""
         python = python_target(self.capture.factory or self.target)
         return python is not None and python.is_file
+
+
+class WorkerBug(Exception):
+    """netlint's own code failed in the worker; the message is the error, or the traceback where asked for."""
 
 
 class _Ended(Exception):
@@ -153,6 +158,8 @@ class _Worker:
                     self._enter(content)
                 elif kind == "done":
                     return content
+                elif kind == "bug":
+                    raise WorkerBug(content)
                 else:
                     raise TargetError(*content)
         finally:
@@ -210,10 +217,8 @@ class _Worker:
     def _kill(self) -> None:
         """End the worker and what it has started."""
         if hasattr(os, "killpg"):
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # none is left
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass  # none is left
         self._process.kill()
         self._process.wait()
 
@@ -250,8 +255,7 @@ def serve() -> None:
     except BaseException as error:
         from traceback import format_exc
 
-        print(format_exc(), file=sys.stderr, flush=True)
-        send("error", (f"could not be analysed: {type(error).__name__}: {error}", "this is a bug in netlint; see -v"))
+        send("bug", format_exc() if os.environ.get("NETLINT_TRACEBACK") else f"{type(error).__name__}: {error}")
     os._exit(0)  # without waiting for threads and exit handlers of the user's code
 
 

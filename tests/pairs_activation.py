@@ -1,18 +1,19 @@
 """Faults of activations as people meet them, each beside its repaired twin.
 
 Each pair is a small torch model in two versions that differ in the fault alone, and the training contract under which
-it was asked about. The patterns come from questions that are asked again and again: outputs stuck at 0 or at 0.5, losses
-that stay flat, accuracies at chance.
+it was asked about. The patterns come from questions that are asked again and again: outputs stuck at 0 or at 0.5,
+losses that stay flat, accuracies at chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -238,10 +239,7 @@ def deep_sigmoid_cnn(fault: bool) -> nn.Module:
 @pair("ACT005", (4, 64), loss="mse_loss", task="autoencoder", targets="-1..1", also=("INI005",))
 def deep_tanh_autoencoder(fault: bool) -> nn.Module:
     widths = (64, 48, 32, 16, 32, 48)
-    layers = [
-        stack(nn.Linear(i, o), unless(fault, nn.BatchNorm1d(o)), nn.Tanh())
-        for i, o in zip(widths, widths[1:], strict=False)
-    ]
+    layers = [stack(nn.Linear(i, o), unless(fault, nn.BatchNorm1d(o)), nn.Tanh()) for i, o in pairwise(widths)]
     return stack(*layers, nn.Linear(48, 64))
 
 
@@ -345,7 +343,7 @@ class Tagger(nn.Module):
         self.axis = axis
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.softmax(self.fc(self.gru(x)[0]), dim=self.axis)
+        return functional.softmax(self.fc(self.gru(x)[0]), dim=self.axis)
 
 
 @pair("ACT010", (2, 10, 8), task="classification")
@@ -438,8 +436,8 @@ class BasicBlock(nn.Module):
         self.early = early
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return x + F.relu(y) if self.early else F.relu(x + y)
+        y = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+        return x + functional.relu(y) if self.early else functional.relu(x + y)
 
 
 @pair("ACT014", (2, 3, 16, 16), loss="cross_entropy", task="classification")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 Step = Callable[..., Tensor]
 
@@ -98,7 +97,9 @@ class UNet(nn.Module):
     def __init__(self, outputs: int, *end: nn.Module) -> None:
         super().__init__()
         self.down = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
-        self.deep = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2))
+        self.deep = nn.Sequential(
+            nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2)
+        )
         self.end = nn.Sequential(nn.Conv2d(16, outputs, 1), *end)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -463,7 +464,7 @@ PAIRS = (
         "digits with nine units",
         "LOS007",
         lambda fault: cnn(9 if fault else 10),
-        lambda _: images(classes=9),
+        lambda _: (torch.rand(10, 1, 12, 12), torch.arange(10)),
         loss=lambda _: nn.CrossEntropyLoss(),
         contract={"targets": "0..9"},
     ),
@@ -480,7 +481,7 @@ PAIRS = (
         "house prices through softmax",
         "LOS008",
         lambda fault: mlp(13, 3, *given(fault, nn.Softmax(-1))),
-        lambda _: rows(13, 3),
+        lambda _: (torch.randn(8, 13), 3 * torch.randn(8, 3)),
         loss=lambda _: nn.MSELoss(),
         contract={"task": "regression"},
     ),
@@ -488,7 +489,7 @@ PAIRS = (
         "joint angles through softmax",
         "LOS008",
         lambda fault: Recurrent(4, *given(fault, nn.Softmax(1))),
-        lambda _: series(4),
+        lambda _: (torch.randn(8, 10, 4), torch.linspace(-3, 3, 32).reshape(8, 4)),
         loss=lambda _: nn.SmoothL1Loss(),
         contract={"targets": "-3..3"},
     ),

@@ -18,6 +18,7 @@ from netlint.training import parse_training
 
 torch: Any = pytest.importorskip("torch")
 
+from netlint.frontends.torch.live import captured  # noqa: E402
 from tests.pairs_activation import PAIRS, Pair, cases  # noqa: E402  (needs torch)
 
 if TYPE_CHECKING:
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
 CASES = [pytest.param(one, fault, id=f"{one.name}-{'fault' if fault else 'twin'}") for one, fault in cases()]
 
 
+def contract(one: Pair, fault: bool) -> dict[str, str]:
+    return one.contract if fault else {**one.contract, **one.twin_contract}
+
+
 def check(graph: Graph, one: Pair, fault: bool) -> None:
-    contract = one.contract if fault else {**one.contract, **one.twin_contract}
-    report = lint(graph, load_rules().values(), parse_training(contract, lambda name: f"--{name}"))
+    stated = parse_training(contract(one, fault), lambda name: f"--{name}")
+    report = lint(graph, load_rules().values(), stated)
     assert report.crashed == ()
     found = {(entry.rule.code, entry.level) for entry in report.findings}
     loud = {code for code, level in found if level >= Level.WARNING}
@@ -63,6 +68,13 @@ def exported(one: Pair, fault: bool, exporter: str) -> bytes:
 @pytest.mark.parametrize(("one", "fault"), CASES)
 def test_pair_as_exported_onnx(one: Pair, fault: bool) -> None:
     check(load_bytes(exported(one, fault, "script")), one, fault)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize(("one", "fault"), CASES)
+def test_pair_as_torch_module(one: Pair, fault: bool, mode: str) -> None:
+    inputs = tuple(torch.zeros(*shape) for shape in one.inputs)
+    check(captured(one.make(fault), None, None, None, inputs, None, None, mode).graph, one, fault)
 
 
 # The newer exporter takes seconds a model; one pair of each rule shows that its spelling is understood as well.

@@ -1,7 +1,8 @@
-"""Each fault of the pairs is named by its own rule, each repaired twin is silent: model alone and whole training step."""
+"""Each fault of the pairs is named by its own rule, each repaired twin is silent: the model alone and a whole step."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import warnings
@@ -42,15 +43,23 @@ def check(graph: Graph, one: Pair, fault: bool, contract: Mapping[str, str]) -> 
     judge(lint(graph, RULES, parse_training(contract, lambda name: f"--{name}")), one, fault)
 
 
-def export(model: Any, inputs: tuple[Any, ...], exporter: str) -> bytes:
+def by_script(model: Any, inputs: tuple[Any, ...]) -> bytes | None:
+    """As the older exporter writes it, which takes a tenth of the time; None where it cannot."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(model, inputs, buffer, dynamo=False, opset_version=17)
+        except (RuntimeError, IndexError):  # also where running the model meets an error: targets outside [0, 1] under bce
+            return None
+    return buffer.getvalue()
+
+
+def by_dynamo(model: Any, inputs: tuple[Any, ...]) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if exporter == "dynamo":
-            program = torch.onnx.export(model, inputs, dynamo=True, verbose=False)
-            return bytes(program.model_proto.SerializeToString())
-        buffer = io.BytesIO()
-        torch.onnx.export(model, inputs, buffer, dynamo=False, opset_version=17)
-        return buffer.getvalue()
+        program = torch.onnx.export(model, inputs, dynamo=True, verbose=False)
+    return bytes(program.model_proto.SerializeToString())
 
 
 @cache
@@ -83,7 +92,9 @@ def test_model_with_a_declared_loss(one: Pair, fault: bool) -> None:
     assert one.loss is not None
     model, batch = built(one, fault)
     declared = {"loss": type(one.loss(fault)).__name__, **one.contract}
-    check(load_bytes(export(model.eval(), batch[:-1], "script")), one, fault, declared)
+    written = by_script(model.eval(), batch[:-1])
+    assert written is not None
+    check(load_bytes(written), one, fault, declared)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("onnxscript"), reason="needs onnxscript")
@@ -91,17 +102,19 @@ def test_model_with_a_declared_loss(one: Pair, fault: bool) -> None:
 @by_name
 def test_training_step_with_its_loss_in_the_graph(one: Pair, fault: bool) -> None:
     model, batch = built(one, fault)
-    check(load_bytes(export(Whole(model, one, fault).eval(), batch, "dynamo")), one, fault, one.contract)
+    whole = Whole(model, one, fault).eval()
+    check(load_bytes(by_script(whole, batch) or by_dynamo(whole, batch)), one, fault, one.contract)
 
 
-@pytest.mark.skipif(not hasattr(netlint, "check"), reason="needs the front end for torch")
 @by_side
 @by_name
 def test_training_step_of_torch_modules(one: Pair, fault: bool) -> None:
     model, batch = built(one, fault)
-    run: Any = netlint.check  # type: ignore[attr-defined]
     codes = [rule.code for rule in RULES]
-    judge(run(model.train(), step=one.run(fault), inputs=batch, select=codes, **one.contract), one, fault)
+    told: dict[str, Any] = {"step": one.run(fault), "inputs": batch}
+    if one.loss is not None:
+        told = {"loss": one.loss(fault), "inputs": batch[:-1], "targets": batch[-1]}
+    judge(netlint.check(model.train(), select=codes, **{**one.contract, **told}), one, fault)
 
 
 def test_every_rule_on_losses_has_a_pair() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from netlint.analyses.axes_units import units_axis
 from netlint.analyses.roles import Roles, roles
 from netlint.analysis import Results, Unavailable
 from netlint.frontends.onnx import load_text
@@ -72,7 +73,7 @@ def test_softmax_heads_in_every_spelling(name: str) -> None:
 
 
 NUMBERS = ", float zero = {0}, float six = {6}, float minus = {-1}, float one = {1}"
-NUMBERS += ", float[2] zeros = {0, 0}, float[2] b = {0, 1}"
+NUMBERS += ", float[2] zeros = {0, 0}, float[2] b = {0, 1}, float half = {0.5}, float three = {3}, float third = {0.3}"
 
 RECTIFIED = {
     "relu": "y = Relu(h)",
@@ -126,6 +127,10 @@ SIGMOIDS = {
     "reciprocal": "n = Mul(minus, h) e = Exp(n) d = Add(e, one) y = Reciprocal(d)",
     "power": "n = Sub(zero, h) e = Exp(n) d = Add(e, one) y = Pow(d, minus)",
     "ratio": "e = Exp(h) d = Add(e, one) y = Div(e, d)",
+    "of tanh": "t = Tanh(h) a = Add(t, one) y = Mul(a, half)",
+    "of tanh, scaled first": "t = Tanh(h) a = Mul(half, t) y = Add(half, a)",
+    "clipped line": "a = Add(h, three) c = Clip(a, zero, six) y = Div(c, six)",
+    "clipped line to one": "m = Mul(h, third) a = Add(m, half) y = Clip(a, zero, one)",
 }
 
 
@@ -136,6 +141,10 @@ def test_a_sigmoid_in_every_spelling(name: str) -> None:
 
 
 NO_SIGMOIDS = {
+    "tanh to another range": "t = Tanh(h) a = Add(t, one) y = Mul(a, three)",
+    "falling": "t = Tanh(h) a = Sub(one, t) y = Mul(a, half)",
+    "capped ReLU": "c = Clip(h, zero, six) y = Div(c, six)",
+    "line that is not centred": "a = Add(h, one) c = Clip(a, zero, six) y = Div(c, six)",
     "no negation": "e = Exp(h) d = Add(e, one) y = Reciprocal(d)",
     "odds": "e = Exp(h) d = Add(e, six) y = Div(e, d)",
     "another ratio": "k = Neg(h) e = Exp(h) g = Exp(k) d = Add(g, one) y = Div(e, d)",
@@ -276,6 +285,61 @@ def test_one_healthy_candidate_clears_all_where_the_loss_is_only_declared() -> N
     assert len(known.certainly([head for head, _ in pairs])) == 2
     with pytest.raises(Unavailable, match="needs a loss: --loss"):
         known.reads(Training())
+
+
+def test_heads_inside_the_branches_of_an_if() -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+    g (float[N, 3] x, bool c) => (float[N, 2] y) <{WEIGHT}> {{
+        h = MatMul(x, w)
+        y = If (c) <
+            then_branch = t () => (float[N, 2] a) {{ a = Relu(h) }},
+            else_branch = e () => (float[N, 2] b) {{ b = Softmax <axis = 1> (h) }}
+        >
+    }}"""
+    graph = load_text(text)
+    known = roles_of(graph)
+    assert sorted((head.activation.op, head.kind) for head in known.heads if head.activation) == [
+        ("Relu", "prediction"),
+        ("Softmax", "prediction"),
+    ]
+    assert known.role(only(graph, "Softmax")) == "head"
+
+
+@pytest.mark.parametrize(
+    ("body", "axes"),
+    [
+        ("y = Softmax <axis = 0> (h)", (0,)),
+        ("e = Exp(h) t = ReduceSum (e, axis) y = Div(e, t)", (1,)),
+        ("z = ReduceLogSumExp (h, axis) y = Sub(h, z)", (1,)),
+        ("l = LogSoftmax <axis = 0> (h) y = Exp(l)", (0,)),
+    ],
+)
+def test_the_axes_of_a_softmax_in_every_spelling(body: str, axes: tuple[int, ...]) -> None:
+    graph = graph_of(f"h = MatMul(x, w) {body}", more=", int64[1] axis = {1}")
+    known = roles_of(graph)
+    soft = known.softmax(graph.nodes[-1])
+    assert soft is not None
+    assert known.softmax_axes(soft, 2) == axes
+
+
+@pytest.mark.parametrize(
+    ("body", "axis"),
+    [
+        ("y = Softmax <axis = 1> (c)", 1),
+        ("t = Transpose <perm = [0, 2, 3, 1]> (c) y = Softmax <axis = 3> (t)", 3),
+        ("r = Reshape(c, flat) y = Softmax <axis = 1> (r)", 1),
+        ("r = Reshape(c, split) y = Softmax <axis = 1> (r)", None),
+    ],
+)
+def test_the_axis_of_a_layers_units(body: str, axis: int | None) -> None:
+    graph = load_text(
+        f"g (float[N, 1, 4, 4] x) => (float[N, a, b, d] y) <float[4, 1, 1, 1] k = {{1, 2, 3, 4}}, "
+        f"int64[3] flat = {{0, 4, 16}}, int64[4] split = {{0, 2, 2, 16}}> {{ c = Conv(x, k) {body} }}"
+    )
+    results = Results(graph, Training())
+    (head,) = results.get(roles).heads
+    assert head.softmax is not None
+    assert results.get(units_axis).of(head, head.softmax) == axis
 
 
 def test_renaming_changes_nothing() -> None:

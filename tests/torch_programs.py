@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode, resolve_name
 
@@ -62,7 +63,7 @@ class Written(TorchFunctionMode):
             return {key: self.given(item) for key, item in x.items()}
         if isinstance(x, slice):
             return slice(self.given(x.start), self.given(x.stop), self.given(x.step))
-        return x
+        return x.item() if isinstance(x, np.generic) else x
 
     def made(self, x: Any, before: set[int]) -> Any:
         if isinstance(x, torch.Tensor):

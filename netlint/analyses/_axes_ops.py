@@ -77,6 +77,12 @@ def _batch_first(node: Node, facts: Facts) -> Sequence[State]:
     return [UNKNOWN if misplaced else states[0], *[statistics] * (len(node.outputs) - 1)]
 
 
+def _grid(node: Node, facts: Facts) -> State:
+    """AffineGrid and GridSample: transformations, images and sampling points all have the batch first."""
+    state = join([facts.state(value) for value in node.inputs[: 1 if node.op == "AffineGrid" else 2]])
+    return UNKNOWN if isinstance(state, Track) and state.axis != 0 else state
+
+
 def _recurrent(node: Node, facts: Facts) -> Sequence[State]:
     """Layout 0: time, batch, features; the result has a direction axis in between."""
     state = facts.state(node.input(0))
@@ -159,6 +165,7 @@ TABLE: dict[str, Transfer] = {
     **dict.fromkeys(("BatchNormalization", "InstanceNormalization", "GroupNormalization"), _batch_first),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
     "Einsum": _einsum,
+    **dict.fromkeys(("AffineGrid", "GridSample"), _grid),
     **dict.fromkeys(("Shape", "Size"), _no_batch),
     "DynamicQuantizeLinear": _quantised,
     "Attention": _attention,

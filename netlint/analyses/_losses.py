@@ -10,7 +10,7 @@ from netlint.ops import TORCH_LOSSES
 from netlint.training import LOSSES, Loss, find_loss
 
 from ._losses_forms import Forms, Found
-from ._losses_terms import unguarded
+from ._losses_idioms import unguarded
 from .layers import Layers
 from .parameters import Parameters
 
@@ -116,10 +116,9 @@ class Finder:
         return LossSite(loss, readers[0], learned[0], others[0] if len(others) == 1 else None, origin)
 
     def _structure(self, form: Found) -> LossSite:
-        reader = min(self._graph.uses(form.predictions), key=self._graph.position.__getitem__)
-        return LossSite(
-            LOSSES[form.name], reader, form.predictions, form.targets, f"structure at {reader.loc.path}"
-        )
+        uses = self._graph.uses(form.predictions)
+        reader = min(uses, key=lambda node: (node.op in ("Shape", "Size"), self._graph.position[node]))
+        return LossSite(LOSSES[form.name], reader, form.predictions, form.targets, f"structure at {reader.loc.path}")
 
     def _learned(self, value: Value) -> bool:
         """Whether a value depends on a weighted layer."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from netlint.graph import ONNX, Graph, Node, Value
 
 from ._idioms import number, rectifier_floor
-from ._losses_terms import Expansion, Factor, Term, difference, unguarded
+from ._losses_idioms import difference, rescaled, unguarded
+from ._losses_terms import Expansion, Factor, Term
 from ._squash import logistic
 from .parameters import Parameters
 
@@ -59,14 +60,13 @@ class Forms:
 
     def of(self, value: Value, sign: float = 1.0, summed: bool = False, depth: int = _MAX_INNER) -> Iterator[Found]:
         """The losses that a value adds up, each with what it reads."""
-        terms = [
-            Term(sign * term.sign, term.factors, summed or term.summed) for term in self._terms.of(value)
-        ]
+        terms = [Term(sign * term.sign, term.factors, summed or term.summed) for term in self._terms.of(value)]
         yield from self._distances(terms)
         yield from self._likelihoods(terms)
-        for term, factor in ((term, factor) for term in terms for factor in term.factors):
-            if factor.kind == "value" and factor.node is not None and depth > 0:
-                yield from self._inside(term, factor.node, depth)
+        for term in terms:
+            for factor in term.factors:
+                if factor.kind == "value" and factor.node is not None and depth > 0:
+                    yield from self._inside(term, factor.node, depth)
 
     def _inside(self, term: Term, node: Node, depth: int) -> Iterator[Found]:
         """A loss that a root, a power, a mask or a margin changes once more."""
@@ -84,21 +84,25 @@ class Forms:
     # -- distances
 
     def _distances(self, terms: Iterable[Term]) -> Iterator[Found]:
+        found: list[Found] = []
         for term in terms:
             for factor in term.factors:
                 own = factor.node is not None and factor.node.op in _REDUCED
                 if factor.kind in _DISTANCES and term.sign > 0 and (term.summed or own):
                     made = self._graph.producer(factor.of)
                     name = "huber_loss" if made is not None and made.op == "Min" else _DISTANCES[factor.kind]
-                    yield from self._distance(name, factor.of)
+                    found.extend(self._distance(name, factor.of))
+        # A square that is cut off goes on as an absolute value.
+        cut = {(one.predictions, one.targets) for one in found if one.name == "huber_loss"}
+        yield from (one for one in found if one.name == "huber_loss" or (one.predictions, one.targets) not in cut)
 
     def _distance(self, name: str, value: Value | None) -> Iterator[Found]:
         pair = difference(self._graph, self._known, value)
         if pair is None:
             return  # the distance to a constant is a penalty, not an error
-        learned = [one for one in pair if self._learned(one)]
-        if len(learned) == 1:
-            yield Found(name, learned[0], pair[1] if learned[0] is pair[0] else pair[0])
+        one, other = pair
+        if self._learned(one) != self._learned(other):
+            yield Found(name, one, other) if self._learned(one) else Found(name, other, one)
 
     def _huber(self, term: Term, node: Node) -> Found | None:
         """`square where the difference is small, else its absolute value`."""
@@ -195,7 +199,7 @@ class Forms:
         p = node.input(1) if node.op == "Sub" else None
         neg = self._graph.producer(node.input(0)) if node.op == "Add" else None
         p = neg.input(0) if neg is not None and neg.op == "Neg" else p
-        bare = unguarded(self._graph, self._known, p)
+        bare = rescaled(self._graph, unguarded(self._graph, self._known, p))
         return (bare, True) if bare is not None else (value, False)
 
     def _logit(self, value: Value) -> tuple[Value, bool]:
@@ -255,8 +259,10 @@ class Forms:
     def _entropy(self, targets: Value, terms: Iterable[Term]) -> bool:
         """Whether +t log t stands among the terms, or +exp(t) t where t already is a logarithm."""
         for term in terms:
-            if term.sign > 0 and not self._split(term)[0] and any(
-                factor.of is targets or self._holds_log_of(factor, targets) for factor in term.factors
+            if (
+                term.sign > 0
+                and not self._split(term)[0]
+                and any(factor.of is targets or self._holds_log_of(factor, targets) for factor in term.factors)
             ):
                 return True
         return False

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 from netlint.graph import ONNX, Graph, Node, TensorUnreadable, Value
 
-from ._idioms import Effect, number, rectifier_floor, step
+from ._idioms import number, rectifier_floor, step
+from ._losses_idioms import rescaled, unguarded
 from ._softmax import softmax_like
 from .parameters import Parameters
 
 _MAX_TERMS = 64
 _MAX_DEPTH = 40
 _MAX_WEIGHTS = 1 << 16
-# `log(p + eps)`: above this the addend is part of the model, not a guard.
-_LARGEST_GUARD = 1e-2
 _KEEPS = frozenset({"Identity", "Cast"})
 _SHAPES = frozenset({"Squeeze", "Reshape", "Flatten", "Unsqueeze", "Expand", "Transpose"})
 _LAYOUT = _KEEPS | _SHAPES
@@ -80,8 +79,8 @@ class Expansion:
         if node is None or node.domain != ONNX or value is None:
             return None
         if node.op == "Log":
-            of = unguarded(self._graph, self._known, node.input(0))
-            inner, of = self._pick(of)
+            inner, of = self._pick(unguarded(self._graph, self._known, node.input(0)))
+            of = rescaled(self._graph, of)
             return Factor("log", of, node, picked or inner) if of is not None else None
         soft = softmax_like(self._graph, node)
         if soft is None or not soft.log or (out := node.output()) is None:
@@ -193,14 +192,13 @@ class Expansion:
         one, other = self.of(left, depth - 1), self.of(right, depth - 1)
         if len(one) * len(other) > _MAX_TERMS:
             return (Term(1.0, (self._opaque(left).factors[0], self._opaque(right).factors[0])),)
-        return tuple(
-            Term(a.sign * b.sign, a.factors + b.factors, a.summed or b.summed) for a in one for b in other
-        )
+        return tuple(Term(a.sign * b.sign, a.factors + b.factors, a.summed or b.summed) for a in one for b in other)
 
     def _other(self, node: Node, value: Value, depth: int) -> tuple[Term, ...]:
         """A mask passes its one computed branch on; the logarithm of a quotient is a difference."""
         if node.op == "Log" and (parts := self._quotient(node)) is not None:
-            return tuple(Term(sign, (Factor("log", part, node),)) for sign, part in zip((1.0, -1.0), parts, strict=True))
+            above, below = (Factor("log", part, node) for part in parts)
+            return Term(1.0, (above,)), Term(-1.0, (below,))
         taken = step(self._graph, self._known, node) if node.op == "Where" else None
         if taken is not None:
             return self.of(taken.data, depth - 1)
@@ -238,52 +236,3 @@ class Expansion:
         if node.input(0) is node.input(1):
             return True
         return left is not None and right is not None and left.op == right.op == "Sub" and left.inputs == right.inputs
-
-
-def unguarded(graph: Graph, known: Parameters, value: Value | None) -> Value | None:
-    """p, where a value is p, p + eps, max(p, eps) or clip(p, eps, ..)."""
-    node = graph.producer(value)
-    taken = step(graph, known, node) if node is not None else None
-    if node is None or taken is None:
-        return value
-    if node.op in ("Clip", "Max"):
-        return taken.data
-    added = next((v for v in node.inputs if v is not taken.data), None) if node.op == "Add" else None
-    eps = number(graph, known, added)
-    return taken.data if eps is not None and 0 < eps <= _LARGEST_GUARD else value
-
-
-def difference(graph: Graph, known: Parameters, value: Value | None) -> tuple[Value, Value, Node] | None:
-    """(a, b, node), where a value is a - b, through absolute values, layout, and what cuts off large ones."""
-    for _ in range(_MAX_DEPTH):
-        node = graph.producer(value)
-        if node is None or node.domain != ONNX:
-            return None
-        if node.op == "Sub":
-            a, b = _unexpanded(graph, *node.inputs[:2])
-            known_pair = a is not None and b is not None and not known.constant(a) and not known.constant(b)
-            return (a, b, node) if known_pair and a is not None and b is not None else None
-        if node.op == "Add":
-            return _negated_sum(graph, known, node)
-        taken = step(graph, known, node)
-        if taken is None or (taken.effect > Effect.LAYOUT and node.op not in ("Abs", "Min", "Mul")):
-            return None
-        value = taken.data
-    return None
-
-
-def _negated_sum(graph: Graph, known: Parameters, node: Node) -> tuple[Value, Value, Node] | None:
-    for a, b in (node.inputs[:2], node.inputs[1::-1]):
-        minus = graph.producer(b)
-        if minus is not None and minus.op == "Neg" and a is not None and (inner := minus.input(0)) is not None:
-            return None if known.constant(a) or known.constant(inner) else (a, inner, node)
-    return None
-
-
-def _unexpanded(graph: Graph, a: Value | None, b: Value | None) -> tuple[Value | None, Value | None]:
-    """The operands before a framework brought both to their common shape; one alone was expanded on purpose."""
-    one, other = graph.producer(a), graph.producer(b)
-    if one is None or other is None or one.op != "Expand" or other.op != "Expand":
-        return a, b
-    return one.input(0), other.input(0)
-

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Value
 
-from ._squash import spelled
 from .parameters import Parameters
 
 _SATURATING = frozenset({"Tanh", "Softsign", "Atan"})
@@ -20,10 +21,10 @@ class Depths:
     A sum, a concatenation or a product of several values counts its easiest way: the gradient takes that one.
     """
 
-    def __init__(self, graph: Graph, known: Parameters) -> None:
+    def __init__(self, graph: Graph, known: Parameters, sigmoids: Iterable[Node]) -> None:
         self._graph = graph
         self._known = known
-        self._sigmoids = set(spelled(graph, known))
+        self._sigmoids = set(sigmoids)
         self._inner = {node for last in self._sigmoids for node in _inside(graph, last)}
         self._depth: dict[Value, int] = {}
         self._before: dict[Node, Node] = {}

@@ -26,9 +26,16 @@ _PARTIAL = frozenset(
 _ZERO_SLOTS = {"Where": (0,), "Gather": (1,), "GatherElements": (1,), "GatherND": (1,), "OneHot": (0, 1)}
 _STOPS_GRADIENT = frozenset({"detach", "stop_gradient"})
 _MAX_ONWARD = 128
+# ONNX numbers of float, float16, double, bfloat16 and the 8-bit and 4-bit floats.
+_FLOATS = frozenset({1, 10, 11, 16, 17, 18, 19, 20, 23})
 _BINARY_BYTES = 1 << 24
 _BOUNDING = frozenset({"Clip", "Tanh", "Sigmoid", "HardSigmoid", "Min", "Max", "Erf"})
 _RESCALING = frozenset({"Mul", "Div"})
+
+
+def cuts_decimals(node: Node) -> bool:
+    """Whether a node turns numbers into integers or truth values."""
+    return node.op == "Cast" and not node.domain and node.attrs.get("to", 1) not in _FLOATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class GradientPaths:
             return "none"
         if node.domain != ONNX or node.op not in ops.KNOWN_OPS or node.bodies:
             return "unknown"
-        if node.op in _NEVER:
+        if node.op in _NEVER or cuts_decimals(node):
             return "none"
         return "partial" if node.op in _PARTIAL else "full"
 

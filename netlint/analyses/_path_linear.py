@@ -11,6 +11,7 @@ from netlint.graph import ONNX, Graph, Node, Shape, Value
 from netlint.ops import ARITHMETIC
 
 from ._idioms import Effect, step, through
+from ._path_gradient import cuts_decimals
 from .layers import Layer, Layers
 from .parameters import Parameters
 
@@ -86,7 +87,7 @@ class LinearPairs:
         if node.domain != ONNX or taken is None or taken.data is not value or node.output() is None:
             return False
         if node.op in _PASSES:
-            return taken.effect <= Effect.AFFINE
+            return taken.effect <= Effect.AFFINE and not cuts_decimals(node)
         if node.op in ARITHMETIC:
             return taken.effect == Effect.AFFINE
         if first.kind == "conv":
@@ -110,7 +111,7 @@ class LinearPairs:
             return None
         if first.kind == second.kind == "dense":
             return self._dense(first, second, between)
-        if first.kind == second.kind and first.kind in ("conv", "conv-transpose"):
+        if {first.kind, second.kind} <= {"conv", "conv-transpose"}:
             moved = any(node.op in _KEEPS_UNITS_LAST or node.op == "ReduceMean" for node in between)
             return None if moved or pooled else self._convolved(first, second, between)
         if first.kind == "conv" and second.kind == "dense":
@@ -130,8 +131,9 @@ class LinearPairs:
         one, two = _conv(first), _conv(second)
         if one is None or two is None or one.units != two.inputs or len(one.extent) != len(two.extent):
             return None
-        near, far = (two, one) if first.kind == "conv-transpose" else (one, two)
-        extent = [a + (b - 1) * s for a, b, s in zip(near.extent, far.extent, near.strides, strict=True)]
+        extent = _composed(one, two, first.kind, second.kind)
+        if extent is None:
+            return None
         groups = min(one.groups, two.groups) if max(one.groups, two.groups) % min(one.groups, two.groups) == 0 else 1
         merged = one.inputs * two.units // groups * prod(extent)
         spatial = all(max(conv.extent) > 1 for conv in (one, two)) and one.groups == two.groups == 1
@@ -222,6 +224,17 @@ class LinearPairs:
             return False  # the quantised ones cut off what does not fit
         stored = self._stored(layer)
         return stored is not None and stored.trainable is not False and self._readers[stored] == 1
+
+
+def _composed(one: _Conv, two: _Conv, first: str, second: str) -> list[int] | None:
+    """The kernel of both convolutions in one, along each axis; None where one convolution cannot do it."""
+    if first == "conv-transpose" and second == "conv":
+        fine = all(stride == 1 for stride in two.strides)
+        return [a + b - 1 for a, b in zip(one.extent, two.extent, strict=True)] if fine else None
+    if first == "conv" and second == "conv-transpose" and any(stride != 1 for stride in one.strides):
+        return None
+    near, far = (one, two) if second == "conv" else (two, one)
+    return [a + (b - 1) * s for a, b, s in zip(near.extent, far.extent, near.strides, strict=True)]
 
 
 def _shape_of(layer: Layer) -> tuple[int, ...] | None:

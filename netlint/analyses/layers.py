@@ -118,7 +118,7 @@ def _dense_axes(node: Node, weight: Value, flipped: bool) -> tuple[int | None, i
 
 
 def _einsum_axes(equation: str, flipped: bool) -> tuple[int | None, int | None]:
-    """The axes of the weight that only the result has, and that only the data has; None where there is no single one."""
+    """The axes of the weight that only the result has, and only the data has; None where there is no single one."""
     operands, arrow, result = equation.replace(" ", "").partition("->")
     terms = operands.split(",")
     if len(terms) != 2 or not arrow:

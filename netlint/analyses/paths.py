@@ -12,16 +12,17 @@ from functools import cached_property
 from netlint.analysis import Scope, analysis
 
 from ._path_depth import Depths
-from ._path_gradient import COMPARES, PICKS, STEPS, GradientPaths, Onward, Passage
+from ._path_gradient import COMPARES, PICKS, STEPS, GradientPaths, Onward, Passage, cuts_decimals
 from ._path_linear import LinearPair, LinearPairs
 from ._path_shortcuts import Shortcut, shortcuts
 from .contract import losses
 from .layers import layers
 from .parameters import parameters
 from .shapes import shapes
+from .sigmoids import sigmoids
 
 __all__ = ["COMPARES", "PICKS", "STEPS", "Depths", "GradientPaths", "LinearPair", "Onward", "Passage", "Paths"]
-__all__ += ["Shortcut", "paths"]
+__all__ += ["Shortcut", "cuts_decimals", "paths"]
 
 
 class Paths:
@@ -33,7 +34,9 @@ class Paths:
     @cached_property
     def depths(self) -> Depths:
         """Saturating activations in series, with no shortcut and no normalisation in between."""
-        return Depths(self._scope.graph, self._scope[parameters])
+        scope = self._scope
+        found = scope[sigmoids]
+        return Depths(scope.graph, scope[parameters], found)
 
     @cached_property
     def linear(self) -> tuple[LinearPair, ...]:
@@ -56,7 +59,7 @@ class Paths:
         return GradientPaths(scope.graph, scope[parameters], scope[layers], read)
 
 
-@analysis(parameters, layers, losses, shapes)
+@analysis(parameters, layers, losses, shapes, sigmoids)
 def paths(scope: Scope) -> Paths:
     """What lies in series on the ways through the graph."""
     return Paths(scope)

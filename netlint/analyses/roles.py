@@ -6,7 +6,7 @@ a softmax); other nodes are `body`, `recurrent`, or `unknown`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from netlint import ops
@@ -19,7 +19,7 @@ from ._idioms import Effect, number, rectifier_floor, step, through
 from ._losses import unguarded
 from ._reach import ROUNDING, Reach, Surroundings
 from ._softmax import SoftmaxLike, softmax_axes, softmax_like
-from ._squash import logistic, rescaled, spelled
+from ._squash import logistic, rescaled
 from .contract import known_loss, losses
 from .layers import Layer, Layers, layers
 from .parameters import Parameters, parameters
@@ -103,10 +103,6 @@ class Roles:
     def sigmoid(self, node: Node) -> Value | None:
         """The input of a sigmoid in any of its spellings; None if the node is none."""
         return logistic(self._graph, self._known, node)
-
-    def sigmoids(self) -> Iterator[Node]:
-        """The sigmoids in all spellings, each by its last node, in graph order."""
-        return spelled(self._graph, self._known)
 
     def softmax(self, node: Node) -> SoftmaxLike | None:
         """The softmax or log-softmax that a node is, as an operator or written out."""

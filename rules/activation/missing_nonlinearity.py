@@ -7,8 +7,8 @@ dropout or averaging lie between them, nothing else reads what flows between the
 have no more weights. Layers that follow each other in this way are reported together.
 
 A warning for dense layers, for a convolution before a dense layer, and for convolutions that one convolution of no
-greater cost replaces; a note for a cheap 1×1 convolution beside a larger one, which is often a chosen projection, and
-for two large convolutions whose product would cost a little more.
+greater cost replaces; a note for a cheap 1×1 convolution beside a larger one, which is often a chosen projection, for a
+convolution behind a transposed one, and for two large convolutions whose product would cost more.
 
 ## Why is this bad
 
@@ -181,8 +181,8 @@ shared (float[N, 3] x) => (float[N, 3] y)
 ## Known limits
 
 Layers that over-parametrise a linear map on purpose (as the deep linear nets that theory studies) are reported. Max
-pooling between two convolutions is a non-linearity, if a weak one. Transposed convolutions are compared with transposed
-ones only, and what passes a pixel shuffle, a split or a recurrent layer is not followed.
+pooling between two convolutions is a non-linearity, if a weak one. What passes a pixel shuffle, a split or a recurrent
+layer is not followed.
 
 ## References
 
@@ -199,8 +199,8 @@ from netlint.analyses.paths import LinearPair, paths
 from netlint.graph import Node
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Option, Scope, rule
 
-# Two 3x3 kernels make one of 5x5: 25 numbers against 18. Beyond this the pair is a factorisation.
-_FACTORISED = 1.5
+# Two 3x3 kernels make one of 5x5, with a stride of 2 one of 7x7. Beyond this the pair is a factorisation.
+_FACTORISED = 8
 # A 1x1 convolution beside a larger one that costs less than this share of both is a projection that somebody chose.
 _CLEAR = 0.25
 
@@ -222,7 +222,7 @@ def missing_nonlinearity(scope: Scope) -> Iterator[Finding]:
         cost, merged = sum(pair.cost for pair in chain), sum(pair.merged for pair in chain)
         between = [node.op for pair in chain for node in pair.between if not _adds_bias(pair, node)]
         yield Finding(
-            f"{len(layers)} weighted layers without a non-linearity between them: {names} merge into one",
+            f"{len(layers)} weighted layers without a non-linearity between them: {names} {_verdict(cost, merged)}",
             layers[0].node,
             evidence=(
                 Evidence("widths", [chain[0].inputs, *(pair.inner for pair in chain), chain[-1].units]),
@@ -259,6 +259,8 @@ def _level(pair: LinearPair, saving: float) -> Level | None:
     if pair.by_design or pair.inner < min(pair.inputs, pair.units):
         return None
     if pair.merged <= pair.cost * (1 - saving):
+        if pair.first.kind == "conv-transpose" != pair.second.kind:
+            return NOTE  # upsampled, then projected: a design of detectors
         return NOTE if _projects(pair) and pair.merged > pair.cost * (1 - _CLEAR) else WARNING
     return NOTE if pair.spatial and pair.merged <= _FACTORISED * pair.cost else None
 
@@ -266,6 +268,12 @@ def _level(pair: LinearPair, saving: float) -> Level | None:
 def _projects(pair: LinearPair) -> bool:
     """Whether a 1x1 convolution changes the channels before or after a larger one."""
     return pair.first.kind == pair.second.kind and pair.first.kind != "dense" and not pair.spatial
+
+
+def _verdict(cost: int, merged: int) -> str:
+    return (
+        "merge into one" if merged <= cost else f"make one linear map (in one layer {merged / cost:.1f} × the weights)"
+    )
 
 
 def _adds_bias(pair: LinearPair, node: Node) -> bool:

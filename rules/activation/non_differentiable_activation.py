@@ -2,9 +2,9 @@
 
 ## What it does
 
-Reports Round, Floor, Ceil, Sign, a comparison or ArgMax turned into numbers, and a choice between two constants, where
-a trained layer feeds it, its result alone goes on to another weighted layer or to the loss, and at least one layer
-behind it gets a gradient on no other way.
+Reports Round, Floor, Ceil, Sign, a Cast to integers, a comparison or ArgMax turned into numbers, and a choice between
+two constants, where a trained layer feeds it, its result alone goes on to another weighted layer or to the loss, and at
+least one layer behind it gets a gradient on no other way.
 
 In a model without its loss, a step behind the last layer is post-processing; it is reported only where a loss has been
 declared and nothing but the step's result leaves the model.
@@ -57,6 +57,20 @@ class Net(nn.Module):
         self.fc = nn.Linear(8, 1)
     def forward(self, x):
         return (torch.sigmoid(self.fc(x)) > 0.5).float()      # want warning "no gradient passes Greater"
+```
+
+```torch
+# given inputs=4,8
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 1)
+    def forward(self, x):
+        return torch.sigmoid(self.fc(x))
+
+def step(model, x):
+    hard = torch.round(model(x))      # want warning "no gradient passes Round"
+    return F.mse_loss(hard, torch.zeros(4, 1))
 ```
 
 ## Use instead
@@ -160,7 +174,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.contract import contract
-from netlint.analyses.paths import COMPARES, PICKS, STEPS, GradientPaths, Onward, paths
+from netlint.analyses.paths import COMPARES, PICKS, STEPS, GradientPaths, Onward, cuts_decimals, paths
 from netlint.analyses.roles import roles
 from netlint.graph import Graph, Node
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
@@ -169,7 +183,8 @@ from netlint.training import Known
 
 @rule("ACT012", "non-differentiable-activation", level=WARNING, since="0.2", requires=(paths, roles, contract))
 def non_differentiable_activation(scope: Scope) -> Iterator[Finding]:
-    candidates = scope.graph.of(*STEPS, *COMPARES, *PICKS)
+    steps = scope.graph.of(*STEPS, *COMPARES, *PICKS, "Cast")
+    candidates = [node for node in steps if node.op != "Cast" or cuts_decimals(node)]
     gradient = scope[paths].gradient if candidates else None
     for node in candidates:
         if gradient is None or not any(gradient.learned(value) for value in node.inputs):

@@ -49,6 +49,16 @@ regressor (float[N, 3] x) => (float[N, 2] y)
 }
 ```
 
+```torch
+# given loss=mse_loss targets=-1..1 inputs=4,8
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 1)
+    def forward(self, x):
+        return F.relu(self.fc(x))      # want error "cannot be negative"
+```
+
 ## Use instead
 
 ```onnx

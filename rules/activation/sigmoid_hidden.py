@@ -157,6 +157,7 @@ from collections.abc import Iterator
 
 from netlint.analyses.layers import Layer
 from netlint.analyses.roles import Reach, Roles, roles
+from netlint.analyses.sigmoids import sigmoids
 from netlint.graph import Node
 from netlint.ops import ACTIVATIONS
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
@@ -165,10 +166,10 @@ _COORDINATES = 4
 _EMBEDDING_GAIN = 8
 
 
-@rule("ACT004", "sigmoid-hidden", level=WARNING, since="0.1", requires=(roles,))
+@rule("ACT004", "sigmoid-hidden", level=WARNING, since="0.1", requires=(roles, sigmoids))
 def sigmoid_hidden(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
-    for node in known.sigmoids():
+    for node in scope[sigmoids]:
         if not _between_layers(known, node):
             continue
         before, after = known.before(node), known.after(node)

@@ -3,8 +3,8 @@
 ## What it does
 
 Reports a softmax or log-softmax (also written out) that stands between weighted layers as their ordinary activation:
-layers feed it, its result is multiplied with no other computed tensor, and a layer with a bias reads it, through
-layout, pooling, normalisation or dropout at most.
+layers feed it, its result is multiplied with no other computed tensor, and a layer with a bias (its own or that of a
+normalisation behind it) reads it, through layout, pooling, normalisation or dropout at most.
 
 ## Why is this bad
 
@@ -133,7 +133,8 @@ from collections.abc import Iterator
 
 from netlint.analyses.layers import Layer
 from netlint.analyses.roles import Roles, roles
-from netlint.graph import Node
+from netlint.graph import Graph, Node
+from netlint.ops import NORMALISATION
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
 
@@ -142,7 +143,7 @@ def softmax_hidden(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
     for node in scope.graph.of("Softmax", "LogSoftmax", "Div", "Mul", "Sub"):
         soft = known.softmax(node)
-        if soft is None or not _between_layers(known, node):
+        if soft is None or not _between_layers(scope.graph, known, node):
             continue
         before, after = known.before(node), known.after(node)
         yield Finding(
@@ -158,13 +159,19 @@ def softmax_hidden(scope: Scope) -> Iterator[Finding]:
         )
 
 
-def _between_layers(known: Roles, node: Node) -> bool:
+def _between_layers(graph: Graph, known: Roles, node: Node) -> bool:
     if known.role(node) != "body":
         return False
     ahead, behind = known.ahead(node), known.behind(node)
     if not (ahead.complete and behind.complete and behind.layers) or ahead.ends or ahead.stops or ahead.joins:
         return False
-    return bool(ahead.layers) and all(layer.bias is not None for layer in ahead.layers)
+    return bool(ahead.layers) and all(_biased(graph, layer) for layer in ahead.layers)
+
+
+def _biased(graph: Graph, layer: Layer) -> bool:
+    """Whether a layer adds a bias: its own, that of a normalisation, or the zeros that an exporter left out."""
+    normalised = any(node.op in NORMALISATION for node in graph.uses(layer.output))
+    return layer.bias is not None or normalised or layer.node.op == "Gemm"
 
 
 def _names(layers: tuple[Layer, ...]) -> str:

@@ -28,6 +28,21 @@ scores (float[N, 1, 10] x) => (float[N, 1, 10] y)
 }
 ```
 
+In a training step:
+
+```torch
+# given inputs=4,8
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 1)
+    def forward(self, x):
+        return F.softmax(self.fc(x), dim=1)      # want error "normalises over 1 element"
+
+def step(model, x):
+    return F.binary_cross_entropy(model(x), torch.ones(4, 1))
+```
+
 ## Use instead
 
 A sigmoid on the single unit:
@@ -100,7 +115,7 @@ from collections.abc import Iterator
 from netlint.analyses.parameters import Parameters, parameters
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.graph import Graph, Node, Value
-from netlint.ops import SOFTMAX, WEIGHTED
+from netlint.ops import SOFTMAX, TORCH_LOSSES, WEIGHTED
 from netlint.ops.read import softmax_axes
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 
@@ -157,6 +172,8 @@ def _weights_values(graph: Graph, known: Parameters, node: Node) -> bool:
         seen.add(value)
         for user in graph.uses(value):
             others = [other for other in user.inputs if other is not None and other is not value]
+            if user.full_op in TORCH_LOSSES:
+                continue
             if user.domain or user.bodies:
                 return True
             if user.op in _PRODUCTS and any(not known.constant(other) for other in others):

@@ -131,6 +131,7 @@ from collections.abc import Iterator
 from netlint.analyses.axes import axes
 from netlint.analyses.axes_units import units_axis
 from netlint.analyses.contract import contract
+from netlint.analyses.layers import layers
 from netlint.analyses.roles import Head, roles
 from netlint.analyses.shapes import shapes
 from netlint.graph import Shape
@@ -140,8 +141,10 @@ from netlint.training import Known
 _LABELLED = ("classification", "segmentation", "language-model")
 
 
-@rule("ACT010", "softmax-wrong-axis", level=ERROR, since="0.2", requires=(roles, axes, shapes, contract, units_axis))
+@rule("ACT010", "softmax-wrong-axis", level=ERROR, since="0.2", requires=(roles, layers, axes, shapes, contract, units_axis))
 def softmax_wrong_axis(scope: Scope) -> Iterator[Finding]:
+    if not scope[layers].all:
+        return  # an operator alone, no network
     for head in scope[roles].predictions:
         soft = scope[roles].softmax(head.softmax) if head.softmax is not None else None
         shape = scope[shapes].of(soft.data) if soft is not None else None

@@ -81,6 +81,17 @@ def fresh_model(stages: Stages) -> bool:
     return stages.whole == "init"
 
 
+def may_hide_norm(layer: Layer, stats: Weights) -> bool:
+    """Whether a batch normalisation may have been folded into a convolution of a model file.
+
+    Fresh statistics leave the weight as it is, and a bias of zeros. A torch module shows its norms.
+    """
+    if layer.kind not in ("conv", "conv-transpose") or layer.weight.trainable is not None or layer.bias is None:
+        return False
+    about = stats.of(layer.bias)
+    return about is None or about.zero
+
+
 def heads(known: Roles) -> set[Layer]:
     """The last layers before the outputs or losses."""
     return {head.layer for head in known.heads if head.layer is not None}
@@ -119,4 +130,3 @@ def recommended(activation: str, fan: Fans) -> tuple[str, float]:
     if activation in _SQUASHERS:
         return "Xavier", float((2 / (fan.into + fan.out_of)) ** 0.5)
     return "LeCun", float((1 / fan.into) ** 0.5)
-

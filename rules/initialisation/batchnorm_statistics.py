@@ -10,9 +10,9 @@ Reports batch normalisation for inference whose stored statistics are broken:
   that is stated to be trained.
 
 ## Why is this bad
-In inference the layer divides by the running standard deviation. If that was never updated, the model computes something
-else than it did in training: the statistics were not saved, the momentum was 0 (in TensorFlow, 1), or the updates were
-not run.
+In inference the layer divides by the running standard deviation. If that was never updated, the model computes
+something else than it did in training: the statistics were not saved, the momentum was 0 (in TensorFlow, 1), or the
+updates were not run.
 
 ## Example
 ```onnx
@@ -117,16 +117,18 @@ def batchnorm_statistics(scope: Scope) -> Iterator[Finding]:
 def _broken(node: Node, variances: WeightStats, stats: Weights) -> Iterator[Finding]:
     epsilon = float(node.attrs.get("epsilon", _EPSILON))
     evidence = (Evidence("least variance", variances.lo), Evidence("epsilon", epsilon))
-    help = "take an earlier checkpoint, or let training batches pass again to estimate the statistics"
+    advice = "take an earlier checkpoint, or let training batches pass again to estimate the statistics"
     if variances.lo + epsilon <= 0:
         text = f"a running variance of {variances.lo:.3g} with epsilon {epsilon:.3g}"
-        yield Finding(text, node, evidence, help, "the layer divides by its square root: NaN or infinity", level=ERROR)
+        yield Finding(
+            text, node, evidence, advice, "the layer divides by its square root: NaN or infinity", level=ERROR
+        )
     elif variances.lo < 0:
         text = f"a running variance of {variances.lo:.3g}"
-        yield Finding(text, node, evidence, help, "no batch has a negative variance: the statistics are corrupted")
+        yield Finding(text, node, evidence, advice, "no batch has a negative variance: the statistics are corrupted")
     elif variances.hi < _NOTHING and (count := _channels(node, stats)) > 1:
         why = f"what the layer reads is multiplied by 1/√epsilon = {epsilon**-0.5:.3g}"
-        yield Finding(f"all {count} running variances are 0", node, evidence, help, why)
+        yield Finding(f"all {count} running variances are 0", node, evidence, advice, why)
 
 
 def _channels(node: Node, stats: Weights) -> int:

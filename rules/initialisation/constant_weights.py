@@ -140,10 +140,9 @@ one_unit (float[N, 3] x) => (float[N, 1] y) <float[3, 1] w = {0.5, 0.5, 0.5}, fl
 ```
 
 ## Known limits
-Weights that are all zero are the matter of `zero-weights`. Whether the layer is trained at all is known only of torch modules. One layer
-of filters that each read a channel of their own is not judged alone, nor an embedding table, nor an Einsum with several
-axes of units. A model
-whose weights were stripped and replaced by fills is not judged.
+Weights that are all zero are the matter of `zero-weights`. Whether the layer is trained at all is known only of torch
+modules. One layer of filters that each read a channel of their own is not judged alone, nor an embedding table, nor an
+Einsum with several axes of units. A model whose weights were stripped and replaced by fills is not judged.
 
 ## References
 Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.4, on breaking the symmetry between units.
@@ -206,10 +205,10 @@ def _recurrences(scope: Scope) -> Iterator[Finding]:
     for node in scope.graph.of("LSTM", "GRU", "RNN"):
         weight, matrix = node.input(1), node.input(2)
         stats, other = scope[real_weights].of(matrix), scope[real_weights].of(weight)
-        if matrix is None or stats is None or scope[parameters].frozen(matrix) or not stats.constant or stats.zero or (other and other.constant):
+        if matrix is None or stats is None or not stats.constant or stats.zero or (other and other.constant):
             continue
         shape = scope[real_weights].shape(matrix) or ()
-        if not node.domain and shape[-1:] != (1,):
+        if not node.domain and shape[-1:] != (1,) and not scope[parameters].frozen(matrix):
             why = "each unit reads only the sum of all states at first"
             yield _report(node, matrix, shape, stats.lo, why, False)
 

@@ -116,7 +116,8 @@ def nonzero_hidden_bias(scope: Scope) -> Iterator[Finding]:
     worst, layer = max(found, key=lambda entry: entry[0].rms)
     others = f", and {len(found) - 1} more hidden layers are alike" if len(found) > 1 else ""
     yield Finding(
-        f"the initial bias of a hidden layer has a root mean square of {worst.rms:.3g} and a mean of {worst.mean:.3g}{others}",
+        f"the initial bias of a hidden layer has a root mean square of {worst.rms:.3g} and a mean of {worst.mean:.3g}"
+        f"{others}",
         layer.node,
         (
             Evidence("bias", layer.bias.name if layer.bias is not None else ""),
@@ -133,7 +134,8 @@ def _large(layer: Layer, scope: Scope) -> Moments | None:
     shape = stats.shape(layer.weight)
     if bias is None or about is None or found is None or inputs is None or not scope[stage].fresh(layer) or not shape:
         return None
-    units = shape[layer.unit_axis or 0] * (int(layer.node.attrs.get("group", 1)) if layer.kind == "conv-transpose" else 1)
+    groups = int(layer.node.attrs.get("group", 1)) if layer.kind == "conv-transpose" else 1
+    units = shape[layer.unit_axis or 0] * groups
     if bias.trainable is False or prod(stats.shape(bias) or ()) not in (1, units):
         return None
     usual = max(abs(about.lo), abs(about.hi)) * inputs**0.5 <= 1.01

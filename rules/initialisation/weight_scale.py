@@ -111,9 +111,11 @@ scaled_behind (float[N, 4] x, float[N, 4] t) => (float[N, 2] y)
 ```
 
 ## Known limits
-Nothing is said of trained models, of models whose stage is unknown (state it with `--stage`), of embedding tables and
-recurrent layers, and of weights that are computed. Large weights in front of the softmax of an attention are judged like
-all others. Inputs of mean 0 and standard deviation 1 are assumed unless the contract says otherwise.
+Exporters fold batch normalisation into the convolution before it, which then has a bias of zeros: such convolutions of
+a model file are not judged. Nothing is said of trained models, of models whose stage is unknown (state it with
+`--stage`), of embedding tables and recurrent layers, and of weights that are computed. Large weights in front of the
+softmax of an attention are judged like all others. Inputs of mean 0 and standard deviation 1 are assumed unless the
+contract says otherwise.
 
 ## References
 LeCun et al.: Efficient BackProp (1998), section 4.6. Glorot, Bengio: Understanding the difficulty of training deep
@@ -136,7 +138,7 @@ from netlint.analyses.variance import variance
 from netlint.analyses.weights import Moments, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._surroundings import Behind, Fans, behind, fans, fresh_model, heads, recommended
+from ._surroundings import Behind, Fans, behind, fans, fresh_model, heads, may_hide_norm, recommended
 
 _KINDS = ("dense", "conv", "conv-transpose")
 _FACTOR = Option("factor", 3.0, "how many times above or below the usual range a weight may be")
@@ -197,6 +199,8 @@ def _cases(scope: Scope) -> Iterator[_Case]:
         about, found = stats.of(layer.weight), stats.moments(layer.weight)
         fan = fans(layer, stats, fan_in(layer, stats))
         if about is None or found is None or fan is None or about.constant or not scope[stage].fresh(layer):
+            continue
+        if may_hide_norm(layer, stats):
             continue
         after = behind(layer, scope.graph, scope[constants].scalar)
         if not after.normalised and not after.periodic:

@@ -131,9 +131,9 @@ zero_gate (float[N, 2] x, float[N, 2] c) => (float[N, 2] y)
 ```
 
 ## Known limits
-Which parameters are frozen is known only of torch modules: all others are taken to be trained. An operator that is not known is taken to pass
-gradients. Zero scales of norms are followed, but not reported. In a model of several inputs a layer that all signal of
-one of them passes is not reported for that: conditioning often starts at zero.
+Which parameters are frozen is known only of torch modules: all others are taken to be trained. An operator that is not
+known is taken to pass gradients. Zero scales of norms are followed, but not reported. In a model of several inputs a
+layer that all signal of one of them passes is not reported for that: conditioning often starts at zero.
 
 ## References
 Goodfellow, Bengio, Courville: Deep Learning (2016), section 8.4. Goyal et al.: Accurate, Large Minibatch SGD (2017) on

@@ -146,9 +146,9 @@ from ._heads import head_evidence, loss_evidence, no_probability
 
 @rule("LOS004", "bce-needs-probabilities", level=ERROR, since="0.1", requires=(roles, contract, ranges))
 def bce_needs_probabilities(scope: Scope) -> Iterator[Finding]:
-    known, proved = scope[roles], scope[ranges]
+    known = scope[roles]
     judged = {head: loss for head, loss in known.reads(scope[contract]) if _takes_probabilities(loss.value)}
-    gives = {head: found for head in judged if (found := no_probability(known, proved, head))}
+    gives = {head: found for head in judged if (found := no_probability(known, scope[ranges], head))}
     for head in known.certainly(gives):
         loss, at = judged[head], head.at
         if at is None:

@@ -11,9 +11,9 @@ Compares the width of the head with what the loss needs:
 
 ## Why is this bad
 
-Over one class softmax always gives 1: the loss is 0 and nothing is learned. A class without a unit stops training with an
-index error, on some devices with a read outside the tensor. A unit without a class costs memory and takes probability.
-A binary cross-entropy scores each unit on its own: held against one class id, both units learn the same answer.
+Over one class softmax always gives 1: the loss is 0 and nothing is learned. A class without a unit stops training with
+an index error, on some devices with a read outside the tensor. A unit without a class costs memory and takes
+probability. A binary cross-entropy scores each unit on its own: held against one class id, both learn the same answer.
 
 ## Example
 
@@ -83,7 +83,7 @@ step (float[N, 3] x, int64[N] t) => (float loss)
 ```
 
 ```torch
-# given loss=cross_entropy classes=10 inputs=4,3 targets=0..9
+# given loss=cross_entropy classes=10 inputs=4,3
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -183,7 +183,7 @@ from netlint.analyses.contract import contract
 from netlint.analyses.roles import Head, roles
 from netlint.analyses.shapes import shapes
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Level, Option, Scope, rule
-from netlint.training import Known, Loss, Training
+from netlint.training import Interval, Known, Loss, Training
 
 from ._heads import classes_of, head_evidence, loss_evidence, units_of
 
@@ -218,6 +218,8 @@ def head_width_mismatch(scope: Scope) -> Iterator[Finding]:
         for head, loss in judged.items()
         if task not in _NO_CLASSES and (misfit := _misfit(scope, head, loss.value, training)) is not None
     }
+    if len(found) < len(judged):  # a head that fits is the one that was declared; others may have classes of their own
+        found = {head: misfit for head, misfit in found.items() if not misfit.fact.origin}
     for head in known.certainly(found):
         misfit = found[head]
         at = head.at or scope.graph.producer(head.value)
@@ -247,9 +249,7 @@ def _misfit(scope: Scope, head: Head, loss: Loss, training: Training) -> _Misfit
     return _binary(scope, head, loss, training, width) if flat else None
 
 
-def _one_class(
-    scope: Scope, head: Head, loss: Loss, training: Training, width: int, flat: bool
-) -> _Misfit | None:
+def _one_class(scope: Scope, head: Head, loss: Loss, training: Training, width: int, flat: bool) -> _Misfit | None:
     """One unit where the loss normalises over classes. In a map, one channel may be normalised over places."""
     told = flat or head.site is not None or (isinstance(training.task, Known) and training.task.value == "segmentation")
     if width != 1 or not told or classes_of(head, scope[shapes], scope.graph) == 1:
@@ -283,7 +283,7 @@ def _against_ids(shape: tuple[object, ...], width: int, training: Training) -> _
     return _count(width, f"class ids up to {top}", targets, True)
 
 
-def _count(width: int, wanted: str, said: Known[int] | Known[object], short: bool) -> _Misfit:
+def _count(width: int, wanted: str, said: Known[int] | Known[Interval], short: bool) -> _Misfit:
     return _Misfit(
         f"{width} unit{'' if width == 1 else 's'} for {wanted}",
         ERROR if short else WARNING,

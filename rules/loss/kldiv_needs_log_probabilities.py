@@ -138,9 +138,9 @@ from ._heads import head_evidence, loss_evidence, no_log_probability
 
 @rule("LOS011", "kldiv-needs-log-probabilities", level=ERROR, since="0.1", requires=(roles, contract, ranges))
 def kldiv_needs_log_probabilities(scope: Scope) -> Iterator[Finding]:
-    known, proved = scope[roles], scope[ranges]
+    known = scope[roles]
     judged = {head: loss for head, loss in known.reads(scope[contract]) if loss.value.name == "kl_div"}
-    gives = {head: found for head in judged if (found := no_log_probability(known, proved, head))}
+    gives = {head: found for head in judged if (found := no_log_probability(known, scope[ranges], head))}
     for head in known.certainly(gives):
         if (at := head.at) is None:
             continue

@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports an elementwise loss in the graph (squared and absolute errors, binary cross-entropies, divergences, margins) whose
-predictions and targets have shapes that broadcast to something larger than both, like [N, 1] and [N] to [N, N].
+Reports an elementwise loss in the graph (squared and absolute errors, binary cross-entropies, divergences, margins)
+whose predictions and targets have shapes that broadcast to something larger than both, like [N, 1] and [N] to [N, N].
 
 ## Why is this bad
 
@@ -49,7 +49,7 @@ step (float[8, 3, 4, 4] x, float[8, 4, 4] t) => (float loss)
 ```
 
 ```torch
-# given inputs=8,3
+# given inputs=8,3;8
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -57,8 +57,8 @@ class Net(nn.Module):
     def forward(self, x):
         return self.fc(x)
 
-def step(model, x):
-    return F.mse_loss(model(x), torch.zeros(8))      # want error "prediction [8, 1] and target [8]"
+def step(model, x, t):
+    return F.mse_loss(model(x), t)      # want error "broadcast"
 ```
 
 ## Use instead
@@ -117,6 +117,17 @@ prototypes (float[N, 3] x, float[M, 2] centres) => (float loss)
 }
 ```
 
+```onnx
+levels (float[8, 3] x, float[5] t) => (float loss)
+<float[3, 1] w = {0.1, -0.2, 0.3}>
+{
+    h = MatMul(x, w)
+    d = Sub(h, t)
+    q = Mul(d, d)
+    loss = ReduceMean <keepdims = 0> (q)
+}
+```
+
 ## Known limits
 
 Says nothing where a length is unknown, or where one of the lengths in question is 1: a batch of one sample hides the
@@ -132,7 +143,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.contract import LossSite, losses
-from netlint.analyses.parameters import Parameters, parameters
 from netlint.analyses.shapes import shapes
 from netlint.graph import Dim, Graph, Shape, Value
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
@@ -142,7 +152,7 @@ _KINDS = frozenset({"squared", "absolute", "divergence"})
 _NAMES = frozenset({"poisson_nll_loss", "hinge_loss", "soft_margin_loss"})
 
 
-@rule("LOS010", "loss-broadcasts", level=ERROR, since="0.1", requires=(losses, shapes, parameters))
+@rule("LOS010", "loss-broadcasts", level=ERROR, since="0.1", requires=(losses, shapes))
 def loss_broadcasts(scope: Scope) -> Iterator[Finding]:
     known, told = scope[shapes], set[object]()
     for site in scope[losses]:
@@ -150,11 +160,12 @@ def loss_broadcasts(scope: Scope) -> Iterator[Finding]:
         if not _elementwise(site.loss) or prediction is None or target is None or site.node in told:
             continue
         result = _larger(prediction, target)
-        if result is None or _pairwise(scope.graph, scope[parameters], site, prediction, target):
+        if result is None or _pairwise(scope.graph, site, prediction, target):
             continue
         told.add(site.node)
+        shapes_of = f"prediction {_text(prediction)} and target {_text(target)}"
         yield Finding(
-            f"prediction {_text(prediction)} and target {_text(target)} broadcast to {_text(result)} in {site.loss.name}",
+            f"{shapes_of} broadcast to {_text(result)} in {site.loss.name}",
             site.node,
             evidence=(
                 Evidence("prediction", _text(prediction)),
@@ -172,24 +183,28 @@ def _elementwise(loss: Loss) -> bool:
 
 
 def _larger(one: Shape, other: Shape) -> Shape | None:
-    """The broadcast shape, if it has more elements than either, whatever the lengths that are unknown."""
+    """The broadcast shape, if one length stands in it twice that stands once in each of the two."""
     rank = max(len(one), len(other))
     a, b = ((1,) * (rank - len(shape)) + shape for shape in (one, other))
     if any(x != y and 1 not in (x, y) for x, y in zip(a, b, strict=True)) or None in a or None in b:
         return None
-    grows = [x == 1 and y != 1 for x, y in zip(a, b, strict=True)]
-    shrinks = [y == 1 and x != 1 for x, y in zip(a, b, strict=True)]
-    result: tuple[Dim, ...] = tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
-    return result if any(grows) and any(shrinks) else None
+    grown = [y for x, y in zip(a, b, strict=True) if x == 1 and y != 1]
+    shrunk = [x for x, y in zip(a, b, strict=True) if y == 1 and x != 1]
+    if not any(_alike(x, y) for x in grown for y in shrunk):
+        return None
+    return tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
 
 
-def _pairwise(graph: Graph, known: Parameters, site: LossSite, one: Shape, other: Shape) -> bool:
+def _alike(one: Dim, other: Dim) -> bool:
+    """Whether both may count the samples of one batch: equal numbers, or unknown lengths by whatever name."""
+    return one == other if isinstance(one, int) or isinstance(other, int) else True
+
+
+def _pairwise(graph: Graph, site: LossSite, one: Shape, other: Shape) -> bool:
     """Whether all pairs are meant: shapes of one rank that complete each other, or an axis put in before others."""
     if len(one) == len(other):
-        return len(one) != 2 or {one[0], one[1]} != {other[0], other[1]}
-    if known.constant(site.targets):
-        return True  # a table that every prediction is held against
-    return any(_put_in(graph, value) for value in (site.predictions, site.targets)) and max(len(one), len(other)) > 2
+        return len(one) != 2
+    return max(len(one), len(other)) > 2 and any(_put_in(graph, v) for v in (site.predictions, site.targets))
 
 
 def _put_in(graph: Graph, value: Value | None) -> bool:

@@ -3,8 +3,8 @@
 ## What it does
 
 Reports a head without softmax under a loss that wants log-probabilities (`nll_loss`) or probabilities over classes
-(`categorical_cross_entropy`, Keras's `KLDivergence`, or `-sum(t * log p)` written out): logits straight from a layer, probabilities where
-their logarithm is wanted, or logarithms where the probabilities are.
+(`categorical_cross_entropy`, Keras's `KLDivergence`, or `-sum(t * log p)` written out): logits straight from a layer,
+probabilities where their logarithm is wanted, or logarithms where the probabilities are.
 
 ## Why is this bad
 
@@ -89,8 +89,9 @@ noisy (float[N, 3] x) => (float[N, 2] y)
 
 ## Known limits
 
-torch's `kl_div` has a rule of its own, `kldiv-needs-log-probabilities`. Silent on heads it does not understand, and on sigmoid heads under a categorical loss. Keras's categorical
-cross-entropy takes logits if told so (`from_logits=True`): say `--loss=cross_entropy` then.
+torch's `kl_div` has a rule of its own, `kldiv-needs-log-probabilities`. Silent on heads it does not understand, and on
+sigmoid heads under a categorical loss. Keras's categorical cross-entropy takes logits if told so (`from_logits=True`):
+say `--loss=cross_entropy` then.
 
 ## References
 

@@ -119,8 +119,8 @@ distil (float[N, 3] x, float[N, 2] teacher) => (float loss)
 
 ## Known limits
 
-An absolute error on probabilities is a warning of `mae-on-probabilities`; a softmax in a declared regression is reported
-by `regression-through-softmax`.
+An absolute error on probabilities is a warning of `mae-on-probabilities`; a softmax in a declared regression is
+reported by `regression-through-softmax`.
 
 In a graph whose losses include a cross-entropy, a distance beside it counts as an auxiliary loss: it is reported only
 for one-hot targets or a softmax head.

@@ -11,8 +11,6 @@ from netlint.graph import ONNX, Graph, Node, Value
 from ._interval import INF, How
 
 if TYPE_CHECKING:
-    from netlint.analyses.roles import Roles
-
     from ._reach import Reached
 
 _ORDERS = {"Greater": (True, True), "GreaterOrEqual": (True, False), "Less": (False, True), "LessOrEqual": (False, False)}
@@ -24,17 +22,17 @@ _MAXIMA = frozenset({"ReduceMax", "TopK", "ReduceLogSumExp", "GlobalMaxPool"})
 _ROOTS = frozenset({"Sqrt", "Pow"})
 
 
-def maker(known: Roles, value: Value | None) -> Node | None:
+def maker(known: Reached, value: Value | None) -> Node | None:
     """The node that computes a value's elements, before layout."""
-    return None if value is None else known.source_node(value)
+    return None if value is None else known.roles.source_node(value)
 
 
-def same(known: Roles, a: Value | None, b: Value | None) -> bool:
+def same(known: Reached, a: Value | None, b: Value | None) -> bool:
     """Whether two values hold the same elements, but for layout."""
     return a is not None and b is not None and (a is b or known.source(a) is known.source(b))
 
 
-def alike(known: Roles, a: Value | None, b: Value | None, depth: int = _DEPTH) -> bool:
+def alike(known: Reached, a: Value | None, b: Value | None, depth: int = _DEPTH) -> bool:
     """Whether two values are the same, or computed in the same way from the same values."""
     if same(known, a, b):
         return True
@@ -45,27 +43,27 @@ def alike(known: Roles, a: Value | None, b: Value | None, depth: int = _DEPTH) -
     return len(left.inputs) == len(right.inputs) and all(alike(known, u, v, depth - 1) for u, v in pairs)
 
 
-def maximum_of(reached: Reached, bound: Value | None, value: Value | None, depth: int = _DEPTH) -> bool:
+def maximum_of(known: Reached, bound: Value | None, value: Value | None, depth: int = _DEPTH) -> bool:
     """Whether a value is at least another in every element because it is a maximum over it."""
-    node = maker(reached.roles, bound)
+    node = maker(known, bound)
     if node is None or node.domain:
         return False
     if node.op in _MAXIMA:
-        return alike(reached.roles, node.input(0), value)
+        return alike(known, node.input(0), value)
     if node.op != "Max" or not depth:
         return False
-    return any(alike(reached.roles, v, value) or maximum_of(reached, v, value, depth - 1) for v in node.inputs)
+    return any(alike(known, v, value) or maximum_of(known, v, value, depth - 1) for v in node.inputs)
 
 
-def deviation(reached: Reached, node: Node) -> bool:
+def deviation(known: Reached, node: Node) -> bool:
     """Whether a node is x - mean(x)."""
-    mean = maker(reached.roles, node.input(1))
+    mean = maker(known, node.input(1))
     return node.op == "Sub" and mean is not None and mean.op in _MEANS and same(
-        reached.roles, mean.input(0), node.input(0)
+        known, mean.input(0), node.input(0)
     )
 
 
-def squared(known: Roles, value: Value | None) -> Value | None:
+def squared(known: Reached, value: Value | None) -> Value | None:
     """x, where a value is x * x or x ** 2."""
     node = maker(known, value)
     if node is None or node.domain:
@@ -75,24 +73,28 @@ def squared(known: Roles, value: Value | None) -> Value | None:
     return node.input(0) if node.op == "Pow" and known.number(node.input(1)) == 2.0 else None
 
 
-def square_sum(known: Roles, value: Value | None) -> Value | None:
+def square_sum(known: Reached, value: Value | None) -> Value | None:
     """x, where a value is a sum or mean of x * x."""
     node = maker(known, value)
     if node is None or node.domain:
         return None
     if node.op == "ReduceSumSquare":
         return node.input(0)
+    if node.op == "Add":  # of a real and an imaginary part, of two coordinates
+        parts = squared(known, node.input(0)), squared(known, node.input(1))
+        return parts[0] if None not in parts else None
     return squared(known, node.input(0)) if node.op in ("ReduceSum", "ReduceMean") else None
 
 
-def root_of(known: Roles, node: Node | None) -> Value | None:
+def root_of(known: Reached, node: Node | None) -> Value | None:
     """x, where a node is the square root of x."""
     if node is None or node.domain or node.op not in _ROOTS:
         return None
-    return node.input(0) if node.op == "Sqrt" or known.number(node.input(1)) == 0.5 else None
+    exponent = 0.5 if node.op == "Sqrt" else known.number(node.input(1))
+    return node.input(0) if exponent is not None and abs(exponent - 0.5) < 1e-5 else None
 
 
-def norm_of(known: Roles, value: Value | None) -> Value | None:
+def norm_of(known: Reached, value: Value | None) -> Value | None:
     """x, where a value is the length of the vectors x, guarded or not."""
     node = maker(known, value)
     for _ in range(_DEPTH):
@@ -110,9 +112,8 @@ def norm_of(known: Roles, value: Value | None) -> Value | None:
     return square_sum(known, inside)
 
 
-def normalised_by_norm(reached: Reached, value: Value) -> bool:
+def normalised_by_norm(known: Reached, value: Value) -> bool:
     """Whether a value is x / |x|."""
-    known = reached.roles
     node = maker(known, value)
     if node is None or node.domain:
         return False
@@ -129,7 +130,7 @@ def normalised_by_norm(reached: Reached, value: Value) -> bool:
     return False
 
 
-def terms(known: Roles, node: Node) -> Iterator[tuple[Value, float]]:
+def terms(known: Reached, node: Node) -> Iterator[tuple[Value, float]]:
     """The summands of an expression of Add, Sub and Neg, each with its factor."""
     due: list[tuple[Value | None, float]] = [(node.output(), 1.0)]
     for _, (value, sign) in zip(range(_MOST_TERMS), due, strict=False):
@@ -148,9 +149,8 @@ def terms(known: Roles, node: Node) -> Iterator[tuple[Value, float]]:
             yield value, sign
 
 
-def cancels(reached: Reached, node: Node) -> bool:
+def cancels(known: Reached, node: Node) -> bool:
     """Whether a node is E[x²] - E[x]² or |a|² + |b|² - 2ab: never negative but for rounding."""
-    known = reached.roles
     first = maker(known, node.input(0)), maker(known, node.input(1))
     if all(made is None or made.op not in _MAY_CANCEL for made in first):
         return False
@@ -172,11 +172,10 @@ _MAY_CANCEL = frozenset({"Mul", "Pow", "ReduceMean", "ReduceSum", "ReduceSumSqua
 
 
 def compared(
-    reached: Reached, condition: Value | None, value: Value | None, taken: bool
+    known: Reached, condition: Value | None, value: Value | None, taken: bool
 ) -> tuple[float, float, How, bool] | None:
     """Where a condition holds (or, not `taken`, fails): the bounds it puts on a value, how they are reached, and
     whether it keeps the value from 0. None: it says nothing of the value."""
-    known = reached.roles
     node = maker(known, condition)
     while node is not None and node.op == "Not":
         node, taken = maker(known, node.input(0)), not taken
@@ -196,7 +195,7 @@ def compared(
     return None
 
 
-def _keeps_from_zero(known: Roles, node: Node, slot: int, bound: float, value: Value | None, taken: bool) -> bool:
+def _keeps_from_zero(known: Reached, node: Node, slot: int, bound: float, value: Value | None, taken: bool) -> bool:
     """Whether a comparison says x != 0, or |x| > c."""
     if node.op == "Equal":
         return bound == 0 and not taken and same(known, node.input(slot), value)
@@ -207,7 +206,7 @@ def _keeps_from_zero(known: Roles, node: Node, slot: int, bound: float, value: V
     return (larger != bool(slot)) == taken and (bound > 0 or (strict == taken and bound == 0))
 
 
-def guarded_behind(graph: Graph, known: Roles, node: Node, operand: Value | None) -> bool:
+def guarded_behind(graph: Graph, known: Reached, node: Node, operand: Value | None) -> bool:
     """Whether what a node makes of a bad operand is thrown away: `Where(d == 0, 0, a / d)`, `Where(isinf(y), 0, y)`.
 
     The value is safe then; the gradient of the branch not taken is not.
@@ -234,7 +233,7 @@ _CARRIES = frozenset({"Mul", "Neg", "Cast", "Identity", "Reshape", "Unsqueeze", 
 _ONLY_LOOKS = frozenset({"Shape", "Equal", "IsInf", "IsNaN", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"})
 
 
-def _decides(known: Roles, condition: Value | None, about: tuple[Value | None, ...]) -> bool:
+def _decides(known: Reached, condition: Value | None, about: tuple[Value | None, ...]) -> bool:
     """Whether a condition tests one of some values."""
     test = maker(known, condition)
     for _ in range(_DEPTH):
@@ -248,7 +247,7 @@ def _decides(known: Roles, condition: Value | None, about: tuple[Value | None, .
     return any(same(known, value, other) for value in (*looked_at, *sizes) for other in about)
 
 
-def logit_of(known: Roles, node: Node | None) -> Value | None:
+def logit_of(known: Reached, node: Node | None) -> Value | None:
     """p, where a node is p / (1 - p)."""
     if node is None or node.op != "Div" or node.domain:
         return None

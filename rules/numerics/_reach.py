@@ -46,6 +46,14 @@ class Reached:
             self._work_out(value)
         return self._found.get(value)
 
+    def number(self, value: Value | None) -> float | None:
+        """The number that all elements of a constant are equal to."""
+        return self.constants.scalar(value) if self.known.constant(value) else None
+
+    def source(self, value: Value) -> Value:
+        """Where a value's elements come from, through layout."""
+        return self.roles.source(value)
+
     def known_so_far(self, value: Value | None) -> Reach | None:
         """What transfer functions read: their operands have been worked out before."""
         return None if value is None else self._found.get(value)
@@ -103,7 +111,7 @@ class Reached:
         return Reach(0.0, 0.0, How.SOLID, How.SOLID, How.SOLID, True, frozenset({value}))
 
     def _constant(self, value: Value) -> Reach | None:
-        number = self.constants.scalar(value)
+        number = self.number(value)
         if number is not None:
             return point(number)
         stored = self.ranges.of(value)

@@ -99,11 +99,15 @@ class Surroundings:
         return False
 
     def _front_end(self, node: Node) -> bool:
-        """A product without bias of an input that was only moved and scaled."""
+        """A product without bias of an input that was only moved, scaled and multiplied in the same way."""
         layer = self._layers.of(node)
         if layer is None or layer.bias is not None or layer.kind == "embedding" or layer.weight.trainable:
             return False
-        return all(before.op in _MOVES_AND_SCALES for before in self._behind(layer.data, _FEW))
+        return all(before.op in _MOVES_AND_SCALES or self._unbiased(before) for before in self._behind(layer.data, _FEW))
+
+    def _unbiased(self, node: Node) -> bool:
+        layer = self._layers.of(node)
+        return layer is not None and layer.bias is None and not layer.weight.trainable
 
     def _behind(self, value: Value | None, most: int) -> Iterable[Node]:
         """The nodes that compute a value, nearest first."""

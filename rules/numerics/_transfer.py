@@ -323,7 +323,7 @@ def _mul(known: Reached, node: Node) -> Reach | None:
     if a is None or b is None:
         return None
     dtype = _dtype(known, node)
-    if left is not None and right is not None and known.roles.source(left) is known.roles.source(right):
+    if left is not None and right is not None and known.source(left) is known.source(right):
         return inner.square(replace(a, raw=False), dtype)
     for moving, other in ((a, b), (b, a)):
         if other.fixed and other.lo == other.hi:
@@ -366,7 +366,7 @@ def _div(known: Reached, node: Node) -> Reach | None:
 
 
 def _pow(known: Reached, node: Node) -> Reach | None:
-    a, exponent = _arg(known, node), known.roles.number(node.input(1))
+    a, exponent = _arg(known, node), known.number(node.input(1))
     if a is None or exponent is None:
         return None
     dtype = _dtype(known, node)
@@ -423,7 +423,7 @@ def _clip(known: Reached, node: Node) -> Reach | None:
     bounds = []
     for slot, name, default in ((1, "min", -INF), (2, "max", INF)):
         given = node.input(slot)
-        number = known.roles.number(given) if given is not None else node.attrs.get(name, default)
+        number = known.number(given) if given is not None else node.attrs.get(name, default)
         bounds.append(default if number is None else float(number))
     return inner.clamp(_meant_as_logits(a), bounds[0], bounds[1])
 

@@ -200,8 +200,8 @@ def _is_float(known: Reached, node: Node) -> bool:
 
 
 def _kind(known: Reached, divisor: Value, zero: How) -> str:
-    x = norm_of(known.roles, divisor)
-    made = maker(known.roles, x)
+    x = norm_of(known, divisor)
+    made = maker(known, x)
     if made is not None and deviation(known, made):
         return "a standard deviation, which is 0 where all elements are equal"
     if x is not None:
@@ -214,18 +214,18 @@ def _spared(scope: Scope, known: Reached, node: Node, divisor: Value) -> bool:
     around = scope[surroundings]
     if around.of_framework(node) or known.roles.softmax(node) is not None or _of_softmax(known, node, divisor):
         return True
-    if logit_of(known.roles, node) is not None and any(u.op == "Log" for u in scope.graph.uses(node.output())):
+    if logit_of(known, node) is not None and any(u.op == "Log" for u in scope.graph.uses(node.output())):
         return True  # inverse-function-domain (NUM007) speaks of it
-    length = norm_of(known.roles, divisor) is not None
+    length = norm_of(known, divisor) is not None
     if length and hits_zero(known, divisor) == How.POINT and around.steady(divisor):
         return True
-    return guarded_behind(scope.graph, known.roles, node, divisor)
+    return guarded_behind(scope.graph, known, node, divisor)
 
 
 def _of_softmax(known: Reached, node: Node, divisor: Value) -> bool:
     """Whether the divisor is a sum of exponentials: naive-softmax (NUM005) speaks of it."""
-    total = maker(known.roles, divisor)
-    inner = maker(known.roles, total.input(0)) if total is not None and total.op == "ReduceSum" else None
+    total = maker(known, divisor)
+    inner = maker(known, total.input(0)) if total is not None and total.op == "ReduceSum" else None
     return inner is not None and inner.op == "Exp"
 
 

@@ -69,7 +69,7 @@ log_of_rest (float[N, 3] x) => (float[N, 2] y)
 
 ```onnx
 half (float16[N, 4] x) => (float16[N, 4] y)
-<float16 eps = {0.0001}, int64[1] axis = {-1}>
+<float16 eps = {1678}, int64[1] axis = {-1}>    # the bits of 1e-4
 {
     q = Mul(x, x)
     m = ReduceMean(q, axis)

@@ -203,7 +203,7 @@ def _exponentials(graph: Graph, known: Reached) -> Iterator[tuple[Node, Value, f
 
     for node in graph.of("Exp", "Sinh", "Cosh", "Pow"):
         argument = node.input(1 if node.op == "Pow" else 0)
-        base = known.roles.number(node.input(0)) if node.op == "Pow" else 2.718281828
+        base = known.number(node.input(0)) if node.op == "Pow" else 2.718281828
         if argument is not None and base is not None and base > 1 and not known.known.constant(argument):
             yield node, argument, log(base)
 
@@ -221,7 +221,7 @@ def _said(scope: Scope, known: Reached, node: Node, argument: Value, most: float
     learns = around.before_loss(node)
     if found is None or (found.raw and not learns):
         return None
-    if guarded_behind(scope.graph, known.roles, node, argument):
+    if guarded_behind(scope.graph, known, node, argument):
         text = "an unbounded value, whose gradient is 0 times infinity where a Where does not take it"
         return (text, WARNING) if learns else None
     if found.hi < INF:
@@ -254,7 +254,7 @@ def _is_total(graph: Graph, node: Node) -> bool:
 def _written_out(graph: Graph, known: Reached, node: Node) -> str | None:
     """The function of which the exponential is a part that spoils it."""
     for use in graph.uses(node.output()):
-        if use.op == "Add" and 1.0 in (known.roles.number(use.input(0)), known.roles.number(use.input(1))):
+        if use.op == "Add" and 1.0 in (known.number(use.input(0)), known.number(use.input(1))):
             if any(after.op == "Log" for after in graph.uses(use.output())):
                 return "an unbounded value in a softplus written out, log(1 + exp(x))"
     if any(_reads(known, div.input(0), node) and _reads(known, div.input(1), node) for div in _quotients(graph, node)):
@@ -276,7 +276,7 @@ def _quotients(graph: Graph, node: Node) -> list[Node]:
 
 def _reads(known: Reached, value: Value | None, node: Node, depth: int = _DEPTH) -> bool:
     """Whether a value grows with the result of a node, by sums and differences alone."""
-    made = maker(known.roles, value)
+    made = maker(known, value)
     if made is node:
         return True
     if made is None or made.op not in ("Add", "Sub", "Neg") or not depth:
@@ -287,6 +287,6 @@ def _reads(known: Reached, value: Value | None, node: Node, depth: int = _DEPTH)
 def _inverted(graph: Graph, known: Reached, node: Node) -> bool:
     """Whether the exponential ends in 1 / (1 + exp(x)), which is right at infinity."""
     for use in graph.uses(node.output()):
-        if use.op == "Add" and 1.0 in (known.roles.number(use.input(0)), known.roles.number(use.input(1))):
+        if use.op == "Add" and 1.0 in (known.number(use.input(0)), known.number(use.input(1))):
             return all(known.roles.sigmoid(after) is not None for after in graph.uses(use.output()))
     return False

@@ -114,7 +114,7 @@ def fully_masked_softmax(scope: Scope) -> Iterator[Finding]:
     known = scope[reach]
     for node in scope.graph.of("Softmax", "LogSoftmax"):
         found = _mask(scope, known, node)
-        if found is not None and not guarded_behind(scope.graph, known.roles, node, node.input(0)):
+        if found is not None and not guarded_behind(scope.graph, known, node, node.input(0)):
             masking, source = found
             yield Finding(
                 "every score can be masked with -inf",
@@ -130,7 +130,7 @@ def _mask(scope: Scope, known: Reached, softmax: Node) -> tuple[Node, str] | Non
     """The node that sets scores to -inf, and what decides where."""
     due = [softmax.input(0)]
     for _, value in zip(range(_MOST), due, strict=False):
-        node = maker(known.roles, value)
+        node = maker(known, value)
         if node is None or node.op not in _PARTS or node.domain:
             continue
         if node.op == "Where" and any(_endless(known, v) for v in node.inputs[1:3]):
@@ -146,7 +146,7 @@ def _mask(scope: Scope, known: Reached, softmax: Node) -> tuple[Node, str] | Non
 
 def _endless(known: Reached, value: Value | None) -> bool:
     """Whether a value is -inf, or rounds to it in its type."""
-    number = known.roles.number(value)
+    number = known.number(value)
     form = FORMATS.get(known.shapes.dtype(value) or "float32", FORMATS["float32"])
     return number is not None and (number == -INF or number < -form.largest)
 

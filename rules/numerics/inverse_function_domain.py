@@ -132,10 +132,10 @@ _DOMAINS = {"Acos": (-1.0, 1.0), "Asin": (-1.0, 1.0), "Atanh": (-1.0, 1.0), "Aco
 def inverse_function_domain(scope: Scope) -> Iterator[Finding]:
     known, around = scope[reach], scope[surroundings]
     for node in scope.graph.of(*_DOMAINS, "Log"):
-        operand = node.input(0) if node.op in _DOMAINS else logit_of(known.roles, maker(known.roles, node.input(0)))
+        operand = node.input(0) if node.op in _DOMAINS else logit_of(known, maker(known, node.input(0)))
         if operand is None or known.known.constant(operand) or around.of_framework(node):
             continue
-        if guarded_behind(scope.graph, known.roles, node, operand):
+        if guarded_behind(scope.graph, known, node, operand):
             continue
         said = _logit(known, operand) if node.op == "Log" else _said(known, node, operand, around.learns(node))
         if said is not None:

@@ -264,16 +264,16 @@ def _spared(scope: Scope, known: Reached, node: Node) -> bool:
     """Whether the result is cut off or thrown away at 0, the framework wrote it, or another rule speaks of it."""
     if scope[surroundings].of_framework(node) or known.roles.floored(node):
         return True
-    if guarded_behind(scope.graph, known.roles, node, node.input(0)):
+    if guarded_behind(scope.graph, known, node, node.input(0)):
         return True
-    if logit_of(known.roles, maker(known.roles, node.input(0))) is not None:
+    if logit_of(known, maker(known, node.input(0))) is not None:
         return True  # inverse-function-domain (NUM007) speaks of it
     return _of_softmax(scope.graph, known, node) or _log_sum_exp(known, node)
 
 
 def _of_softmax(graph: Graph, known: Reached, node: Node) -> bool:
     """Whether log-of-softmax warns of the node, or a logarithm that the framework computes safely is behind it."""
-    inner = maker(known.roles, node.input(0))
+    inner = maker(known, node.input(0))
     if inner is None:
         return False
     if known.roles.softmax(inner) is not None:
@@ -290,7 +290,7 @@ def _of_softmax(graph: Graph, known: Reached, node: Node) -> bool:
 def _complement_of_log(graph: Graph, known: Reached, use: Node) -> bool:
     """1 - p, read by logarithms alone."""
     readers = graph.uses(use.output())
-    one_minus = use.op == "Sub" and known.roles.number(use.input(0)) == 1.0
+    one_minus = use.op == "Sub" and known.number(use.input(0)) == 1.0
     return one_minus and bool(readers) and all(reader.op == "Log" for reader in readers)
 
 
@@ -305,6 +305,6 @@ def _with_logits(graph: Graph, node: Node, x: object) -> bool:
 
 def _log_sum_exp(known: Reached, node: Node) -> bool:
     """Whether the operand is a sum of exponentials: naive-softmax (NUM005) speaks of it."""
-    total = maker(known.roles, node.input(0))
-    inner = maker(known.roles, total.input(0)) if total is not None and total.op == "ReduceSum" else None
+    total = maker(known, node.input(0))
+    inner = maker(known, total.input(0)) if total is not None and total.op == "ReduceSum" else None
     return inner is not None and inner.op == "Exp"

@@ -179,11 +179,11 @@ def _sums_of_exponentials(graph: Graph, known: Reached) -> Iterator[tuple[Node, 
 
 def _summed(known: Reached, value: Value | None) -> Node | None:
     """The exponential of which a value is the sum, with a guard added or not."""
-    total = maker(known.roles, value)
+    total = maker(known, value)
     if total is not None and total.op == "Add":
-        parts = [maker(known.roles, v) for v in total.inputs if not known.known.constant(v)]
+        parts = [maker(known, v) for v in total.inputs if not known.known.constant(v)]
         total = parts[0] if len(parts) == 1 else None
-    exp = maker(known.roles, total.input(0)) if total is not None and total.op == "ReduceSum" else None
+    exp = maker(known, total.input(0)) if total is not None and total.op == "ReduceSum" else None
     return exp if exp is not None and exp.op == "Exp" and not known.known.constant(exp.input(0)) else None
 
 
@@ -199,7 +199,7 @@ def _bounded(known: Reached, logits: Value, most: float) -> bool:
 
 def _cosines(known: Reached, value: Value, depth: int = _DEPTH) -> bool:
     """Whether normalised vectors are behind a value."""
-    node = maker(known.roles, value)
+    node = maker(known, value)
     if node is None or node.domain or not depth:
         return False
     if normalised_by_norm(known, value):

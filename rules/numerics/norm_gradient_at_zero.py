@@ -126,9 +126,9 @@ def _vector(known: Reached, node: Node) -> Value | None:
     """The vector whose length a node takes, if 0 is shown to be reached."""
     if node.op == "ReduceL2":
         return node.input(0) if not known.known.constant(node.input(0)) and hits_zero(known, node.output()) else None
-    operand = root_of(known.roles, node)
+    operand = root_of(known, node)
     reached = hits_zero(known, operand) if operand is not None and not known.known.constant(operand) else How.NEVER
-    return square_sum(known.roles, operand) if reached == How.POINT else None
+    return square_sum(known, operand) if reached == How.POINT else None
 
 
 def _spoken_for(graph: Graph, known: Reached, node: Node) -> bool:
@@ -141,4 +141,4 @@ def _spoken_for(graph: Graph, known: Reached, node: Node) -> bool:
                 return True
             if use.op in ("Unsqueeze", "Reshape", "Expand", "Cast", "Identity", *bounds):
                 due.append(use.output())
-    return guarded_behind(graph, known.roles, node, node.input(0))
+    return guarded_behind(graph, known, node, node.input(0))

@@ -156,7 +156,7 @@ def pow_domain(scope: Scope) -> Iterator[Finding]:
         base = node.input(0)
         if base is None or known.known.constant(base) or around.of_framework(node):
             continue
-        if root_of(known.roles, node) is not None or guarded_behind(scope.graph, known.roles, node, base):
+        if root_of(known, node) is not None or guarded_behind(scope.graph, known, node, base):
             continue
         text = _said(scope, known, node, base)
         if text is not None:
@@ -179,7 +179,7 @@ def _said(scope: Scope, known: Reached, node: Node, base: Value) -> str | None:
     zero = hits_zero(known, base)
     if least is None or not zero:
         return None
-    steady = zero == How.POINT and square_sum(known.roles, base) is not None and scope[surroundings].steady(base)
+    steady = zero == How.POINT and square_sum(known, base) is not None and scope[surroundings].steady(base)
     if least < 0 and not steady:
         return f"0 to a negative power: the base can be 0, {how(zero)}"
     if 0 < least < 1 and zero != How.POINT and scope[surroundings].learns(node):

@@ -184,10 +184,10 @@ _TINY = -1e-3
 def sqrt_domain(scope: Scope) -> Iterator[Finding]:
     known = scope[reach]
     for node in scope.graph.of("Sqrt", "Pow"):
-        operand = root_of(known.roles, node)
+        operand = root_of(known, node)
         if operand is None or known.known.constant(operand) or scope[surroundings].of_framework(node):
             continue
-        if guarded_behind(scope.graph, known.roles, node, operand):
+        if guarded_behind(scope.graph, known, node, operand):
             continue
         said = _domain(known, operand) or _gradient(scope, known, node, operand)
         if said is not None:
@@ -219,7 +219,7 @@ def _domain(known: Reached, operand: Value) -> tuple[str, Level] | None:
 def _gradient(scope: Scope, known: Reached, node: Node, operand: Value) -> tuple[str, Level] | None:
     """What is wrong with the gradient of the root."""
     zero, around = hits_zero(known, operand), scope[surroundings]
-    length = square_sum(known.roles, operand)
+    length = square_sum(known, operand)
     if zero < How.SOLID and (length is not None or zero == How.NEVER):
         return None
     if _divides(scope.graph, node) or not around.learns(node):
@@ -243,7 +243,7 @@ def _divides(graph: Graph, node: Node) -> bool:
 def _corrected(known: Reached, operand: Value) -> bool:
     """Whether a variance is scaled by n / (n - 1), as a framework's own standard deviation is."""
     for _ in range(4):
-        node = maker(known.roles, operand)
+        node = maker(known, operand)
         if node is None or node.op not in ("Mul", "Div"):
             return False
         inner = next((v for v in node.inputs if v is not None and _is_variance(known, v)), None)
@@ -257,5 +257,5 @@ def _corrected(known: Reached, operand: Value) -> bool:
 
 
 def _is_variance(known: Reached, value: Value) -> bool:
-    x = maker(known.roles, square_sum(known.roles, value))
+    x = maker(known, square_sum(known, value))
     return x is not None and deviation(known, x)

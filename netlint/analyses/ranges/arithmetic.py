@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from . import algebra, products, relations
+from . import algebra, idioms, products, relations
 from .interval import INF, TOP, TRUTH, Range
 from .rounding import INTEGER_LIMITS, widen
 from .step import Step, Transfer
@@ -24,13 +24,16 @@ def add(step: Step) -> Range:
     if step.same():
         return algebra.multiply(a, Range(2.0, 2.0, integral=True))
     relations.on_add(step, a, b)
+    idioms.on_add(step)
     return algebra.add(a, b).having(loose=dependent)
 
 
 def sub(step: Step) -> Range:
-    if step.idle() and not step.same():
+    if step.idle() and not step.same() and not step.state.facts.squares:
         return TOP
     a, b, dependent = _binary(step)
+    if step.state.facts.squares:
+        idioms.on_sub(step, a)
     if step.same():
         return Range(0.0, 0.0, nan=a.nan or not a.bounded, integral=True)
     found = algebra.subtract(a, b).having(loose=dependent)

@@ -35,6 +35,8 @@ class Upper(NamedTuple):
     absolute: bool = False
     power: int = 1
     factor: float = 1.0
+    length: bool = False
+    """The value is at least the Euclidean length of its source over `over`, or the square of that."""
 
     @property
     def aligned(self) -> bool:
@@ -78,6 +80,8 @@ class Facts:
         """Values that are 1 over another."""
         self.exact: dict[Value, Range] = {}
         """Values that cancellation moves out of the range they have in real arithmetic, with that range."""
+        self.units: dict[Value, tuple[int, ...]] = {}
+        """Values that are vectors of length at most 1 along these axes, up to rounding."""
         self.nonzero: set[Value] = set()
         """Values that a comparison keeps from being 0."""
         self.frozen = False
@@ -92,7 +96,7 @@ class Facts:
 
     def forget(self, value: Value) -> None:
         """Drop what rested on a range that has to be taken back."""
-        for kept in (self._uppers, self._peaks, self._totals, self.exact):
+        for kept in (self._uppers, self._peaks, self._totals, self.exact, self.units):
             kept.pop(value, None)  # type: ignore[attr-defined]
         self.nonzero.discard(value)
 
@@ -122,6 +126,14 @@ class Facts:
     def set_total(self, value: Value, axes: Axes) -> None:
         if axes and not self.frozen:
             self._totals[value] = axes
+
+    def unit(self, value: Value) -> tuple[int, ...] | None:
+        """The axes along which a value is a vector of length at most 1."""
+        return self.units.get(self.root(value))
+
+    def set_unit(self, value: Value, axes: tuple[int, ...] | None) -> None:
+        if axes and not self.frozen:
+            self.units[value] = axes
 
     def above(self, bound: Value, value: Value) -> Upper | None:
         """How `bound` dominates `value`, element for element."""

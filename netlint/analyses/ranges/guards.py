@@ -179,12 +179,26 @@ def where(step: Step) -> Range:
     if state.facts.frozen:  # tried out already: no trial inside a trial
         return step.arg(1).join(step.arg(2))
     chosen = state.of(condition)
-    parts = [
-        under(state, step.node.input(slot), limits(state, condition, holds))
-        for slot, holds in ((1, True), (2, False))
-        if not chosen.lo == chosen.hi == float(not holds)
-    ]
-    return parts[0] if len(parts) == 1 else parts[0].join(parts[1])
+    found: Range | None = None
+    nonzero = True
+    for slot, holds in ((1, True), (2, False)):
+        if chosen.lo == chosen.hi == float(not holds):
+            continue
+        value, known = step.node.input(slot), limits(state, condition, holds)
+        part = under(state, value, known)
+        found = part if found is None else found.join(part)
+        nonzero = nonzero and _nonzero(state, value, part, known)
+    out = step.node.output()
+    if nonzero and out is not None:
+        state.facts.nonzero.add(out)
+    return found or step.arg(1).join(step.arg(2))
+
+
+def _nonzero(state: State, value: Value | None, part: Range, known: Limits) -> bool:
+    if value is None or part.lo > 0 or part.hi < 0:
+        return True
+    root = state.facts.root(value)
+    return root in state.facts.nonzero or (root in known and known[root].nonzero)
 
 
 GUARDS: dict[str, Transfer] = {"Where": where}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from netlint.graph import Value
 
 from . import relations
@@ -87,24 +89,29 @@ def reshape(step: Step) -> Range:
     if pairs is not None and after is not None:
         old = {new: axis for axis, new in pairs}
         _move_uppers(step, *ends, [old.get(place) for place in range(len(after))])
-    total = step.state.facts.total(ends[0])
-    matched = match_axes(before, after)
-    if total is not None and all(axis in matched for axis in total):
-        step.state.facts.set_total(ends[1], tuple(matched[axis] for axis in total))
+    _move_axes(step, *ends, match_axes(before, after))
     return step.arg(0)
+
+
+def _move_axes(step: Step, source: Value, out: Value, new: Mapping[int, int]) -> None:
+    """What holds along axes still does if these stay apart; `new` maps old axes to new ones."""
+    facts = step.state.facts
+    total, unit = facts.total(source), facts.unit(source)
+    if total is not None and all(axis in new for axis in total):
+        facts.set_total(out, tuple(new[axis] for axis in total))
+    if unit is not None and all(axis in new for axis in unit):
+        facts.set_unit(out, tuple(new[axis] for axis in unit))
 
 
 def _related(step: Step, value: Value) -> bool:
     facts = step.state.facts
-    return bool(facts.uppers(value)) or facts.total(value) is not None
+    return bool(facts.uppers(value)) or facts.total(value) is not None or facts.unit(value) is not None
 
 
 def _move(step: Step, source: Value, out: Value, old: list[int | None] | list[int]) -> None:
     """`old` lists, for each axis of the result, the axis it was; None for a new one of length 1."""
     _move_uppers(step, source, out, old)
-    total = step.state.facts.total(source)
-    if total is not None and all(axis in old for axis in total):
-        step.state.facts.set_total(out, tuple(old.index(axis) for axis in total))
+    _move_axes(step, source, out, {axis: place for place, axis in enumerate(old) if axis is not None})
 
 
 def _move_uppers(step: Step, source: Value, out: Value, old: list[int | None] | list[int]) -> None:
@@ -143,10 +150,19 @@ def split(step: Step) -> tuple[Range, ...]:
 
 
 def slice_(step: Step) -> Range:
+    """Sums survive a cut along another axis, a bound one along axes where it is constant."""
     ends = _ends(step)
     axes = step.ints("axes") or (step.state.shapes.ints(step.node.inputs[3]) if step.has(3) else None)
-    if ends is not None and axes is not None and len(axes) == 1 and isinstance(axes[0], int):
-        _along(step, axes[0])
+    whole = tuple(axis for axis in axes or () if isinstance(axis, int))
+    if ends is None or axes is None or len(whole) != len(axes):
+        return step.arg(0)
+    if len(whole) == 1:
+        _along(step, whole[0])
+    rank = step.state.rank(ends[0])
+    for upper in step.state.facts.uppers(ends[0]) if rank else ():
+        places = upper.placed()
+        if rank and places is not None and len(places) == rank and all(places[axis % rank] is None for axis in whole):
+            step.state.facts.add_upper(ends[1], upper)
     return step.arg(0)
 
 

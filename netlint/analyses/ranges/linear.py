@@ -6,7 +6,7 @@ import math
 
 from netlint.graph import Dim, Value
 
-from . import algebra
+from . import algebra, idioms
 from .interval import INF, TOP, Range
 from .state import MOST_LANES, Floats, Lanes
 from .step import Step, Transfer
@@ -18,7 +18,7 @@ SMALL_WEIGHT = 1 << 12
 
 def _weight(step: Step, slot: int, data: Range) -> Floats | None:
     value = step.node.input(slot)
-    if not data.bounded and not _small(value):
+    if not data.bounded and not (_small(value) and step.state.spare()):
         return None
     return step.state.weight(value)
 
@@ -114,9 +114,13 @@ def matmul(step: Step) -> Range:
     total = step.state.facts.total(a)
     if total and last and total == (last - 1,) and step.arg(1).bounded:
         return averaged(step, step.arg(1), _columns(step))
+    unit = idioms.unit_product(step)
+    if unit is not None:
+        return unit
     for slot in (0, 1):
-        data, other = step.arg(slot), step.node.input(1 - slot)
+        other = step.node.input(1 - slot)
         if other is not None and (other.constant is not None or other in step.state.fixed):
+            data = step.arg(slot)
             weight = _weight(step, 1 - slot, data)
             if weight is not None and weight.ndim:
                 return _constant_factor(step, data, slot, weight)
@@ -149,12 +153,18 @@ def averaged(step: Step, values: Range, count: Dim) -> Range:
 
 def _dot(step: Step, count: Dim, alpha: float = 1.0, beta: float = 1.0) -> Range:
     """`count` products of two values of which only the ranges are known."""
-    if not all(step.state.of(value).known for value in step.node.inputs[:2] if value and value.constant is None):
-        return TOP  # without reading a constant for nothing
+    for value in step.node.inputs[:2]:
+        r = None if value is None or _unread(step, value) else step.state.of(value)
+        if r is not None and not (r.bounded or (r.known and step.state.spare())):
+            return TOP  # without reading a constant for nothing
     product = products(step, step.arg(0), step.arg(1), count)
     if alpha != 1:
         product = algebra.multiply(product, Range(alpha, alpha))
     return algebra.add(product, algebra.multiply(step.arg(2), Range(beta, beta))) if step.has(2) else product
+
+
+def _unread(step: Step, value: Value) -> bool:
+    return value.constant is not None and value not in step.state.ranges
 
 
 def einsum(step: Step) -> Range:

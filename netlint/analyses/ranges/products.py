@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netlint.graph import Node, Value
 
-from . import algebra
+from . import algebra, idioms
 from .facts import Axes, Upper
 from .interval import INF, Range
 from .relations import constant, on_reciprocal, operands, scalar
@@ -20,6 +20,8 @@ def on_mul(step: Step, a: Range, b: Range, found: Range) -> Range:
     _scale(step, x, y, out, divided=False)
     _scale(step, y, x, out, divided=False)
     for factor, gate in ((x, y), (y, x)):
+        if idioms.complement(step, factor, gate):
+            found = found.clamp(0.0, 0.25 * (1 + 4 * step.eps))
         lowest = _gated(step, factor, gate)
         if lowest is not None:
             found = found.clamp(lowest * (1 + 16 * step.eps), INF)
@@ -75,6 +77,8 @@ def _quotient(step: Step, x: Value, y: Value, out: Value, found: Range) -> Range
     upper = facts.above_magnitude(y, x)
     if upper is not None and b.lo >= 0 and not _underflows(upper, b):
         limit = _slack(step, upper.factor)
+        if upper.factor == 1 and upper.length:
+            idioms.mark_unit(step, out, upper.over, upper.rank)
         return found.clamp(-limit, limit)._replace(nan=nan, loose=limit != 1)
     if b.lo >= 0 and _difference_over_sum(step, x, y):
         return found.clamp(-1.0, 1.0, True, True)._replace(nan=nan, loose=False)

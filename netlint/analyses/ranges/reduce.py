@@ -6,7 +6,7 @@ import math
 
 from netlint.ops import read
 
-from . import algebra, relations
+from . import algebra, idioms, relations
 from .facts import Axes
 from .interval import COUNT, INF, TOP, Range
 from .rounding import INTEGER_LIMITS, settle, widen
@@ -57,12 +57,29 @@ def _reduction(kind: str, found: object) -> Transfer:
             relations.on_reduce(step, kind, reduction.axes, reduction.rank, reduction.count, reduction.keep)
         floor = relations.peak_floor(step, reduction.axes) if reduction.readable else -INF
         result: Range = found(step, r, reduction.count)  # type: ignore[operator]
+        result = _of_shares(step, kind, reduction, result)
         if floor > -INF and r.lo >= 0:
             floor = floor / (reduction.count or INF) if kind == "mean" else floor
             result = result.clamp(floor, INF) if kind in ("sum", "mean", "max") else result
         return result
 
     return transfer
+
+
+def _of_shares(step: Step, kind: str, reduction: Reduction, found: Range) -> Range:
+    """Numbers that sum to 1: their sum, and the largest of them. Products of unit vectors."""
+    if kind == "sum":
+        unit = idioms.unit_sum(step, reduction.axes)
+        if unit is not None:
+            return unit.meet(found) if found.known else unit
+    total = step.state.facts.total(step.node.input(0)) if kind in ("sum", "max") else None
+    if total is None or reduction.axes is None or set(reduction.axes) != set(total):
+        return found
+    terms = min(reduction.count or 4096, 65536)
+    slack = terms * 2.0**-23 + 4 * step.eps
+    if kind == "max":
+        return found if reduction.count is None else found.clamp((1 - slack) / reduction.count, INF)
+    return found._replace(lo=max(found.lo, 1 - slack), hi=1 + slack, lo_open=False, hi_open=False)
 
 
 def _sum(step: Step, r: Range, count: int | None) -> Range:
@@ -142,7 +159,7 @@ REDUCTIONS: dict[str, Transfer] = {
     "ReduceL2": _reduction("norm", _l2),
     "ReduceSumSquare": _reduction("square", _square_sum),
     "ReduceLogSum": _reduction("", _log_sum),
-    "ReduceLogSumExp": _reduction("", _log_sum_exp),
+    "ReduceLogSumExp": _reduction("exponentials", _log_sum_exp),
 }
 
 

@@ -34,6 +34,14 @@ def scalar(step: Step, value: Value) -> bool:
     return shape is not None and all(size == 1 for size in shape) and len(shape) <= 1
 
 
+def _stays(step: Step, kept: Value, other: Value) -> bool:
+    """Whether broadcasting with `other` leaves the axes of `kept` where they are, counted from the front too."""
+    if scalar(step, other):
+        return True
+    ranks = step.state.rank(kept), step.state.rank(other)
+    return ranks[0] is not None and ranks[1] is not None and ranks[1] <= ranks[0]
+
+
 def rename(step: Step) -> None:
     source, out = step.node.input(0), step.node.output()
     if source is not None and out is not None:
@@ -105,7 +113,7 @@ def on_add(step: Step, a: Range, b: Range) -> None:
     facts = step.state.facts
     for kept, other, sign in ((x, y, b), (y, x, a)):
         uppers = facts.uppers(kept)
-        if uppers and sign.lo >= 0 and scalar(step, other):
+        if uppers and sign.lo >= 0 and _stays(step, kept, other):
             facts.add_upper(out, *(upper.loosened() for upper in uppers))
     if a.lo >= 0 and b.lo >= 0:
         facts.add_upper(out, *(Upper(facts.root(v), "bound") for v in (x, y) if v.constant is None))
@@ -169,17 +177,20 @@ def on_reduce(step: Step, kind: str, over: Axes, rank: int | None, count: int | 
     facts = step.state.facts
     axes = _places(over, rank, keep)
     made = Upper(facts.root(source), "bound", over, rank, axes)
+    squared = facts.root(source) in facts.squares
     positive = step.state.of(source).lo >= 0
     if kind == "max":
         facts.add_upper(out, made._replace(kind="max"))
     elif kind == "sum" and positive:
-        facts.add_upper(out, made._replace(kind="sum"))
+        facts.add_upper(out, made._replace(kind="sum", length=squared))
     elif kind == "mean" and positive and count is not None:
         facts.add_upper(out, made._replace(factor=float(count)))
     elif kind == "magnitudes":
-        facts.add_upper(out, made._replace(kind="sum", absolute=True))
+        facts.add_upper(out, made._replace(kind="sum", absolute=True, length=True))
+    elif kind == "exponentials":
+        facts.add_upper(out, made)
     elif kind in ("norm", "square"):
-        facts.add_upper(out, made._replace(absolute=True, power=2 if kind == "square" else 1))
+        facts.add_upper(out, made._replace(absolute=True, power=2 if kind == "square" else 1, length=True))
 
 
 def _places(over: Axes, rank: int | None, keep: bool) -> tuple[int | None, ...] | None:

@@ -14,6 +14,7 @@ from .state import Lanes, State
 from .table import TRANSFER, WITH_BODIES
 
 _LONGEST_CHAIN = 200
+_MAKES_SMALL = frozenset({"Exp", "Sigmoid", "Softmax", "Softplus", "Pow", "Div", "Reciprocal"})
 _MOST_USES = 16
 _DEEPEST_USE = 4
 
@@ -52,6 +53,27 @@ class Ranges:
         """Whether no element is 0, as executed: the range leaves 0 out, or a comparison does."""
         found = self.of(value)
         return found.lo > 0 or found.hi < 0 or self._state.facts.root(value) in self._state.facts.nonzero
+
+    def zero(self, value: Value) -> str:
+        """How 0 comes about: `attained` (in real arithmetic, for some input), `rounding` (only approached, and reached
+        where a sum rounds: 1 - sigmoid(20) in float32), `underflow` (only approached, by numbers that get too small:
+        exp(-104)), `bound` (inside the range, which perhaps is wider than what happens), or empty: never."""
+        found = self.of(value)
+        if self.excludes_zero(value) or not found.lo <= 0 <= found.hi:
+            return ""
+        if not ((found.lo == 0 and found.lo_open) or (found.hi == 0 and found.hi_open)):
+            return "bound" if found.loose or not found.known else "attained"
+        return self._approached(value)
+
+    def _approached(self, value: Value) -> str:
+        for node, each in self._chain(value):
+            if node is None or node.op in _MAKES_SMALL:
+                break
+            if node.op in ("Add", "Sub", "Sum"):
+                return "rounding"
+            if not self.of(each).lo_open and not self.of(each).hi_open:
+                break
+        return "underflow"
 
     def selected(self, node: Node, index: int = 0) -> Range:
         """The range of an input of a node at those places whose results are not thrown away by a Where.

@@ -22,11 +22,8 @@ class Format:
     smallest: float
     smallest_step: int
     """The exponent of 2 of the finest spacing."""
-
-    @property
-    def eps(self) -> float:
-        """The distance from 1 to the next number."""
-        return math.ldexp(1.0, 1 - self.bits)
+    eps: float
+    """The distance from 1 to the next number."""
 
     def above(self, x: float) -> float:
         """The smallest number of this type above `x`, subnormal ones included."""
@@ -53,14 +50,14 @@ class Format:
         return -self.down(-x)
 
 
-_COARSE = Format(4, 448.0, 2.0**-6, -9)
+_COARSE = Format(4, 448.0, 2.0**-6, -9, 2.0**-3)
 FORMATS = {
-    "float64": Format(53, 1.7976931348623157e308, 2.2250738585072014e-308, -1074),
-    "float32": Format(24, 3.4028234663852886e38, 2.0**-126, -149),
-    "float16": Format(11, 65504.0, 2.0**-24, -24),
-    "bfloat16": Format(8, 3.3895313892515355e38, 2.0**-126, -133),
+    "float64": Format(53, 1.7976931348623157e308, 2.2250738585072014e-308, -1074, 2.0**-52),
+    "float32": Format(24, 3.4028234663852886e38, 2.0**-126, -149, 2.0**-23),
+    "float16": Format(11, 65504.0, 2.0**-24, -24, 2.0**-10),
+    "bfloat16": Format(8, 3.3895313892515355e38, 2.0**-126, -133, 2.0**-7),
 }
-UNKNOWN_FORMAT = Format(8, 65280.0, 2.0**-126, -133)
+UNKNOWN_FORMAT = Format(8, 65280.0, 2.0**-126, -133, 2.0**-7)
 """For values whose type is not known: the coarsest precision and the nearest overflow of the common types. Small
 numbers survive as in float32: a constant of 1e-12 beside them is proof enough of a type that has it."""
 
@@ -113,6 +110,8 @@ def settle(found: Range, dtype: str | None) -> Range:
     if dtype in ("string", "complex64", "complex128"):
         return found
     lo, hi = found.lo, found.hi
+    if lo == INF or hi == -INF or lo != lo or hi != hi:
+        return _beyond(found, format_of(dtype))
     if lo in _EVERYWHERE and hi in _EVERYWHERE:
         return found
     form = format_of(dtype)
@@ -121,6 +120,13 @@ def settle(found: Range, dtype: str | None) -> Range:
         # Only underflow leads to this 0.
         return found._replace(lo=lo, hi=hi, lo_open=found.lo_open or lo == 0, hi_open=found.hi_open or hi == 0)
     return found.moved(lo, hi)
+
+
+def _beyond(found: Range, form: Format) -> Range:
+    """What certainly overflows is at least the largest number; what may come of infinities is unknown."""
+    if found.lo != found.lo or found.hi != found.hi:
+        return Range(-INF, INF, nan=True)
+    return found._replace(lo=min(found.lo, form.largest), hi=max(found.hi, -form.largest))
 
 
 def _whole(found: Range, dtype: str | None, limits: tuple[int, int]) -> Range:

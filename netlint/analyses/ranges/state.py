@@ -28,12 +28,13 @@ _WHOLE = 1 << 8
 BUDGET = 1 << 20
 """What weights and channels may cost in one graph, in elements of weights looked at: some 10 ms. Once it is spent,
 weights count as unknown numbers and channels are no longer told apart; small models never spend it."""
-READING = 1 << 11
+READING = 1 << 12
 """What opening a weight costs besides its elements."""
 FOLLOWING = 1 << 13
 """What one operation on channels costs."""
 MOST_LANES = 4096
 """Channels that are told apart."""
+_SPARE = 64
 _VISITS = 8
 """Visits per node that bodies of loops may cost."""
 _FLOATS = frozenset(rounding.FORMATS)
@@ -69,6 +70,7 @@ class State:
         """Computed from constants alone, with known elements or without."""
         self.visits_left = _VISITS * len(graph.nodes)
         self._budget = BUDGET
+        self._spare = _SPARE
         stated = training.input_range
         self._stated: Interval | None = stated.value if stated.known else None  # type: ignore[union-attr]
         self._inputs = frozenset(graph.inputs)
@@ -150,6 +152,11 @@ class State:
             except TensorUnreadable:
                 return None
         return array if array is not None and array.dtype.kind == "f" and array.size else None
+
+    def spare(self) -> bool:
+        """Whether a small weight may be looked at though nothing is known of the data."""
+        self._spare -= 1
+        return self._spare >= 0
 
     def afford(self, cost: int) -> bool:
         """Whether the budget still covers that; it is spent then."""

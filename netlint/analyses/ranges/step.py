@@ -16,12 +16,13 @@ from .state import State
 class Step:
     """One node, seen by its transfer function."""
 
-    __slots__ = ("given", "node", "state")
+    __slots__ = ("_dtype", "given", "node", "state")
 
     def __init__(self, node: Node, state: State, given: Range | None = None) -> None:
         self.node = node
         self.state = state
         self.given = given
+        self._dtype: str | None = ""
 
     def on(self, given: Range) -> Step:
         """The same node with another range for its first input: a part of a fused operator."""
@@ -64,7 +65,9 @@ class Step:
     @property
     def dtype(self) -> str | None:
         """The type of the first output, else of the first input."""
-        return self.state.dtype(self.node.output()) or self.state.dtype(self.node.input(0))
+        if self._dtype == "":
+            self._dtype = self.state.dtype(self.node.output()) or self.state.dtype(self.node.input(0))
+        return self._dtype
 
     @property
     def eps(self) -> float:

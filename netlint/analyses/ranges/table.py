@@ -49,6 +49,11 @@ EXACT = frozenset(
 )
 """Results are elements of the inputs, or these with another sign: nothing is rounded."""
 
+MOVES = frozenset(
+    ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile", "Split", "Slice", "Gather")
+)
+"""Results are some of the elements of input 0."""
+
 PASSIVE = frozenset(
     (
         *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile", "Split", "Slice", "Gather"),

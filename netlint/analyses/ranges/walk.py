@@ -5,11 +5,12 @@ from __future__ import annotations
 from netlint.graph import Graph, Node, Value
 
 from .bodies import carry
+from .idioms import keep_exact
 from .interval import Range
 from .rounding import settle
 from .state import State
 from .step import Step
-from .table import EXACT, LANED, PASSIVE, TRANSFER, WITH_BODIES
+from .table import EXACT, LANED, MOVES, PASSIVE, TRANSFER, WITH_BODIES
 
 _FOLLOW_LANES = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
 """Operators on two values, where a constant may bring in channels."""
@@ -35,6 +36,8 @@ def visit(state: State, node: Node) -> None:
     if transfer is None or (op in PASSIVE and _silent(state, first)):
         return
     step = Step(node, state)
+    if state.facts.exact and op in MOVES:
+        keep_exact(step)
     found = transfer(step)
     if isinstance(found, Range):
         _store(state, step, op, node.outputs[0] if node.outputs else None, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netlint.graph import Value
 
 from .builder import Builder, NotLowered
-from .pointwise import Operand, clamp
+from .pointwise import clamp
 from .table import operator
 
 
@@ -219,13 +219,3 @@ def alpha_dropout(b: Builder, input: Value, p: float = 0.5, training: bool = Fal
     if training and p > 0:
         raise NotLowered("alpha dropout in training")
     return _dropout(b, input, p, False)[0]
-
-
-@operator("gumbel_softmax")
-def gumbel_softmax(
-    b: Builder, logits: Value, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Value:
-    raise NotLowered("random numbers inside")
-
-
-__all__ = ["Operand", "dropout", "softmax"]

@@ -36,14 +36,3 @@ def scaled_dot_product_attention(
         attrs["scale"] = float(scale)
     found = b("Attention", *inputs, mask, shape=None, **attrs)
     return found if rank == 4 else b("Squeeze", found, b.ints(1), shape=None)
-
-
-@operator(
-    "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_flash_attention",
-    "_scaled_dot_product_efficient_attention",
-    "_scaled_dot_product_cudnn_attention",
-    "_scaled_dot_product_attention_math",
-)
-def fused(b: Builder, query: Value, key: Value, value: Value, *rest: Any, **given: Any) -> list[Value]:
-    raise NotLowered("results that only a backward pass reads")

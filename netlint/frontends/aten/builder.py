@@ -53,6 +53,8 @@ class Builder:
         self.producers: dict[Value, Node] = {}
         self.lengths: dict[str, tuple[Value, int]] = {}
         """Where the length that a symbol stands for can be taken from: a value and its axis."""
+        self.failures: list[tuple[str, Exception]] = []
+        """Calls of known operators that were not lowered, and why."""
         self.loc = Location("")
         self.out: Ref | None = None
         """The first tensor that the call being lowered gives, as recorded."""
@@ -246,6 +248,13 @@ class Builder:
 
     def rank(self, value: Value) -> int:
         return len(self.dims(value))
+
+    def count(self, value: Value, axis: int) -> int:
+        """The length of one axis, a number."""
+        length = self.dims(value)[axis]
+        if not isinstance(length, int):
+            raise NotLowered("an unknown length")
+        return length
 
     def static(self, value: Value) -> tuple[int, ...]:
         """The shape of a value, all of it numbers."""

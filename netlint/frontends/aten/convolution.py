@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -162,9 +163,7 @@ def _max_pool(count: int, indices: bool) -> Any:
 
 def _within_plane(b: Builder, x: Value, places: Value, count: int, single: bool) -> Value:
     """ONNX counts indices over the whole tensor, torch within a channel."""
-    plane = 1
-    for length in b.static(x)[-count:]:
-        plane *= length
+    plane = math.prod(b.count(x, axis) for axis in range(-count, 0))
     return b("Mod", places, b.number(plane, "int64"), shape=None)
 
 
@@ -193,9 +192,7 @@ def _avg_pool(count: int) -> Any:
         x, single = _batched(b, input, count)
         attrs = {**window, "ceil_mode": int(ceil_mode), "count_include_pad": int(count_include_pad)}
         if divisor_override:
-            area = 1
-            for length in window["kernel_shape"]:
-                area *= length
+            area = math.prod(window["kernel_shape"])
             attrs["count_include_pad"] = 1
             found = b("AveragePool", x, shape=None, **attrs)
             found = b("Mul", found, b.number(area / divisor_override, x.dtype))

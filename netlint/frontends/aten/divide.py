@@ -45,7 +45,7 @@ def chunk(b: Builder, input: Value, chunks: int, dim: int = 0) -> list[Value]:
 @operator("tensor_split")
 def tensor_split(b: Builder, input: Value, indices_or_sections: Any, dim: int = 0, **given: Any) -> list[Value]:
     axis = b.axis(input, dim)
-    length = b.static(input)[axis]
+    length = b.count(input, axis)
     if isinstance(indices_or_sections, int):
         size, more = divmod(length, indices_or_sections)
         return _split(b, input, [size + (nth < more) for nth in range(indices_or_sections)], axis)
@@ -127,13 +127,13 @@ def repeat_interleave(b: Builder, input: Value, repeats: Any, dim: int | None = 
         raise NotLowered("a number of repetitions that is computed")
     x = input if dim is not None else b.reshape(input, -1)
     axis = b.axis(x, dim or 0)
-    rank = b.rank(x)
-    wide = b.unsqueeze(x, axis + 1)
+    rank = 1 if dim is None else b.rank(x)
+    wide = b.unsqueeze(x, axis + 1) if dim is not None else b("Unsqueeze", x, b.ints(1), shape=None)
     counts = [1] * (rank + 1)
     counts[axis + 1] = repeats
     tiled = b("Expand", wide, b.ints(*counts), shape=None)
     dims: list[Any] = [0] * rank
-    if rank == 1:
+    if dim is None:
         return b("Reshape", tiled, b.ints(-1), shape=b.shape)
     old = b.dims(x)
     dims = [length if isinstance(length, int) else 0 for length in old[:axis]] + [-1]
@@ -180,9 +180,7 @@ for _count in (1, 2, 3):
 def unfold(b: Builder, input: Value, dimension: int, size: int, step: int) -> Value:
     """Windows along an axis, each a new last axis: a Gather with the places of every window."""
     axis = b.axis(input, dimension)
-    length = b.static(input)[axis] if isinstance(b.dims(input)[axis], int) else None
-    if length is None:
-        raise NotLowered("windows of an unknown length")
+    length = b.count(input, axis)
     starts = range(0, length - size + 1, step)
     places = b.ints(*(start + nth for start in starts for nth in range(size)))
     table = b.reshape(places, len(starts), size)
@@ -202,7 +200,7 @@ def im2col(b: Builder, input: Value, kernel_size: Ints, dilation: Ints, padding:
     x = input
     if any(border):
         x = pad(b, x, [border[1], border[1], border[0], border[0]])
-    height, width = (length + 2 * p for length, p in zip(b.static(input)[2:], border, strict=True))
+    height, width = (b.count(input, axis) + 2 * border[axis - 2] for axis in (2, 3))
     for axis, length, k, s, d in ((2, height, kernel[0], step[0], gap[0]), (4, width, kernel[1], step[1], gap[1])):
         count = (length - d * (k - 1) - 1) // s + 1
         places = b.reshape(b.ints(*(nth * d + at * s for nth in range(k) for at in range(count))), k, count)
@@ -243,7 +241,7 @@ def diagonal(b: Builder, input: Value, offset: int = 0, dim1: int = 0, dim2: int
     """The two axes first, then a GatherND of the places, then the diagonal last."""
     rank = b.rank(input)
     first, second = dim1 % rank, dim2 % rank
-    rows, columns = b.static(input)[first], b.static(input)[second]
+    rows, columns = b.count(input, first), b.count(input, second)
     count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
     order = [first, second, *(axis for axis in range(rank) if axis not in (first, second))]
     places = [(nth - min(offset, 0), nth + max(offset, 0)) for nth in range(count)]
@@ -264,6 +262,6 @@ def diag_embed(b: Builder, input: Value, offset: int = 0, dim1: int = -2, dim2: 
     """The vector along the columns, times a matrix of ones on the diagonal."""
     if offset or (dim1, dim2) != (-2, -1):
         raise NotLowered("another diagonal")
-    length = b.static(input)[-1] if b.dims(input) else 0
+    length = b.count(input, -1) if b.dims(input) else 0
     blank = b("Expand", b.number(0, input.dtype), b.ints(length, length), shape=(length, length))
     return mul(b, b.unsqueeze(input, b.rank(input) - 1), b("EyeLike", blank, shape=(length, length)))

@@ -30,24 +30,26 @@ class Index:
     """An index taken apart."""
 
     slices: list[Slice]
-    """Those that cut something, by axis."""
+    """Those that cut something, by axis; single places are among them."""
     new_axes: list[int]
     """Places of `None` in the result of the slices alone."""
     tensors: dict[int, Value]
-    """Index tensors by axis of the indexed tensor; numbers beside tensors count as tensors."""
+    """Index tensors by axis of the indexed tensor."""
 
     @property
     def basic(self) -> bool:
         return not self.tensors
 
 
-def parsed(b: Builder, input: Value, index: Any) -> Index:
-    """An index as slices, new axes and tensors. A mask becomes the places of its true elements."""
-    items = _items(b, input, index)
-    has_tensors = any(isinstance(item, Value) and item.shape is not None for item in items)
+def parsed(b: Builder, input: Value, index: Any, select: bool = True) -> Index:
+    """An index as slices, new axes and tensors. A mask becomes the places of its true elements.
+
+    torch takes single places out first, also those that a tensor without axes names: unlike numpy, `x[0, 1:, i]` has
+    the slice in front. aten's `index` (`select` false) has tensors only.
+    """
     found = Index([], [], {})
     axis = place = 0
-    for item in items:
+    for item in _items(b, input, index):
         if item is None or item is True:
             found.new_axes.append(place)
             place += 1
@@ -56,13 +58,10 @@ def parsed(b: Builder, input: Value, index: Any) -> Index:
             if part is not None:
                 found.slices.append(part)
             axis, place = axis + 1, place + 1
-        elif isinstance(item, Value) and not _is_number(item):
+        elif isinstance(item, Value) and not (select and _is_number(item)):
             parts = _mask_places(b, item) if item.dtype in ("bool", "uint8") else [item]
             found.tensors.update(enumerate(parts, axis))
             axis, place = axis + len(parts), place + len(parts)
-        elif has_tensors and not all(_is_number(x) for x in items if isinstance(x, Value)):
-            found.tensors[axis] = b.number(item, "int64") if isinstance(item, int) else item
-            axis, place = axis + 1, place + 1
         else:
             found.slices.append(Slice(axis, item, _after(b, item), single=True))
             axis += 1
@@ -146,8 +145,8 @@ def _mask_places(b: Builder, mask: Value) -> list[Value]:
 
 
 @operator("getitem", "index")
-def getitem(b: Builder, input: Value, index: Any) -> Value:
-    found = parsed(b, input, index)
+def getitem(b: Builder, input: Value, index: Any, select: bool = True) -> Value:
+    found = parsed(b, input, index, select)
     x = picked(b, input, found)
     if found.tensors:
         x = _gathered(b, x, _shifted(found))
@@ -252,7 +251,7 @@ def _same_source(b: Builder, tensors: Sequence[Value]) -> bool:
 @operator("aten.index.Tensor", "aten._unsafe_index.Tensor", origin=True)
 def aten_index(b: Builder, input: Value, indices: Any) -> Value:
     """aten writes None for an axis that is taken whole."""
-    return getitem(b, input, [slice(None) if item is None else item for item in indices])
+    return getitem(b, input, [slice(None) if item is None else item for item in indices], select=False)
 
 
 @operator("select", "select_copy")

@@ -21,8 +21,8 @@ def listed(given: Sequence[Any]) -> list[Any]:
 
 
 @operator("view", "reshape", "_unsafe_view", "_reshape_alias", "view_copy")
-def reshape(b: Builder, input: Value, *shape: Any, **given: Any) -> Value:
-    dims = listed(shape or (given.get("size", given.get("shape")),))
+def reshape(b: Builder, input: Value, *shape: Any) -> Value:
+    dims = listed(shape)
     if len(dims) == 1 and isinstance(dims[0], str):  # the same bits under another type
         raise NotLowered("a view of bits")
     return to_shape(b, input, dims)
@@ -42,20 +42,16 @@ def to_shape(b: Builder, input: Value, dims: Sequence[Any]) -> Value:
 def reshaped(b: Builder, input: Value, shape: Shape) -> Value:
     """A Reshape to a shape: numbers, 0 for a length that stays at its axis, -1 for one other length."""
     dims: list[Any] = list(shape)
-    old = input.shape or ()
+    if 0 in shape:  # where a 0 is a length, it cannot stand for one that stays
+        return b("Reshape", input, b.sizes(shape, input), shape=shape, allowzero=1)
     wanting = [place for place, dim in enumerate(dims) if not isinstance(dim, int)]
-    if len(wanting) > 1:
-        for place in wanting:
-            if place < len(old) and old[place] == dims[place] and dims[place] is not None and 0 not in shape:
-                dims[place] = 0
-        wanting = [place for place in wanting if not isinstance(dims[place], int)]
-    if len(wanting) == 1 and 0 not in shape:
-        dims[wanting[0]] = -1
-        return b("Reshape", input, b.ints(*dims), shape=shape)
-    if not wanting:
-        extra = {"allowzero": 1} if 0 in shape else {}
-        return b("Reshape", input, b.ints(*dims), shape=shape, **extra)
-    return b("Reshape", input, b.sizes(shape, input), shape=shape)
+    for place in wanting[:-1]:
+        if input.shape is not None and dims[place] is not None and input.shape[place : place + 1] == (dims[place],):
+            dims[place] = 0
+    wanting = [place for place, dim in enumerate(dims) if not isinstance(dim, int)]
+    if wanting:
+        dims[min(wanting, key=lambda place: dims[place] is not None)] = -1
+    return b("Reshape", input, b.sizes(dims, input), shape=shape)
 
 
 @operator("view_as", "reshape_as")
@@ -153,8 +149,8 @@ def movedim(b: Builder, input: Value, source: Ints, destination: Ints) -> Value:
 
 
 @operator("expand", "broadcast_to", "expand_copy")
-def expand(b: Builder, input: Value, *size: Any, implicit: bool = False, **given: Any) -> Value:
-    dims: list[Any] = listed(size or (given.get("size", given.get("shape")),))
+def expand(b: Builder, input: Value, *size: Any, implicit: bool = False) -> Value:
+    dims = listed(size)
     return _expanded(b, input, b.shape if b.shape is not None and len(b.shape) == len(dims) else dims)
 
 
@@ -184,8 +180,8 @@ def broadcast_tensors(b: Builder, *tensors: Any) -> list[Value]:
 
 
 @operator("repeat", "tile")
-def repeat(b: Builder, input: Value, *repeats: Any, **given: Any) -> Value:
-    counts: list[Any] = listed(repeats or (given.get("repeats", given.get("dims")),))
+def repeat(b: Builder, input: Value, *repeats: Any) -> Value:
+    counts = listed(repeats)
     rank = b.rank(input)
     x = input
     if len(counts) > rank:
@@ -211,18 +207,10 @@ def stack(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
     return b("Concat", *parts, shape=None, axis=axis)
 
 
-def _joined(along: int, rank: int) -> Any:
-    def lower(b: Builder, tensors: Sequence[Value]) -> Value:
-        parts = list(tensors)
-        while b.rank(parts[0]) < rank:
-            places = {(0, 1): 0, (0, 2): 0, (1, 2): 1, (1, 3): 0, (2, 3): 2, (0, 3): 0}
-            parts = [b.unsqueeze(x, places[b.rank(x), rank]) for x in parts]
-        return b("Concat", *b.promoted(*parts), shape=None, axis=along)
-
-    return lower
-
-
-operator("vstack", "row_stack")(_joined(0, 2))
+@operator("vstack", "row_stack")
+def vstack(b: Builder, tensors: Sequence[Value]) -> Value:
+    rows = [b.unsqueeze(x, *range(2 - b.rank(x))) if b.rank(x) < 2 else x for x in tensors]
+    return b("Concat", *b.promoted(*rows), shape=None, axis=0)
 
 
 @operator("hstack")

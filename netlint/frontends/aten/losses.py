@@ -6,7 +6,7 @@ from typing import Any
 
 from netlint.graph import Value
 
-from .builder import Builder, NotLowered
+from .builder import Builder
 from .table import operator
 from .types import is_float
 
@@ -300,8 +300,3 @@ def ctc_loss(
     lengths = [x if isinstance(x, Value) else b.ints(*x) for x in (input_lengths, target_lengths)]
     attrs = {"blank": blank, "reduction": reduction_of(reduction), "zero_infinity": int(zero_infinity)}
     return _loss(b, "ctc_loss", log_probs, targets, *lengths, **attrs)
-
-
-@operator("linear_cross_entropy")
-def linear_cross_entropy(b: Builder, *rest: object, **given: object) -> Value:
-    raise NotLowered("a head and its loss in one")

@@ -12,7 +12,7 @@ from . import opaque
 from .aliases import Cell, View
 from .builder import OPSET, Builder
 from .calls import Call, Program, Ref
-from .names import arguments, bare, entry_of, writes
+from .names import arguments, bare, entry_of, spread, writes
 from .pruning import Pruning
 from .table import VIEWS, Entry
 from .views import MAYBE_COPIES
@@ -99,12 +99,16 @@ class _Lowering:
         if entry is not None:
             start = len(builder.nodes)
             try:
-                given = (args[1], args[0], *args[2:]) if swapped else args
-                found = list(values_in(entry.lower(builder, *given, **arguments(kwargs))))
+                given: Sequence[Any] = (args[1], args[0], *args[2:]) if swapped else args
+                named = arguments(kwargs) if kwargs else kwargs
+                if named and entry.variadic:
+                    given = spread(given, named)
+                found = list(values_in(entry.lower(builder, *given, **named)))
                 if len(found) < len(results):
                     raise LookupError("too few results")
-            except Exception:  # arguments the table does not foresee: the call stays as it is
+            except Exception as error:  # arguments the table does not foresee: the call stays as it is
                 found = None
+                builder.failures.append((name, error))
                 builder.forget(start)
         if found is None:
             found = opaque.emit(builder, call, name, args, kwargs, [ref for ref in results if ref is not None])
@@ -198,6 +202,9 @@ class _Lowering:
     def _write(self, target: Ref, value: Value, results: Sequence[Ref]) -> None:
         """Let a tensor, and the base it is a view of, hold a value."""
         cell = self._cell(target)
+        if value is cell.value and cell.fresh:  # `detach_` and the like
+            self._cells.update(dict.fromkeys(results, cell))
+            return
         value = self._fitted(cell, value)
         path = [(cell, value)]
         while cell.view is not None:

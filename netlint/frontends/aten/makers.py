@@ -39,8 +39,8 @@ def _filled(b: Builder, dims: Sequence[Value | Dim], number: Operand, dtype: str
 
 
 def _maker(number: float) -> Any:
-    def lower(b: Builder, *size: Any, dtype: str | None = None, **given: Any) -> Value:
-        return _filled(b, _dims(b, size or (given.get("size"),)), number, dtype)
+    def lower(b: Builder, *size: Any, dtype: str | None = None) -> Value:
+        return _filled(b, _dims(b, size), number, dtype)
 
     return lower
 
@@ -64,7 +64,7 @@ def _like(b: Builder, input: Value, number: Operand, dtype: str | None) -> Value
     if all(isinstance(dim, int) for dim in dims):
         return _filled(b, dims, number, dtype or input.dtype)
     filler = b.tensor(number, b.dtype or dtype or input.dtype)
-    return b("Expand", filler, b.sizes(dims, input), shape=dims)
+    return b("Expand", filler, b.shape_of(input) if dims == input.shape else b.sizes(dims, input), shape=dims)
 
 
 operator("zeros_like")(_maker_like(0))
@@ -73,8 +73,8 @@ operator("empty_like")(_maker_like(0))
 
 
 def _new(number: float) -> Any:
-    def lower(b: Builder, input: Value, *size: Any, dtype: str | None = None, **given: Any) -> Value:
-        return _filled(b, _dims(b, size or (given.get("size"),)), number, dtype or input.dtype)
+    def lower(b: Builder, input: Value, *size: Any, dtype: str | None = None) -> Value:
+        return _filled(b, _dims(b, size), number, dtype or input.dtype)
 
     return lower
 
@@ -198,11 +198,11 @@ def meshgrid(b: Builder, *tensors: Any, indexing: str = "ij") -> list[Value]:
 def _random(op: str, **attrs: float) -> Any:
     """Into memory that is there, or of a given size; nothing is said of the numbers but their distribution."""
 
-    def lower(b: Builder, *given: Any, dtype: str | None = None, **named: Any) -> Value:
+    def lower(b: Builder, *given: Any, dtype: str | None = None) -> Value:
         kind = b.dtype or dtype or "float32"
         if given and isinstance(given[0], Value) and given[0].shape is not None:
             return b(f"{op}Like", given[0], dtype=kind, shape=given[0].shape, dtype_=ONNX_CODES[kind], **attrs)
-        dims = _dims(b, given or (named.get("size"),))
+        dims = _dims(b, given)
         if all(isinstance(dim, int) for dim in dims):
             return b(op, dtype=kind, shape=tuple(dims), dtype_=ONNX_CODES[kind], shape_=tuple(dims), **attrs)
         return b(f"{op}Like", _filled(b, dims, 0, kind), dtype=kind, shape=None, **attrs)
@@ -257,11 +257,6 @@ def size(b: Builder, input: Value, dim: int) -> Value:
 @operator("sym_numel", "numel")
 def numel(b: Builder, input: Value) -> Value:
     return b("Size", input, dtype="int64", shape=())
-
-
-@operator("bartlett_window", "hamming_window", "blackman_window", "kaiser_window")
-def window(b: Builder, *rest: object, **given: object) -> Value:
-    raise NotLowered("a window")
 
 
 @operator("hann_window")

@@ -55,6 +55,17 @@ def arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {_RENAMED.get(name, name): value for name, value in kwargs.items() if name not in _IGNORED}
 
 
+def spread(args: Sequence[Any], kwargs: dict[str, Any]) -> Sequence[Any]:
+    """Positional arguments with what a call may give one by one or as a list under a name: `expand(size=(2, 3))`."""
+    for name in _ONE_BY_ONE:
+        if name in kwargs:
+            args = (*args, kwargs.pop(name))
+    return args
+
+
+_ONE_BY_ONE = ("size", "sizes", "shape", "dims", "repeats", "tensors", "operands")
+
+
 def writes(entry: Entry | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call says `inplace=True`."""
     if entry is None or entry.inplace is None:

@@ -66,7 +66,7 @@ def _layer(
     each = len(weights) // directions
     parts = [weights[place::each] for place in range(each)]
     gates = _ORDERS[op]
-    hidden = b.static(parts[1][0])[1]
+    hidden = b.count(parts[1][0], 1)
     kernel, recurrence = (_rearranged(b, part, gates) for part in parts[:2])
     bias = _biases(b, parts[2], parts[3], gates) if each == 4 else None
     extra = {"direction": "bidirectional"} if directions == 2 else {}
@@ -103,7 +103,7 @@ def _like(made: Value, parts: Sequence[Value]) -> Value:
 def _biases(b: Builder, first: Sequence[Value], second: Sequence[Value], gates: Sequence[int]) -> Value:
     """Input biases, then recurrent ones, for every direction."""
     pairs = [bias for pair in zip(first, second, strict=True) for bias in pair]
-    shape = (len(first), 2 * b.static(first[0])[0])
+    shape = (len(first), 2 * b.count(first[0], 0))
     tensors = [bias.constant for bias in pairs if bias.constant is not None]
     if len(tensors) == len(pairs):
         return _like(b.constant(Rearranged(tuple(tensors), len(gates), tuple(gates), shape)), pairs)

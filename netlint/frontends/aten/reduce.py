@@ -248,7 +248,7 @@ def median(b: Builder, input: Value, dim: int | None = None, keepdim: bool = Fal
     if dim is None:
         count = math.prod(b.static(input))
         return kthvalue(b, b.reshape(input, -1), (count + 1) // 2, 0)[0]
-    length = b.static(input)[b.axis(input, dim)]
+    length = b.count(input, b.axis(input, dim))
     return kthvalue(b, input, (length + 1) // 2, dim, keepdim)
 
 
@@ -276,10 +276,3 @@ def diff(b: Builder, input: Value, n: int = 1, dim: int = -1, prepend: Any = Non
         earlier = b("Slice", x, b.ints(0), b.ints(-1), b.ints(axis), shape=None)
         x = b("Not", b("Equal", later, earlier)) if x.dtype == "bool" else b("Sub", later, earlier)
     return x
-
-
-@operator("equal")
-def equal(b: Builder, input: Value, other: Value) -> Value:
-    raise NotLowered("a truth value outside the graph")
-
-

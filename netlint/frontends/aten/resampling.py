@@ -64,7 +64,7 @@ def _resize(
     if mode == "bicubic":
         attrs["cubic_coeff_a"] = -0.5 if antialias else -0.75
     if antialias:
-        attrs["antialias"] = 1
+        attrs |= {"antialias": 1, "exclude_outside": 1}
     return b("Resize", x, None, *target, shape=None, **attrs)
 
 
@@ -153,8 +153,3 @@ def grid_sample(
 @operator("affine_grid", "affine_grid_generator")
 def affine_grid(b: Builder, theta: Value, size: Sequence[Any], align_corners: bool | None = None) -> Value:
     return b("AffineGrid", theta, b.sizes(list(size), theta), shape=None, align_corners=int(bool(align_corners)))
-
-
-@operator("max_unpool1d", "max_unpool2d", "max_unpool3d")
-def max_unpool(b: Builder, *rest: object, **given: object) -> Value:
-    raise NotLowered("indices are counted in another way")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import CO_VARARGS
 from typing import Any
 
 Lower = Callable[..., Any]
@@ -22,6 +23,8 @@ class Entry:
     lower: Lower
     inplace: int | None
     """Where the signature has `inplace`, counted from the first argument."""
+    variadic: bool
+    """Whether it takes sizes or axes one by one."""
 
 
 OPERATORS: dict[str, Entry] = {}
@@ -38,7 +41,8 @@ def operator(*names: str, origin: bool = False) -> Callable[[Lower], Lower]:
     def enter(lower: Lower) -> Lower:
         code = lower.__code__
         known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-        entry = Entry(lower, known.index("inplace") if "inplace" in known else None)
+        variadic = bool(code.co_flags & CO_VARARGS)
+        entry = Entry(lower, known.index("inplace") if "inplace" in known else None, variadic)
         for name in names:
             (BY_ORIGIN if origin else OPERATORS)[name] = entry
         return lower

@@ -86,13 +86,13 @@ def sliced(
 @view("narrow")
 def narrowed(b: Builder, base: Value, new: Value, place: int, dim: int, start: int, length: int) -> Value:
     axis = b.axis(base, dim)
-    first = start if start >= 0 else start + b.static(base)[axis]
+    first = start if start >= 0 else start + b.count(base, axis)
     return replaced(b, base, Slice(axis, first, first + length), new)
 
 
 @view("chunk", "unsafe_chunk")
 def chunk(b: Builder, base: Value, new: Value, place: int, chunks: int, dim: int = 0) -> Value:
-    return _part(b, base, new, dim, place * -(-b.static(base)[b.axis(base, dim)] // chunks))
+    return _part(b, base, new, dim, place * -(-b.count(base, b.axis(base, dim)) // chunks))
 
 
 @view("split", "split_with_sizes", "unsafe_split")
@@ -102,7 +102,7 @@ def split(b: Builder, base: Value, new: Value, place: int, sections: int | Seque
 
 def _part(b: Builder, base: Value, new: Value, dim: int, start: int) -> Value:
     axis = b.axis(base, dim)
-    return replaced(b, base, Slice(axis, start, start + b.static(new)[axis]), new)
+    return replaced(b, base, Slice(axis, start, start + b.count(new, axis)), new)
 
 
 @view("unbind")

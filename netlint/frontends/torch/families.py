@@ -158,14 +158,14 @@ def _diffusers(model: Any, config: Mapping[str, Any]) -> Iterator[Slot]:
     yield Slot(first, "float", (BATCH, channels, height, width))
     width_of_text = config.get("cross_attention_dim") or config.get("joint_attention_dim")
     width_of_text = width_of_text[0] if isinstance(width_of_text, tuple | list) else width_of_text
+    classes = config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
     for name, parameter in list(names.items())[1:]:
         if name in ("timestep", "timesteps"):
             yield Slot(name, "int", (BATCH,), high=1000)
         elif name == "encoder_hidden_states" and width_of_text:
             yield Slot(name, "float", (BATCH, 8, int(width_of_text)))
-        elif name == "class_labels" and (config.get("num_class_embeds") or config.get("num_embeds_ada_norm")):
-            high = config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
-            yield Slot(name, "int", (BATCH,), high=int(high))
+        elif name == "class_labels" and classes:
+            yield Slot(name, "int", (BATCH,), high=int(classes))
         elif name == "controlnet_cond" and parameter.default is parameter.empty:
             yield Slot(name, "float", (BATCH, 3, 8 * height, 8 * width))
         elif name == "pooled_projections" and config.get("pooled_projection_dim"):

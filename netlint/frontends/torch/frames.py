@@ -132,6 +132,6 @@ class Modules:
         found = self._locations.get(key)
         if found is None:
             path = f"{module} ▸ {name}" if module else name
-            found = Location(path, line or born, module, module_class or None, assumed)
+            found = Location(path, line or born, module or None, module_class or None, assumed)
             self._locations[key] = found
         return found

@@ -83,6 +83,35 @@ MAKING: frozenset[Any] = frozenset(
 )
 """These make a tensor from sizes and scalars, on the default device if none is given."""
 
+DYNAMIC = frozenset(
+    (
+        *("nonzero", "argwhere", "unique", "unique_consecutive", "_unique2", "bincount", "masked_select", "_return_counts"),
+        *("_return_output", "_return_inverse", "nonzero_static", "unique_dim", "combinations", "histc", "_unique_impl"),
+    )
+)
+"""By bare name: how many elements these return depends on the elements of all their arguments."""
+MASKED = frozenset({"__getitem__", "repeat_interleave", "where", "__setitem__", "index_put", "one_hot", "index_put_"})
+"""By bare name: likewise on those arguments that are not floating-point."""
+
+EXECUTED = frozenset(
+    (
+        *("diff", "pairwise_distance", "cosine_similarity", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool2d", "glu"),
+        *("local_response_norm", "prod", "logcumsumexp", "affine_grid", "unfold", "fold", "lp_pool1d", "addcmul", "lerp"),
+        *("addcdiv", "addmm", "baddbmm", "gather", "index_select", "take_along_dim", "one_hot", "std_mean", "var_mean"),
+        *("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy"),
+        *("binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "gaussian_nll_loss", "soft_margin_loss"),
+        *("hinge_embedding_loss", "cosine_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "sort", "topk"),
+        *("multilabel_soft_margin_loss", "multilabel_margin_loss", "multi_margin_loss", "max_pool1d", "argsort"),
+        *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "softmax", "log_softmax", "normalize", "cummax", "cummin"),
+        *("logaddexp", "xlogy", "median", "quantile", "bitwise_not", "__invert__", "logical_not", "zeros_like"),
+        *("ones_like", "full_like", "new_zeros", "new_ones", "new_full", "sum", "mean", "any", "all", "isclose", "clip"),
+        *("clamp", "polar", "angle", "real", "imag", "conj", "view_as_complex", "cumsum", "cumprod", "tril", "triu"),
+        *("scatter", "scatter_add", "index_add", "index_copy", "hypot", "erf", "lgamma", "digamma", "deg2rad", "abs"),
+        *("neg", "norm", "renorm", "cross", "dot", "vdot", "trace", "diag_embed", "linspace", "arange", "heaviside"),
+    )
+)
+"""By bare name: executed on small zeros rather than on meta tensors; none of them can crash on zeros."""
+
 _ENTERED = frozenset({"multi_head_attention_forward", "gumbel_softmax"})
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.fx
 from torch.overrides import resolve_name
@@ -182,7 +183,7 @@ class _Reader:
             return str(arg)
         if isinstance(arg, torch.Tensor):
             return self._stored("constant", arg)
-        return arg
+        return arg.item() if isinstance(arg, np.generic) else arg
 
 
 _SEVERAL = frozenset(

@@ -23,7 +23,12 @@ _LENGTH = 16
 _NODES = 8
 
 _WEIGHTED = (
-    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention),
     *(nn.TransformerEncoder, nn.TransformerDecoder, nn.Transformer, nn.TransformerEncoderLayer),
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm),
@@ -46,6 +51,10 @@ def first_guess(model: nn.Module) -> Iterator[list[Slot]]:
     optional = _optional(model)
     if optional:
         yield [_slot(name, place, model, first) for place, name in enumerate([*required, *optional])]
+    widths = {p.shape[-1] for p in model.parameters(recurse=False) if p.dim() > 1 and p.shape[-1] > 1} if not first else ()
+    for width in sorted(widths)[:3]:
+        for shape in ((BATCH, width), (BATCH, _LENGTH, width)):
+            yield [Slot(name, "float", shape) for name in required]
     for shape in _others(_first("", model, first)):
         yield [Slot(name, "float", shape) for name in required]
     if any(isinstance(module, nn.Embedding) for module in model.modules()):
@@ -53,7 +62,12 @@ def first_guess(model: nn.Module) -> Iterator[list[Slot]]:
 
 
 def _others(first: Slot) -> list[tuple[int, ...]]:
-    shapes: list[tuple[int, ...]] = [(BATCH, 3, _SIDE, _SIDE), (BATCH, _LENGTH), (BATCH, _LENGTH, 32), (BATCH, 1, 16_000)]
+    shapes: list[tuple[int, ...]] = [
+        (BATCH, 3, _SIDE, _SIDE),
+        (BATCH, _LENGTH),
+        (BATCH, _LENGTH, 32),
+        (BATCH, 1, 16_000),
+    ]
     return [shape for shape in shapes if len(shape) != len(first.shape) or shape[-1] != first.shape[-1]]
 
 
@@ -63,7 +77,8 @@ def _required(model: nn.Module) -> list[str] | None:
     names = [
         name
         for name, parameter in parameters.items()
-        if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     if names or not any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values()):
         if not names and parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -72,7 +87,11 @@ def _required(model: nn.Module) -> list[str] | None:
     # `forward(self, *args)` that hands over to a function it was given: that function knows.
     inner = [value for value in vars(model).values() if isinstance(value, FunctionType)]
     if len(inner) == 1:
-        own = [p for p in inspect.signature(inner[0]).parameters.values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        own = [
+            p
+            for p in inspect.signature(inner[0]).parameters.values()
+            if p.default is p.empty and p.kind is not p.VAR_POSITIONAL
+        ]
         if own:
             return [p.name for p in own][1 if own[0].name in ("self", "s", "m", "mod", "module", "model") else 0 :]
     return None
@@ -127,12 +146,16 @@ def _width(layer: nn.Module | None) -> int:
     if isinstance(layer, nn.LayerNorm):
         return int(layer.normalized_shape[-1])
     if isinstance(layer, nn.MultiheadAttention):
-        return layer.embed_dim
+        return int(layer.embed_dim)
     if isinstance(layer, nn.Transformer):
         return int(layer.d_model)
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm3d):
         return layer.num_features
-    inner: Any = next((module for module in layer.modules() if isinstance(module, nn.MultiheadAttention)), None) if layer else None
+    inner: Any = (
+        next((module for module in layer.modules() if isinstance(module, nn.MultiheadAttention)), None)
+        if layer
+        else None
+    )
     return int(inner.embed_dim) if inner is not None else 0
 
 
@@ -162,7 +185,12 @@ def _slot(name: str, place: int, model: nn.Module, layer: nn.Module | None) -> S
     if tables and (plain in _TEXT or plain.endswith(("ids", "tokens"))) and isinstance(layer, nn.Embedding):
         return Slot(name, "int", (BATCH, _LENGTH), high=layer.num_embeddings)
     if tables and plain.endswith(("ids", "id", "tokens", "index", "indices", "users", "items", "user", "item")):
-        return Slot(name, "int", (BATCH, _LENGTH) if plain.endswith(("ids", "tokens")) else (BATCH,), high=min(t.num_embeddings for t in tables))
+        return Slot(
+            name,
+            "int",
+            (BATCH, _LENGTH) if plain.endswith(("ids", "tokens")) else (BATCH,),
+            high=min(t.num_embeddings for t in tables),
+        )
     return _first(name, model, layer)
 
 

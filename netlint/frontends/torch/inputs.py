@@ -147,7 +147,8 @@ def example_of(slots: Sequence[Slot], origin: str, guessed: bool = False) -> Exa
     return Example(args, kwargs, origin, guessed)
 
 
-_DECLARING = ("example_input_array", "example_inputs", "example_input", "sample_inputs", "sample_input", "dummy_inputs")
+# Not `dummy_inputs`: those of Hugging Face are token ids, also where a model takes images.
+_DECLARING = ("example_input_array", "example_inputs", "example_input", "sample_inputs", "sample_input", "dummy_input")
 
 
 def attribute(model: nn.Module) -> Example | None:

@@ -42,7 +42,9 @@ def captured(
     elif step is not None and step != "":
         recorded = recipe.function(step, model)
     elif callable(loss) and targets is not None and isinstance(model, nn.Module):
-        recorded, example = _with_loss(model, loss, example, targets)
+        if example is None:
+            raise TargetError("a loss with targets= needs inputs= of the same batch", "give inputs=")
+        recorded, example = recipe.loss_step(model, loss, example, targets if isinstance(targets, tuple) else (targets,))
     with torch.random.fork_rng(devices=[]):
         found = captured_model(model, example, recorded, mode)
     return replace(found, training=training)
@@ -63,16 +65,3 @@ def _example(model: Any, inputs: Any) -> Example | None:
             "give a tensor, a tuple of arguments, a dict of keyword arguments, or shapes such as '1,3,224,224'",
         )
     return replace(example, guessed=False)
-
-
-def _with_loss(
-    model: nn.Module, loss: Callable[..., Any], example: Example | None, targets: Any
-) -> tuple[recipe.Step, Example]:
-    """The loss over the prediction as the step to record."""
-    if example is None:
-        raise TargetError("a loss with targets= needs inputs= of the same batch", "give inputs=")
-    targets = targets if isinstance(targets, tuple) else (targets,)
-    whole = Example((example.args, targets), dict(example.kwargs), example.origin, example.guessed)
-    return recipe.Step(recipe.with_loss(model, loss), ("inputs", "targets")), whole
-
-

@@ -15,7 +15,7 @@ from torch import nn
 from netlint.frontends import TargetError
 from netlint.training import ContractError, Interval, Known, Training, find_loss, parse_training
 
-from .inputs import parameters_of
+from .inputs import Example, parameters_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,16 @@ def _step(run: Callable[..., Any], names: Iterable[str]) -> Step:
     return Step(lambda *args, **kwargs: run(*args, **kwargs, **zeros), wanted, batched)
 
 
-def with_loss(model: nn.Module, loss: Callable[..., Any]) -> Callable[..., Any]:
-    """`loss(model(*inputs), *targets)`, the inputs and the targets as two tuples, keywords for the model."""
+def loss_step(
+    model: nn.Module, loss: Callable[..., Any], example: Example, targets: tuple[Any, ...]
+) -> tuple[Step, Example]:
+    """`loss(model(*inputs), *targets)` as the step to record, and its arguments: inputs and targets as two tuples."""
 
     def run(inputs: tuple[Any, ...], targets: tuple[Any, ...], **kwargs: Any) -> Any:
         return loss(_prediction(model(*inputs, **kwargs)), *targets)
 
-    return run
+    whole = Example((example.args, targets), dict(example.kwargs), example.origin, example.guessed)
+    return Step(run, ("inputs", "targets")), whole
 
 
 def _prediction(output: Any) -> Any:
@@ -102,7 +105,9 @@ def load_weights(model: nn.Module, file: Path) -> None:
         fit = model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
         line = str(error).splitlines()[-1].strip()
-        raise TargetError(f"does not fit the model: {line[:300]}", "name the factory that the weights are from") from None
+        raise TargetError(
+            f"does not fit the model: {line[:300]}", "name the factory that the weights are from"
+        ) from None
     for what, names in (("lacks", fit.missing_keys), ("has, unlike the model,", fit.unexpected_keys)):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -120,12 +125,14 @@ def _state(stored: Any) -> Mapping[str, Any] | None:
         if isinstance(stored.get(key), Mapping):
             stored = stored[key]
             break
-    if not stored or not all(isinstance(value, torch.Tensor) or key.endswith("_extra_state") for key, value in stored.items()):
+    if not stored or not all(
+        isinstance(value, torch.Tensor) or key.endswith("_extra_state") for key, value in stored.items()
+    ):
         return None
     for prefix in ("module.", "_orig_mod.", "model."):
         if all(key.startswith(prefix) for key in stored):
             return {key.removeprefix(prefix): value for key, value in stored.items()}
-    return stored
+    return dict(stored)
 
 
 def contract(

@@ -7,14 +7,9 @@ from typing import Any
 
 import torch
 
-from netlint.frontends.torch.sizes import RULES
+from netlint.frontends.torch.sizes import RULES, fresh
 
-_META = torch.device("meta")
 _GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
-
-
-def _new(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
-    return torch.empty(shape, dtype=like.dtype, device=_META)
 
 
 def _layers(gates: int, *args: Any) -> Any:
@@ -32,8 +27,8 @@ def _layers(gates: int, *args: Any) -> Any:
     out = weights[4 if bias else 2].shape[0] if projected else hidden
     if not _fits(data, states, weights, taken, (layers * ways, out)) or data.dim() != (2 if packed else 3):
         return None
-    result = _new((*data.shape[:-1], out * ways), data)
-    last = [_new(state.shape, data) for state in states]
+    result = fresh((*data.shape[:-1], out * ways), data.dtype)
+    last = [fresh(state.shape, data.dtype) for state in states]
     return (result, *last)
 
 
@@ -50,7 +45,7 @@ def _cell(gates: int, input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = Non
         return None
     if any(state.shape != (input.shape[0], hidden) or state.dtype is not input.dtype for state in states):
         return None
-    made = tuple(_new((input.shape[0], hidden), input) for _ in states)
+    made = tuple(fresh((input.shape[0], hidden), input.dtype) for _ in states)
     return made if gates == 4 else made[0]
 
 

@@ -31,7 +31,9 @@ def users_code(doing: str, way_out: str) -> Iterator[None]:
     except TargetError:
         raise
     except SystemExit as error:
-        raise TargetError(f"{doing}: the code ends the process (sys.exit({error.code!r})){_at(error)}", way_out) from error
+        raise TargetError(
+            f"{doing}: the code ends the process (sys.exit({error.code!r})){_at(error)}", way_out
+        ) from error
     except EOFError as error:
         raise TargetError(f"{doing}: the code waits for input{_at(error)}", way_out) from error
     except ModuleNotFoundError as error:
@@ -46,7 +48,9 @@ def users_code(doing: str, way_out: str) -> Iterator[None]:
 def _at(error: BaseException) -> str:
     """` (net.py:12)`: the innermost line of the user's own."""
     places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    own = [place for place in places if not any(part in place[0] for part in _FOREIGN) and not place[0].startswith(_OURS)]
+    own = [
+        place for place in places if not any(part in place[0] for part in _FOREIGN) and not place[0].startswith(_OURS)
+    ]
     if isinstance(error, SyntaxError) and error.filename:
         own = [(error.filename, error.lineno or 0)]
     return f" ({Path(own[-1][0]).name}:{own[-1][1]})" if own else ""
@@ -175,7 +179,11 @@ def _suggestion(module: ModuleType, name: str, target: PythonTarget) -> str:
     import torch
 
     own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
-    models = [key for key in own if isinstance(getattr(module, key), type) and issubclass(getattr(module, key), torch.nn.Module)]
+    models = [
+        key
+        for key in own
+        if isinstance(getattr(module, key), type) and issubclass(getattr(module, key), torch.nn.Module)
+    ]
     near = get_close_matches(name, own, n=2, cutoff=0.5) or models[-3:] or own[-3:]
     if not near:
         return "name a class, or a function that makes the model"

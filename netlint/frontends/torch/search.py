@@ -16,7 +16,7 @@ from netlint.frontends import TargetError
 
 from . import families
 from .guess import first_guess
-from .inputs import BATCH, Example, Slot, parameters_of, tensors
+from .inputs import BATCH, Example, Slot, attribute, parameters_of, tensors
 from .recipe import Step
 from .watch import Demand, Misfit, Watch, watching
 
@@ -106,7 +106,9 @@ class _Search(Generic[T]):
             return None
         if watch.misfit is not None and (resized := self.resized(slots, watch.misfit)) is not None:
             return resized
-        if last is not None and watch.misfit is None:  # so short that an earlier layer failed: as if nothing came through
+        if (
+            last is not None and watch.misfit is None
+        ):  # so short that an earlier layer failed: as if nothing came through
             slot, misfit = last
             return self.resized(slots, replace(misfit, slots=frozenset({slot}), got=0))
         return self.told(slots, error)
@@ -276,7 +278,9 @@ class Layout:
         entries = tuple(entry for entry in parameters_of(model.forward).values() if entry.kind not in loosely)
         if step is None or step.run is model:
             return cls(entries)
-        return cls(tuple(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in step.names), step.batched)
+        return cls(
+            tuple(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in step.names), step.batched
+        )
 
     def example(self, slots: Sequence[Slot], origin: str) -> Example:
         """By place as long as the slots follow the signature, then by name."""
@@ -302,6 +306,12 @@ def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None 
     """Runs `attempt` until it succeeds. Raises `NoInputs`, with what was tried."""
     layout = Layout.of(model, step)
     errors: list[str] = []
+    carried = None if step else attribute(model)
+    if carried is not None:
+        try:
+            return Found(attempt(carried), carried)
+        except Exception as error:
+            errors.append(f"{carried} ({carried.origin}): {reason(error)[:200]}")
     for origin, starts in _starts(model, step):
         finder = _Search(model, layout, attempt, origin)
         for start in starts:

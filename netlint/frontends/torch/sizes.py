@@ -1,13 +1,12 @@
 """The results of common calls on meta tensors, made without executing them.
 
-torch computes most results on meta tensors through decompositions in Python (1 ms for a normalisation). A rule here
-returns a new meta tensor of the same shape, type and strides, or None wherever anything is unusual: then torch itself
-is asked, which also raises the errors.
+torch computes most results on meta tensors through decompositions in Python: 1 ms for a normalisation, and the first
+of them imports its compiler, a second. A rule here returns a new meta tensor of the same shape, type and strides, or
+None wherever anything is unusual: then torch itself is asked, which also raises the errors.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,69 +15,30 @@ import torch.nn.functional as F  # noqa: N812
 
 Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}
+"""By function, as the API hands it to a mode."""
 
 _T = torch.Tensor
 _META = torch.device("meta")
-_WIDEN = {1: 0, 2: 1, 3: 2, 4: 3}
 
 
-def _enter(rule: Rule, *names: str) -> None:
+def enter(rule: Rule, *names: str) -> None:
+    """A rule for all spellings of these functions."""
     for name in names:
-        for space in (torch, _T, F):
+        for space in (torch, _T, F, torch.special, torch.linalg):
             func = getattr(space, name, None)
             if func is not None:
                 RULES[func] = rule
 
 
-def _fresh(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+def fresh(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """A new tensor in the usual layout."""
     return torch.empty(shape, dtype=dtype, device=_META)
 
 
-def _alike(input: Any, *args: Any, dtype: Any = None, out: Any = None, **kwargs: Any) -> Any:
-    if type(input) is not _T or not input.dtype.is_floating_point or dtype is not None or out is not None:
-        return None
-    return input if kwargs.get("inplace") else input.clone()
-
-
-_enter(
-    _alike,
-    *("relu", "relu6", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "hardtanh", "hardswish", "hardsigmoid"),
-    *("mish", "softplus", "logsigmoid", "softsign", "tanhshrink", "sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt"),
-    *("erf", "sin", "cos", "neg", "square", "reciprocal", "log1p", "expm1", "floor", "ceil", "round", "sign"),
-    *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"),
-)
-
-
-def _prelu(input: Any, weight: Any) -> Any:
-    fits = weight.numel() == 1 or (input.dim() > 1 and weight.numel() == input.shape[1])
-    return _alike(input) if fits and weight.dtype is input.dtype else None
-
-
-_enter(_prelu, "prelu")
-
-
-def _softmax(input: Any, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
-    usual = type(dim) is int and not args and -input.dim() <= dim < input.dim() and len(kwargs.keys() - _QUIET) == 0
-    return _alike(input, dtype=kwargs.get("dtype")) if usual else None
-
-
-_QUIET = {"_stacklevel", "dtype"}
-_enter(_softmax, "softmax", "log_softmax", "softmin")
-
-
-def _clamp(input: Any, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
-    plain = not isinstance(min, _T) and not isinstance(max, _T) and (min is not None or max is not None)
-    return _alike(input, **kwargs) if plain else None
-
-
-_enter(_clamp, "clamp", "clip")
-
-
-def _pow(input: Any, exponent: Any, **kwargs: Any) -> Any:
-    return _alike(input, **kwargs) if type(exponent) in (int, float) else None
-
-
-_enter(_pow, "pow")
+def alike(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A new tensor of the same shape and layout."""
+    made = tensor.clone()
+    return made if dtype is tensor.dtype else torch.empty_strided(made.shape, made.stride(), dtype=dtype, device=_META)
 
 
 def broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
@@ -86,8 +46,7 @@ def broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
     if len(a) < len(b):
         a, b = b, a
     shape = list(a)
-    start = len(a) - len(b)
-    for place, length in enumerate(b, start):
+    for place, length in enumerate(b, len(a) - len(b)):
         if shape[place] != length:
             if shape[place] == 1:
                 shape[place] = length
@@ -96,161 +55,218 @@ def broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
     return tuple(shape)
 
 
-def _arithmetic(input: Any, other: Any, *, alpha: Any = 1, rounding_mode: Any = None, out: Any = None) -> Any:
-    if rounding_mode is not None or out is not None:
-        return None
-    if type(input) is not _T:
-        input, other = other, input
-    if type(input) is not _T or not input.dtype.is_floating_point:
-        return None
-    if type(other) in (int, float):
-        return input.clone()
-    if type(other) is not _T:
-        return None
-    if other.dtype is input.dtype and other.shape == input.shape and other.stride() == input.stride():
-        return input.clone()
-    shape = broadcast(input.shape, other.shape)
-    if shape is None:
-        return None
-    if shape == input.shape and input.is_contiguous() is False:
-        return None
-    return _fresh(shape, torch.result_type(input, other))
+def _inexact(dtype: torch.dtype) -> torch.dtype:
+    return dtype if dtype.is_floating_point or dtype.is_complex else torch.get_default_dtype()
 
 
-_enter(
-    _arithmetic,
-    *("add", "sub", "mul", "div", "true_divide", "multiply", "divide", "subtract"),
-    *("__rsub__", "__rdiv__", "__rtruediv__"),
+# One tensor
+
+
+def _float_alike(input: Any, *args: Any, dtype: Any = None, out: Any = None, **kwargs: Any) -> Any:
+    if type(input) is not _T or not input.dtype.is_floating_point or dtype is not None or out is not None:
+        return None
+    return input if kwargs.get("inplace") else input.clone()
+
+
+enter(
+    _float_alike,
+    *("relu", "relu6", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "hardtanh", "hardswish", "hardsigmoid"),
+    *("mish", "softplus", "logsigmoid", "softsign", "tanhshrink", "hardshrink", "softshrink", "threshold", "rrelu"),
+    *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "logit"),
+    *("bernoulli", "erfinv"),
 )
 
 
-def _batch_norm(
-    input: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
-    training: bool = False,
-    *args: Any,
-    **kwargs: Any,
-) -> Any:
-    if input.dim() < 2 or (training and input.numel() <= input.shape[1]):
+def _inexact_alike(input: Any, *, out: Any = None) -> Any:
+    return alike(input, _inexact(input.dtype)) if type(input) is _T and out is None else None
+
+
+enter(
+    _inexact_alike,
+    *("sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "reciprocal", "log1p", "expm1", "log2"),
+    *("log10", "exp2", "tan", "atan", "asin", "acos", "sinh", "cosh", "erfc", "sinc", "expit"),
+)
+
+
+_ODD = frozenset({torch.bool, torch.complex64, torch.complex128, torch.complex32})
+
+
+def _any_alike(input: Any, *args: Any, out: Any = None, dtype: Any = None, **kwargs: Any) -> Any:
+    plain = type(input) is _T and out is None and dtype is None and input.dtype not in _ODD
+    return input.clone() if plain and not any(isinstance(value, _T) for value in (*args, *kwargs.values())) else None
+
+
+enter(_any_alike, "neg", "abs", "negative", "absolute", "square", "clone", "floor", "ceil", "round", "sign", "trunc")
+enter(_any_alike, "roll", "flip", "triu", "tril", "frac")
+enter(_any_alike, "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "nan_to_num")
+
+
+def _clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if out is not None or not bounds or any(type(bound) not in (int, float) for bound in bounds):
         return None
-    if not training and (running_mean is None or running_var is None):
+    kinds = {torch.result_type(input, bound) for bound in bounds}
+    return alike(input, kinds.pop()) if len(kinds) == 1 and input.dtype not in _ODD else None
+
+
+enter(_clamp, "clamp", "clip")
+enter(lambda input, min: _clamp(input, min), "clamp_min")
+enter(lambda input, max: _clamp(input, None, max), "clamp_max")
+
+
+def _bool_alike(input: Any, *, out: Any = None) -> Any:
+    return alike(input, torch.bool) if type(input) is _T and out is None else None
+
+
+enter(_bool_alike, "isnan", "isinf", "isfinite", "logical_not", "signbit", "isneginf", "isposinf")
+
+
+def _softmax(input: Any, dim: Any = None, _stacklevel: int = 3, dtype: Any = None, **kwargs: Any) -> Any:
+    if type(dim) is not int or not -input.dim() <= dim < input.dim() or kwargs or not input.dtype.is_floating_point:
         return None
-    return _channelwise(input, running_mean, running_var, weight, bias)
+    return alike(input, dtype or input.dtype)
 
 
-def _channelwise(input: Any, *parameters: Any) -> Any:
-    channels = (input.shape[1],)
-    if any(p is not None and (p.shape != channels or p.dtype is not input.dtype) for p in parameters):
+enter(_softmax, "softmax", "log_softmax", "softmin")
+
+
+def _scan(input: Any, dim: Any = None, *, dtype: Any = None, out: Any = None) -> Any:
+    if type(dim) is not int or not -input.dim() <= dim < input.dim() or dtype is not None or out is not None:
         return None
-    return _alike(input)
+    whole = not input.dtype.is_floating_point and not input.dtype.is_complex
+    return alike(input, torch.int64 if whole else input.dtype)
 
 
-def _instance_norm(input: Any, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None, *a: Any) -> Any:
-    return _channelwise(input, mean, var, weight, bias) if input.dim() > 2 and input.shape[2:].numel() > 1 else None
+enter(_scan, "cumsum", "cumprod")
 
 
-def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 0.0) -> Any:
-    if input.dim() < 2 or num_groups < 1 or input.shape[1] % num_groups:
+def _to(input: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    if isinstance(dtype, torch.device):
+        dtype, args = (args[0], args[1:]) if args else (kwargs.pop("dtype", None), ())
+    elif dtype is None:
+        dtype = kwargs.pop("dtype", None)
+    kwargs = {name: value for name, value in kwargs.items() if name not in ("device", "non_blocking")}
+    if isinstance(dtype, _T):
+        dtype = dtype.dtype
+    if kwargs or any(value is not False and value is not None for value in args) or type(input) is not _T:
         return None
-    return _channelwise(input, weight, bias)
+    return input if dtype is None or dtype is input.dtype else alike(input, dtype)
 
 
-def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: Any = 0.0) -> Any:
-    normalized = tuple(normalized_shape)
-    if not normalized or tuple(input.shape[-len(normalized) :]) != normalized or not input.dtype.is_floating_point:
+def _cast(wanted: torch.dtype) -> Rule:
+    return lambda input: _to(input, wanted)
+
+
+RULES[_T.to] = _to
+for _name, _dtype in (("float", torch.float32), ("half", torch.float16), ("double", torch.float64), ("int", torch.int32)):
+    RULES[getattr(_T, _name)] = _cast(_dtype)
+for _name, _dtype in (("long", torch.int64), ("bool", torch.bool), ("bfloat16", torch.bfloat16)):
+    RULES[getattr(_T, _name)] = _cast(_dtype)
+RULES[_T.type_as] = lambda input, other: _to(input, other.dtype)
+
+
+# Several tensors
+
+
+def _joined(input: Any, other: Any, dtype: Callable[[torch.dtype], torch.dtype]) -> Any:
+    if type(input) is not _T:
+        input, other = other, input
+    if type(input) is not _T:
         return None
-    if any(p is not None and (p.shape != normalized or p.dtype is not input.dtype) for p in (weight, bias)):
+    if type(other) in (int, float, bool):
+        return alike(input, dtype(torch.result_type(input, other)))
+    if type(other) is not _T:
         return None
-    return _fresh(input.shape, input.dtype)
-
-
-def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
-    return _layer_norm(input, normalized_shape, weight)
-
-
-for _rule, _name in (
-    (_batch_norm, "batch_norm"),
-    (_instance_norm, "instance_norm"),
-    (_group_norm, "group_norm"),
-    (_layer_norm, "layer_norm"),
-    (_rms_norm, "rms_norm"),
-):
-    RULES[getattr(F, _name)] = _rule
-
-
-def _linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    if type(input) is not _T or input.dim() < 2 or weight.dim() != 2 or input.shape[-1] != weight.shape[1]:
+    kind = dtype(torch.result_type(input, other))
+    shape = broadcast(input.shape, other.shape)
+    if shape is None:
         return None
-    alike = weight.dtype is input.dtype and (bias is None or bias.dtype is input.dtype)
-    if not alike or (bias is not None and bias.shape != weight.shape[:1]):
+    if shape == input.shape:
+        return alike(input, kind)
+    return alike(other, kind) if shape == other.shape else fresh(shape, kind)
+
+
+def _same(dtype: torch.dtype) -> torch.dtype:
+    return dtype
+
+
+def _arithmetic(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
+    return _joined(input, other, _same) if out is None else None
+
+
+def _difference(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
+    odd = any(isinstance(value, _T) and value.dtype is torch.bool for value in (input, other))
+    return None if odd else _arithmetic(input, other, alpha=alpha, out=out)
+
+
+def _division(input: Any, other: Any, *, rounding_mode: Any = None, out: Any = None) -> Any:
+    return _joined(input, other, _same if rounding_mode else _inexact) if out is None else None
+
+
+def _comparison(input: Any, other: Any, *, out: Any = None) -> Any:
+    return _joined(input, other, lambda dtype: torch.bool) if out is None else None
+
+
+enter(_arithmetic, "add", "mul", "multiply", "maximum", "minimum", "pow", "__rpow__")
+enter(_difference, "sub", "subtract", "__rsub__", "rsub")
+enter(_arithmetic, "remainder", "fmod", "bitwise_and", "bitwise_or", "bitwise_xor", "floor_divide", "__rfloordiv__")
+enter(_arithmetic, "__and__", "__or__", "__xor__", "__rand__", "__ror__", "__mod__", "__floordiv__", "__rmod__")
+enter(_division, "div", "divide", "true_divide", "__rdiv__", "__rtruediv__", "atan2", "arctan2")
+enter(_comparison, "eq", "ne", "lt", "le", "gt", "ge", "greater", "less", "not_equal", "greater_equal", "less_equal")
+enter(_comparison, "logical_and", "logical_or", "logical_xor", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
+
+
+def _where(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    tensors = [value for value in (condition, input, other) if isinstance(value, _T)]
+    if input is None or other is None or out is not None or type(condition) is not _T:
         return None
-    return _fresh((*input.shape[:-1], weight.shape[0]), input.dtype)
+    shape: tuple[int, ...] | None = ()
+    for tensor in tensors:
+        shape = broadcast(shape, tensor.shape) if shape is not None else None
+    return None if shape is None else fresh(shape, torch.result_type(input, other))
 
 
-RULES[F.linear] = _linear
+RULES[torch.where] = _where
+RULES[_T.where] = lambda input, condition, other: _where(condition, input, other)
 
 
-def _attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: Any = None,
-    enable_gqa: bool = False,
-) -> Any:
-    if query.dim() < 3 or query.dtype is not key.dtype or key.dtype is not value.dtype or enable_gqa:
+def _masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    shape = broadcast(input.shape, mask.shape)
+    if shape is None or mask.dtype is not torch.bool or type(input) is not _T:
         return None
-    if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2] or query.shape[-1] != key.shape[-1]:
+    return input.clone() if shape == input.shape else fresh(shape, input.dtype)
+
+
+enter(_masked_fill, "masked_fill")
+
+
+def _inplace(input: Any, *args: Any, **kwargs: Any) -> Any:
+    if type(input) is not _T or "out" in kwargs:
         return None
-    if key.shape[-2] != value.shape[-2]:
+    others = [value for value in (*args, *kwargs.values()) if isinstance(value, _T)]
+    kinds = [torch.result_type(input, value) for value in (*args, *kwargs.values()) if isinstance(value, (_T, float))]
+    if not input.dtype.is_floating_point and any(kind.is_floating_point for kind in kinds):
         return None
-    scores = (*query.shape[:-1], key.shape[-2])
-    if attn_mask is not None and (is_causal or broadcast(scores, attn_mask.shape) != scores):
-        return None
-    return _fresh((*query.shape[:-1], value.shape[-1]), query.dtype)
+    return input if all(broadcast(input.shape, other.shape) == input.shape for other in others) else None
 
 
-RULES[F.scaled_dot_product_attention] = _attention
+enter(
+    _inplace,
+    *("add_", "sub_", "mul_", "clamp_", "relu_", "zero_", "fill_", "normal_", "uniform_", "masked_fill_", "clamp_min_"),
+    *("bernoulli_", "__iadd__", "__isub__", "__imul__", "clamp_max_", "exp_", "neg_", "sqrt_", "sigmoid_", "tanh_"),
+    *("leaky_relu_", "hardtanh_", "elu_", "exponential_", "trunc_", "addcmul_", "addcdiv_", "lerp_", "abs_", "random_"),
+)
 
 
-def _interpolate(
-    input: Any,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: Any = None,
-    recompute_scale_factor: Any = None,
-    antialias: bool = False,
-) -> Any:
-    spatial = input.dim() - 2
-    modes = {1: ("nearest", "linear"), 2: ("nearest", "bilinear", "bicubic"), 3: ("nearest", "trilinear")}
-    if mode not in modes.get(spatial, ()) or (size is None) is (scale_factor is None) or antialias:
-        return None
-    if (mode == "nearest" and align_corners is not None) or recompute_scale_factor or not input.is_contiguous():
-        return None
-    given = size if size is not None else scale_factor
-    wanted = tuple(given) if isinstance(given, (tuple, list)) else (given,) * spatial
-    if len(wanted) != spatial or any(type(part) not in (int, float) for part in wanted):
-        return None
-    if size is None:
-        wanted = tuple(math.floor(length * factor) for length, factor in zip(input.shape[2:], wanted, strict=True))
-    if any(type(part) is not int or part < 1 for part in wanted) or not input.dtype.is_floating_point:
-        return None
-    return _fresh((*input.shape[:2], *wanted), input.dtype)
+def _inplace_division(input: Any, *args: Any, **kwargs: Any) -> Any:
+    return _inplace(input, *args, **kwargs) if input.dtype.is_floating_point else None
 
 
-RULES[F.interpolate] = _interpolate
+enter(_inplace_division, "div_", "__itruediv__", "__idiv__", "pow_")
 
 
-def _grid_sample(input: Any, grid: Any, *args: Any, **kwargs: Any) -> Any:
-    rank = input.dim()
-    fits = rank in (4, 5) and grid.dim() == rank and grid.shape[0] == input.shape[0] and grid.shape[-1] == rank - 2
-    return _fresh((*input.shape[:2], *grid.shape[1:-1]), input.dtype) if fits and grid.dtype is input.dtype else None
+def _copy(input: Any, src: Any, non_blocking: bool = False) -> Any:
+    return input if type(src) is _T and broadcast(input.shape, src.shape) == tuple(input.shape) else None
 
 
-RULES[F.grid_sample] = _grid_sample
+RULES[_T.copy_] = _copy

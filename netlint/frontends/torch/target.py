@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,7 +138,9 @@ def unwrapped(model: Any) -> Any:
     """The module inside what compiles or distributes it. Raises `TargetError` for what cannot be looked into."""
     while True:
         if isinstance(model, torch.jit.ScriptModule):
-            raise TargetError("is TorchScript, whose operators are not seen when it runs", "give the nn.Module it comes from")
+            raise TargetError(
+                "is TorchScript, whose operators are not seen when it runs", "give the nn.Module it comes from"
+            )
         inner = getattr(model, "_orig_mod", None)
         if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = model.module
@@ -181,9 +184,9 @@ def captured_model(
     if isinstance(model, torch.export.ExportedProgram):
         return Captured(lower(program(model)))
     _refuse_uninitialised(model)
-    with in_mode(model, mode):
+    with in_mode(model, mode), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the model says them when it is trained, too
         attempt = _attempt(model, step)
-        example = example or (None if step else example_inputs.attribute(model))
         if example is None:
             stage("inputs")
             found = search(model, attempt, step)

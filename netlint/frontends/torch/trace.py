@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from netlint.graph import Location
+from netlint.graph import Location, Shape
 
 Kind = Literal["input", "parameter", "buffer", "constant"]
 
@@ -16,12 +16,14 @@ Kind = Literal["input", "parameter", "buffer", "constant"]
 class Slot:
     """A tensor at one moment of the run; after an in-place call the tensor has a new slot."""
 
-    __slots__ = ("dtype", "grad", "key", "kind", "name", "original", "shape", "step", "tensor")
+    __slots__ = ("dtype", "grad", "key", "kind", "lengths", "name", "original", "shape", "step", "tensor")
 
     def __init__(self, tensor: torch.Tensor, grad: bool = False) -> None:
         self.tensor = tensor
         """What the run computes with: a meta tensor, or in a real run a real one."""
         self.shape = tuple(tensor.shape)
+        self.lengths: Shape = self.shape
+        """The shape with symbols, once there are any."""
         self.dtype = tensor.dtype
         self.grad = grad
         """Whether gradients would flow here."""

@@ -109,9 +109,17 @@ class Watch(TorchFunctionMode):
     def trace(self, value: Any) -> _Trace | None:
         return self._traces.get(id(value))
 
-    def ask(self, value: Any, *, kind: str | None = None, rank: int | None = None, high: int | None = None,
-            sizes: Mapping[int, int] | None = None, like: tuple[int, ...] | None = None) -> None:
-        """Note what is asked of a tensor, if it is an input but for moved axes. Axes count from its own end or start."""
+    def ask(
+        self,
+        value: Any,
+        *,
+        kind: str | None = None,
+        rank: int | None = None,
+        high: int | None = None,
+        sizes: Mapping[int, int] | None = None,
+        like: tuple[int, ...] | None = None,
+    ) -> None:
+        """Note what is asked of a tensor, if it is an input but for moved axes; axes count from either end."""
         trace = self.trace(value)
         if trace is None or trace.slot is None:
             return
@@ -131,7 +139,9 @@ class Watch(TorchFunctionMode):
 
         value = arg(0, "input")
         if name in _CONVOLUTIONS:
-            self._convolution(name, value, arg(1, "weight"), arg(6, "groups") if len(args) > 6 else kwargs.get("groups", 1))
+            self._convolution(
+                name, value, arg(1, "weight"), arg(6, "groups") if len(args) > 6 else kwargs.get("groups", 1)
+            )
         elif name == "linear":
             width = arg(1, "weight").shape[-1]
             self.ask(value, kind="float", sizes={-1: width})
@@ -169,7 +179,19 @@ class Watch(TorchFunctionMode):
             self.ask(arg(1, "mask"), kind="bool")
         elif name == "where":
             self.ask(value if value is not None else kwargs.get("condition"), kind="bool")
-        elif name in ("add", "mul", "sub", "div", "__add__", "__radd__", "__mul__", "__sub__", "__truediv__", "add_", "__iadd__"):
+        elif name in (
+            "add",
+            "mul",
+            "sub",
+            "div",
+            "__add__",
+            "__radd__",
+            "__mul__",
+            "__sub__",
+            "__truediv__",
+            "add_",
+            "__iadd__",
+        ):
             self._broadcast(args[0], args[1])
         elif name in _FLOAT_ONLY:
             for operand in args[:2]:
@@ -216,7 +238,9 @@ class Watch(TorchFunctionMode):
             self._miss(*moving[letter], lengths[letter])
 
     def _viewed(self, value: torch.Tensor, sizes: Sequence[Any]) -> None:
-        wanted = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list | torch.Size) else tuple(sizes)
+        wanted = (
+            tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list | torch.Size) else tuple(sizes)
+        )
         if len(wanted) == 2 and value.dim() > 2 and isinstance(wanted[1], int) and wanted[1] > 0:
             got = value[0].numel()
             merged = {value.shape[-1]} | {value.shape[-1] * value.shape[-2]}
@@ -245,7 +269,13 @@ class Watch(TorchFunctionMode):
                 self._put(tensor, self._derived(name, args, kwargs, tensor, sources[0], slots))
 
     def _derived(
-        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], tensor: Any, source: _Trace, slots: frozenset[int]
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        tensor: Any,
+        source: _Trace,
+        slots: frozenset[int],
     ) -> _Trace:
         first = args[0] if args else None
         if self.trace(first) is not source or source.slot is None or not isinstance(first, torch.Tensor):

@@ -1,0 +1,74 @@
+"""Modes that see operators below torch's API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from netlint.frontends.torch.errors import Demanded
+
+if TYPE_CHECKING:
+    from netlint.frontends.torch.mode import Recorder
+
+_META = torch.device("meta")
+_ASKING = frozenset({torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output})
+
+
+def _each(value: Any, change: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, (tuple, list)):
+        items = [_each(item, change) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, dict):
+        return {key: _each(item, change) for key, item in value.items()}
+    return value
+
+
+def _to_meta(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_meta:
+        return tensor
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=_META)
+
+
+def _to_zeros(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+
+
+def on_meta(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """One operator on tensors without elements; where torch has no rule for its result it is executed on zeros."""
+    if any(tag in _ASKING for tag in func.tags):
+        raise Demanded
+    args, kwargs = _each(args, _to_meta), _each(dict(kwargs), _to_meta)
+    if isinstance(kwargs.get("device"), torch.device):
+        kwargs["device"] = _META
+    try:
+        return func(*args, **kwargs)
+    except NotImplementedError:
+        if kwargs.get("device") is not None:
+            kwargs["device"] = torch.device("cpu")
+        result = func(*_each(args, _to_zeros), **_each(kwargs, _to_zeros))
+    return _each(result, _to_meta)
+
+
+class Helping(TorchDispatchMode):
+    """Carries a call through that fails on meta tensors: other devices in between, operators without a rule."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return on_meta(func, args, kwargs or {})
+
+
+class Watching(TorchDispatchMode):
+    """Records the operators that reach torch without a call of its API: compiled and scripted code, transforms."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self._recorder.busy or self._recorder.quiet:
+            return func(*args, **(kwargs or {}))
+        return self._recorder.beneath(func, args, kwargs or {})

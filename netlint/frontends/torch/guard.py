@@ -1,0 +1,147 @@
+"""Keeps a run from changing anything: the model, random numbers, settings of torch."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from netlint.frontends.torch.mode import Recorder
+
+_MAX_KEPT = 1000
+
+
+@contextmanager
+def unchanged(model: nn.Module | None) -> Iterator[None]:
+    """Puts back the attributes of all modules, and the lists and dicts among them."""
+    kept = [_state(module) for module in model.modules()] if model is not None else []
+    try:
+        yield
+    finally:
+        for owner, attributes, held in kept:
+            _restore(owner, attributes, held)
+
+
+_Held = list[tuple[Any, Any]]
+
+
+def _state(module: nn.Module) -> tuple[nn.Module, dict[str, Any], _Held]:
+    attributes = dict(vars(module))
+    held = [(value, value.copy()) for value in attributes.values() if type(value) in _HOLDERS and len(value) < _MAX_KEPT]
+    return module, attributes, held
+
+
+_HOLDERS = frozenset({list, dict, set})
+
+
+def _restore(owner: nn.Module, attributes: dict[str, Any], held: _Held) -> None:
+    for holder, before in held:
+        if isinstance(holder, list):
+            if len(holder) != len(before) or any(map(_differ, holder, before)):
+                holder[:] = before
+        elif isinstance(holder, dict):
+            if holder.keys() != before.keys() or any(map(_differ, holder.values(), before.values())):
+                holder.clear()
+                holder.update(before)
+        else:
+            holder.clear()
+            holder.update(before)
+    now = vars(owner)
+    for name in [name for name in now if name not in attributes]:
+        del now[name]
+    now.update(attributes)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return one is not other
+
+
+@contextmanager
+def same_random() -> Iterator[None]:
+    """A fixed seed within, the old state after."""
+    numpy = sys.modules.get("numpy")
+    state = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None
+    torch.default_generator.manual_seed(0)
+    random.seed(0)
+    if numpy:
+        numpy.random.seed(0)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state[0])
+        random.setstate(state[1])
+        if numpy:
+            numpy.random.set_state(state[2])
+
+
+@contextmanager
+def following(recorder: Recorder) -> Iterator[None]:
+    """Tells the recorder which module is being called."""
+    before = register_module_forward_pre_hook(lambda module, args: recorder.modules.enter(module))
+    after = register_module_forward_hook(lambda module, args, result: recorder.modules.leave(), always_call=True)
+    try:
+        yield
+    finally:
+        before.remove()
+        after.remove()
+
+
+def _functions(cls: type) -> Iterator[type]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _functions(sub)
+
+
+@contextmanager
+def whole_functions(recorder: Recorder) -> Iterator[None]:
+    """Has every user-written `torch.autograd.Function` recorded as one call of its own name."""
+    changed: list[tuple[type, Any]] = []
+    for cls in set(_functions(torch.autograd.Function)):
+        forward = vars(cls).get("forward")
+        if isinstance(forward, staticmethod) and not cls.__module__.startswith("torch."):
+            changed.append((cls, forward))
+            cls.forward = staticmethod(_recorded(recorder, cls, forward.__func__))  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for cls, forward in changed:
+            cls.forward = forward  # type: ignore[attr-defined]
+
+
+def _recorded(recorder: Recorder, cls: type, forward: Any) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return recorder.custom(cls, forward, args, kwargs)
+
+    return run
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Switches off what hides calls: compiled code, fused fast paths, checks of values in distributions."""
+    with ExitStack() as stack:
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        fused = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fused)
+        distribution = getattr(sys.modules.get("torch.distributions.distribution"), "Distribution", None)
+        if distribution is not None:
+            stack.callback(distribution.set_default_validate_args, distribution._validate_args)
+            distribution.set_default_validate_args(False)
+        utils = sys.modules.get("transformers.utils.import_utils")
+        if hasattr(utils, "is_fake_tensor"):
+            # transformers decides on masks by their elements unless it sees that there are none.
+            stack.callback(setattr, utils, "is_fake_tensor", utils.is_fake_tensor)  # type: ignore[union-attr]
+            utils.is_fake_tensor = _has_no_elements  # type: ignore[union-attr]
+        yield
+
+
+def _has_no_elements(tensor: Any) -> bool:
+    with torch._C.DisableTorchFunction():
+        return isinstance(tensor, torch.Tensor) and tensor.is_meta

@@ -1,0 +1,427 @@
+"""The recorder proper: sees every call of torch's API, carries it out on stand-ins and writes it down.
+
+A run is made on tensors of the `meta` device, which have no elements, or on real ones (copies, on the CPU). To the
+model they claim to lie where its own parameters lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MethodWrapperType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from netlint.frontends.torch import frames, functions, recurrent, shapes, standins
+from netlint.frontends.torch.beneath import Helping, on_meta
+from netlint.frontends.torch.errors import Demanded, Lost
+from netlint.frontends.torch.sizes import RULES
+from netlint.frontends.torch.special import SPECIAL, autocast
+from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, origin_of, replay, slots_in, swap
+
+_META = torch.device("meta")
+_CPU = torch.device("cpu")
+_MAX_LITERALS = 64
+
+
+@dataclass(slots=True)
+class Info:
+    """What is known of a function of torch's."""
+
+    name: str
+    target: Callable[..., Any]
+    inner: Callable[..., Any] | None = None
+    extra: tuple[Any, ...] = ()
+    """Further arguments of the target."""
+    random: bool = False
+
+
+class Recorder(TorchFunctionMode):
+    """Records what happens while it is active."""
+
+    def __init__(self, root: nn.Module | None, *, real: bool, thorough: bool = False, locate: bool = True) -> None:
+        super().__init__()
+        self.real = real
+        self.thorough = thorough
+        self.locate = locate
+        self.trace = Trace()
+        self.modules = frames.Modules(root)
+        self.device = _CPU if real else _META
+        self.claimed = standins.claimed(root)
+        self.quiet = 0
+        """Above 0: inside something that is recorded as one call."""
+        self.busy = False
+        """Inside a call of the API: what happens beneath belongs to it."""
+        self.assumed: str | None = None
+        self.losses: list[Slot] = []
+        """What `backward` was called on."""
+        self.awaited: dict[int, tuple[torch.Tensor, str]] = {}
+        """Input tensors inside objects of unknown kinds, met when they are used."""
+        self._named = standins.named(root)
+        self._slots: dict[int, Slot] = {}
+        self._outside: dict[int, Slot] = {}
+        self._keep: list[torch.Tensor] = []
+        self._infos: dict[Any, Info] = {}
+        self._memo: dict[Any, Any] = {}
+        self._views: set[Any] = set()
+        self._known = functions.known_names()
+        self._standin: Callable[[torch.Tensor, Kind], torch.Tensor] = standins.copied if real else standins.shaped
+
+    # Where a call arrives
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in functions.ASKING:
+            return func(*args, **(kwargs or {}))
+        special = SPECIAL.get(func)
+        if special is not None:
+            return special(self, func, args, kwargs or {})
+        return self.call(func, args, kwargs or {})
+
+    def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Carry out a call and record it."""
+        info = self._infos.get(func) or self._info(func)
+        if info.inner is not None and not self.quiet:
+            with self:
+                return info.inner(*args, **kwargs)
+        run_args, ref_args = self._taken(args)
+        if kwargs:
+            run_kwargs, ref_kwargs = self._taken_named(kwargs)
+        else:
+            run_kwargs = ref_kwargs = {}
+        self._place(func, kwargs, run_kwargs := dict(run_kwargs))
+        self.busy, busy = True, self.busy
+        try:
+            result = self._computed(func, info, run_args, run_kwargs)
+        except _NOT_USERS as error:
+            result = self._rescued(func, info, (run_args, run_kwargs), (ref_args, ref_kwargs), error)
+        finally:
+            self.busy = busy
+        return self.given(info, result, ref_args, ref_kwargs)
+
+    def _info(self, func: Any) -> Info:
+        name = functions.bare_name(func)
+        if isinstance(func, MethodWrapperType) and name in ("__get__", "__set__"):
+            owner = func.__self__
+            attribute = str(getattr(owner, "__name__", "") or getattr(getattr(owner, "fget", None), "__name__", ""))
+            made = Info(attribute, getattr if name == "__get__" else setattr, extra=(attribute,))
+        else:
+            made = Info(name, _SPELLINGS.get(func, func), functions.inner(func, self._known))
+            made.random = name in functions.RANDOM
+        self._infos[func] = made
+        return made
+
+    # Arguments
+
+    def slot(self, tensor: torch.Tensor) -> Slot:
+        """The slot of a tensor now. Raises `Lost` if it is one that the model made unseen."""
+        found = self._slots.get(id(tensor))
+        if found is None:
+            outer = self._outside.get(id(tensor))
+            found = self._met(tensor) if outer is None else self._slots[id(outer.tensor)]
+        return found
+
+    def _met(self, tensor: torch.Tensor) -> Slot:
+        """A tensor from outside turns up for the first time."""
+        kind, name = self._named.get(id(tensor), ("constant", ""))
+        if id(tensor) in self.awaited:
+            kind, name = "input", self.awaited[id(tensor)][1]
+        elif not name and not self.thorough and not self.quiet and standins.made_inside(tensor):
+            raise Lost
+        if not name:
+            name = f"constant{sum(1 for slot in self._outside.values() if slot.kind == 'constant')}"
+        return self.adopt(tensor, kind, name)
+
+    def adopt(self, tensor: torch.Tensor, kind: Kind, name: str, standin: torch.Tensor | None = None) -> Slot:
+        """Enter a tensor from outside, under a name."""
+        with torch._C.DisableTorchFunction():
+            slot = Slot(self._standin(tensor, kind) if standin is None else standin, tensor.requires_grad)
+        slot.kind, slot.name, slot.original = kind, name, tensor
+        self._outside[id(tensor)] = slot
+        self._slots[id(slot.tensor)] = slot
+        self._keep.append(tensor)
+        if kind == "input":
+            self.trace.inputs.append(slot)
+        return slot
+
+    def _taken(self, values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Arguments as the call gets them, and as they are recorded."""
+        run: list[Any] = []
+        refs: list[Any] = []
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                slot = self.slot(value)
+                run.append(slot.tensor)
+                refs.append(slot)
+            elif type(value) in standins.PLAIN:
+                run.append(value)
+                refs.append(value)
+            else:
+                one, ref = self._nested(value)
+                run.append(one)
+                refs.append(ref)
+        return run, refs
+
+    def _taken_named(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        run, refs = self._taken(list(values.values()))
+        return dict(zip(values, run, strict=True)), dict(zip(values, refs, strict=True))
+
+    def _nested(self, value: Any) -> tuple[Any, Any]:
+        if isinstance(value, torch.device):
+            return self.device, value
+        if isinstance(value, (tuple, list)):
+            run, refs = self._taken(value)
+            if isinstance(value, list):
+                return run, refs
+            plain = type(value) is tuple
+            return (tuple(run) if plain else standins.like(value, run)), tuple(refs)
+        if isinstance(value, dict):
+            return self._taken_named(value)
+        if isinstance(value, slice):
+            run, refs = self._taken((value.start, value.stop, value.step))
+            return slice(*run), slice(*refs)
+        return value, value
+
+    def _place(self, func: Any, given: Mapping[str, Any], run: dict[str, Any]) -> None:
+        """Have the call make its result on the device of this run."""
+        if func in functions.MAKING and (not self.real or "device" in given):
+            run["device"] = self.device
+        elif given.get("device") is not None:
+            run["device"] = self.device
+        if given:
+            run.pop("requires_grad", None)
+            if not self.real:
+                run.pop("generator", None)
+                run.pop("pin_memory", None)
+
+    # Results
+
+    def _computed(self, func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if self.real:
+            return func(*args, **kwargs)
+        if torch._C._is_any_autocast_enabled():
+            args, kwargs = autocast(info.name, self.claimed.type, args, kwargs)
+        rule = RULES.get(func)
+        if rule is not None and (made := standins.by_rule(rule, args, kwargs)) is not None:
+            return made
+        if func in self._views:
+            return func(*args, **kwargs)
+        try:
+            key = (func, standins.key(args), standins.key(kwargs.items()) if kwargs else None)
+            hash(key)
+        except TypeError:
+            return func(*args, **kwargs)
+        template = self._memo.get(key)
+        if template is not None:
+            return standins.from_template(template)
+        result = standins.executed(func, args, kwargs) if info.name in functions.EXECUTED else None
+        if result is None:
+            result = func(*args, **kwargs)
+        template = None if id(result) in self._slots else standins.template(result)
+        if template is None or functions.writes(info.name, kwargs) or "out" in kwargs:
+            self._views.add(func)
+        else:
+            self._memo[key] = template
+        return result
+
+    def given(self, info: Info, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Record a call that was carried out, and return what the model gets."""
+        writing = functions.writes(info.name, kwargs) or "out" in kwargs
+        if isinstance(result, torch.Tensor):
+            if not writing and id(result) in self._slots and info.name in functions.SAME_OBJECT:
+                return result
+        elif not writing and not _any_tensor(result):
+            return result
+        step = self._step(info, args, kwargs)
+        if writing:
+            step.written = tuple(_written(info.name, args, kwargs))
+        flows = not step.no_grad and any(slot.grad for part in (args, kwargs) for slot in slots_in(part))
+        flows = flows or kwargs.get("requires_grad") is True
+        result, step.result = self._entered(result, step, (), flows)
+        return result
+
+    def _step(self, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Step:
+        line = frames.here(3) if self.locate else None
+        location = self.modules.location(info.name, line, self.assumed)
+        no_grad = not torch.is_grad_enabled() or torch.is_inference_mode_enabled()
+        step = Step(info.target, info.name, (*args[:1], *info.extra, *args[1:]), kwargs, location, no_grad)
+        step.random = info.random
+        if not self.quiet:
+            step.number = len(self.trace.steps)
+            self.trace.steps.append(step)
+        return step
+
+    def _entered(self, result: Any, step: Step, key: tuple[Any, ...], flows: bool) -> tuple[Any, Any]:
+        """The result for the model, and the slots that it is recorded as."""
+        if isinstance(result, torch.Tensor):
+            if not self.real and not result.is_meta:
+                result = standins.shaped(result, "constant")
+            slot = Slot(result, flows and (result.dtype.is_floating_point or result.dtype.is_complex))
+            slot.step, slot.key = step, key
+            self._slots[id(result)] = slot
+            return result, slot
+        if isinstance(result, (tuple, list)):
+            pairs = [self._entered(item, step, (*key, place), flows) for place, item in enumerate(result)]
+            same = all(pair[0] is item for pair, item in zip(pairs, result, strict=True))
+            kind = list if isinstance(result, list) else tuple
+            return result if same else kind(pair[0] for pair in pairs), kind(pair[1] for pair in pairs)
+        if isinstance(result, dict):
+            named = {name: self._entered(item, step, (*key, name), flows) for name, item in result.items()}
+            return {n: pair[0] for n, pair in named.items()}, {n: pair[1] for n, pair in named.items()}
+        return result, None
+
+    # What needs elements
+
+    def value(self, slot: Slot) -> torch.Tensor | None:
+        """The elements of a slot that depends on constants alone."""
+        steps, starts = origin_of(self.trace, slot)
+        if starts - {"constant", "buffer"}:
+            return None
+        with torch._C.DisableTorchFunction():
+            return replay(steps, slot)
+
+    def demand(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Python asks for elements of tensors."""
+        run_args, ref_args = self._taken(args)
+        run_kwargs, ref_kwargs = self._taken_named(kwargs)
+        if self.real:
+            self.decide([*slots_in(ref_args), *slots_in(ref_kwargs)], "the branch")
+            return func(*run_args, **run_kwargs)
+        known = {id(slot): self.value(slot) for part in (ref_args, ref_kwargs) for slot in slots_in(part)}
+        if any(value is None for value in known.values()):
+            raise Demanded
+        return func(*swap(ref_args, lambda s: known[id(s)]), **swap(ref_kwargs, lambda s: known[id(s)]))
+
+    def decide(self, slots: Sequence[Slot], what: str) -> None:
+        """The further way of the run hangs on these tensors."""
+        if self.assumed is not None or self.quiet:
+            return
+        starts: set[str] = set()
+        for slot in slots:
+            starts |= origin_of(self.trace, slot)[1]
+        on = [text for start, text in _DEPENDS if start in starts]
+        if on:
+            line = frames.here(2)
+            place = f" at {_short(line)}" if line else ""
+            self.assumed = f"{what}{place} depends on {on[0]}; the path of one input was recorded"
+
+    def _rescued(self, func: Any, info: Info, run: Any, refs: Any, error: Exception) -> Any:
+        """A call failed on tensors without elements, or truly."""
+        if self.real:
+            raise error
+        if info.name in functions.DYNAMIC or info.name in functions.MASKED:
+            return self._with_values(func, info, refs)
+        meta = isinstance(error, NotImplementedError) or "meta" in str(error)
+        if not meta:
+            raise error
+        with Helping():
+            return func(*run[0], **run[1])
+
+    def _with_values(self, func: Any, info: Info, refs: Any) -> Any:
+        """The call on real tensors: known ones, and zeros where elements do not decide on the shape."""
+        values: dict[int, Any] = {}
+        for slot in (*slots_in(refs[0]), *slots_in(refs[1])):
+            value = self.value(slot)
+            if value is None and (info.name in functions.DYNAMIC or not slot.dtype.is_floating_point):
+                raise Demanded
+            values[id(slot)] = torch.zeros(slot.shape, dtype=slot.dtype) if value is None else value
+        args, kwargs = swap(refs[0], lambda s: values[id(s)]), swap(refs[1], lambda s: values[id(s)])
+        return func(*args, **kwargs)
+
+    # What others of the recorder's parts ask for
+
+    def names(self, tensor: torch.Tensor) -> bool:
+        """Whether the model holds this tensor under a name."""
+        return id(tensor) in self._named
+
+    def custom(self, cls: type, forward: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """A user-written autograd function: one call, whatever it does inside."""
+        given = args[1:] if args and isinstance(args[0], torch.autograd.function.BackwardCFunction) else args
+        self.quiet += 1
+        try:
+            result = forward(*args, **kwargs)
+        finally:
+            self.quiet -= 1
+        if self.quiet:
+            return result
+        with torch.set_grad_enabled(True), torch._C.DisableTorchFunction():
+            return self.opaque(_stand_in_for(cls), result, given, kwargs)
+
+    def opaque(self, func: Any, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Record a call whose result is given."""
+        refs, named = self._taken(args)[1], self._taken_named(kwargs)[1]
+        return self.given(self._infos.get(func) or self._info(func), result, refs, named)
+
+    def beneath(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Carry out and record an operator that did not come through the API."""
+        run_args, ref_args = self._taken(args)
+        run_kwargs, ref_kwargs = self._taken_named(kwargs)
+        result = func(*run_args, **run_kwargs) if self.real else on_meta(func, run_args, run_kwargs)
+        return self.given(self._infos.get(func) or self._info(func), result, ref_args, ref_kwargs)
+
+    def rebind(self, tensor: torch.Tensor, other: torch.Tensor) -> None:
+        """`tensor.data = other`: later uses of the one are uses of the other."""
+        slot, source = self.slot(tensor), self.slot(other)
+        slot.tensor.data = source.tensor
+        made = Slot(slot.tensor, slot.grad)
+        made.step, made.key, made.kind, made.name, made.original = (
+            *(source.step, source.key, source.kind, source.name),
+            source.original,
+        )
+        self._slots[id(slot.tensor)] = made
+
+    def from_data(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """`torch.tensor(…)` and its like: of tensors they are calls, of a few numbers too; of more a constant."""
+        if not args or isinstance(args[0], torch.Tensor):
+            return self.call(func, args, kwargs)
+        refs = self._taken(args)[1]
+        plain = {key: value for key, value in kwargs.items() if key not in ("device", "requires_grad", "pin_memory")}
+        values = swap(refs, lambda slot: slot.tensor if self.real else torch.zeros(slot.shape, dtype=slot.dtype))
+        made = func(*values, **plain)
+        few = isinstance(args[0], (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
+        if few or any(True for _ in slots_in(refs)):
+            return self.given(self._infos.get(func) or self._info(func), made, refs, dict(kwargs))
+        return self.slot(made).tensor
+
+
+assert recurrent.RULES is shapes.RULES is RULES
+_NOT_USERS = (RuntimeError, NotImplementedError, TypeError, IndexError, ValueError)
+_DEPENDS = (("input", "the data"), ("chance", "chance"), ("parameter", "the weights"))
+_SPELLINGS: dict[Any, Callable[..., Any]] = {}
+
+
+@cache
+def _stand_in_for(cls: type) -> Callable[..., Any]:
+    """A function of the name of a class, to stand in the graph."""
+
+    def opaque(*args: Any) -> Any:
+        raise NotImplementedError
+
+    opaque.__name__, opaque.__qualname__, opaque.__module__ = cls.__name__, cls.__qualname__, cls.__module__
+    return opaque
+
+
+def _short(line: frames.Line) -> str:
+    return f"{line[0].replace(chr(92), '/').rpartition('/')[2]}:{line[1]}"
+
+
+def _any_tensor(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(_any_tensor(item) for item in value)
+    if isinstance(value, dict):
+        return any(_any_tensor(item) for item in value.values())
+    return isinstance(value, torch.Tensor)
+
+
+def _written(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Slot]:
+    if "out" in kwargs:
+        return list(slots_in(kwargs["out"]))
+    first = list(slots_in(args[0] if args else next(iter(kwargs.values()), None)))
+    return first if name.startswith("_foreach") else first[:1]
+
+

@@ -1,0 +1,139 @@
+"""Runs a model under the recorder, on tensors without elements first, on real ones where these do not do."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from netlint.frontends import TargetError
+from netlint.frontends.torch import frames, guard
+from netlint.frontends.torch.arguments import Arguments, outputs_of
+from netlint.frontends.torch.beneath import Watching
+from netlint.frontends.torch.errors import Demanded, Lost
+from netlint.frontends.torch.mode import Recorder
+
+Fallback = Literal["auto", "never"]
+Target = nn.Module | Callable[..., Any]
+
+REAL_LIMIT = 4 << 30
+"""Bytes of parameters up to which a model is executed on real tensors if need be."""
+
+_NO_VALUES = (
+    "asks for elements of tensors that depend on the data, and its parameters are too large to execute it",
+    "lint a smaller configuration of the model, or export it with torch.onnx.export and lint the file",
+)
+
+
+class Run:
+    """What is to be run."""
+
+    def __init__(
+        self, target: Target, args: Sequence[Any], kwargs: Mapping[str, Any], modules: nn.Module | None, real: Fallback
+    ) -> None:
+        self.arguments = Arguments(target, args, kwargs)
+        self.target = target
+        self.root = modules or _root(target, self.arguments)
+        self.real = real
+        if self.root is not None and any(is_lazy(parameter) for parameter in self.root.parameters()):
+            self._initialise()
+
+    def best(self, arguments: Arguments | None = None, locate: bool = True) -> Recorder:
+        """The recorder after the first run that goes through. Raises `TargetError`."""
+        given = arguments or self.arguments
+        error: BaseException | None = None
+        for thorough in (False, True):
+            try:
+                return self.once(given, real=False, thorough=thorough, locate=locate)
+            except Lost as lost:
+                error = lost
+            except Demanded as demanded:
+                error = demanded
+                break
+            except Exception as raised:
+                error = raised
+                if not _of_stand_ins(raised):
+                    break
+        return self._really(given, locate, error)
+
+    def _really(self, arguments: Arguments, locate: bool, error: BaseException | None) -> Recorder:
+        if self.real == "never" or _nbytes(self.root) > REAL_LIMIT:
+            if isinstance(error, Exception):
+                raise _target_error(error) from error
+            raise TargetError(*_NO_VALUES) from error
+        try:
+            return self.once(arguments, real=True, thorough=True, locate=locate)
+        except Exception as raised:
+            raise _target_error(raised) from raised
+
+    def once(self, arguments: Arguments, *, real: bool, thorough: bool, locate: bool = True) -> Recorder:
+        """One run. Raises `Demanded`, `Lost` or what the model raises."""
+        recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate)
+        with ExitStack() as stack:
+            stack.enter_context(guard.same_random())
+            for module in {id(m): m for m in (self.root, *arguments.modules()) if m is not None}.values():
+                stack.enter_context(guard.unchanged(module))
+            stack.enter_context(guard.settings())
+            stack.enter_context(guard.following(recorder))
+            stack.enter_context(guard.whole_functions(recorder))
+            args, kwargs = arguments.entered(recorder)
+            if thorough:
+                stack.enter_context(Watching(recorder))
+            result = _execute(recorder, self.target, args, kwargs)
+            recorder.trace.outputs = outputs_of(recorder, result)
+        return recorder
+
+    def _initialise(self) -> None:
+        """Lazy modules get their parameters, in a copy."""
+        root = copy.deepcopy(self.root)
+        if self.target is self.root:
+            self.target = root  # type: ignore[assignment]
+        elif not any(value is self.root for value in self.arguments.args):
+            raise TargetError("holds lazy modules that were never called", "call the model once before")
+        self.arguments.args = tuple(root if value is self.root else value for value in self.arguments.args)
+        self.root = root
+        real = self.arguments.changed(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype))
+        try:
+            with guard.same_random(), torch.no_grad():
+                self.target(*real.args, **real.kwargs)
+        except Exception as raised:
+            raise _target_error(raised) from raised
+
+
+def _execute(recorder: Recorder, target: Target, args: Any, kwargs: Any) -> Any:
+    with torch.enable_grad(), recorder:
+        return target(*args, **kwargs)
+
+
+frames.ends_here(_execute.__code__)
+
+
+def _root(target: Target, arguments: Arguments) -> nn.Module | None:
+    if isinstance(target, nn.Module):
+        return target
+    owner = getattr(target, "__self__", None)
+    if isinstance(owner, nn.Module):
+        return owner
+    modules = arguments.modules()
+    return modules[0] if len(modules) == 1 else None
+
+
+def _nbytes(root: nn.Module | None) -> int:
+    return sum(p.numel() * p.element_size() for p in root.parameters()) if root is not None else 0
+
+
+def _of_stand_ins(error: Exception) -> bool:
+    """Whether an error may come of the tensors having no elements, or not being where they claim to be."""
+    return isinstance(error, NotImplementedError) or "meta" in str(error) or "storage" in str(error)
+
+
+def _target_error(error: Exception) -> TargetError:
+    line = frames.line_of(error.__traceback__)
+    place = f" at {line[0]}:{line[1]}" if line else ""
+    text = " ".join(str(error).split())[:500]
+    return TargetError(f"raises {type(error).__name__}{place}: {text}", "state the inputs that it takes: --input 1,3,224,224")

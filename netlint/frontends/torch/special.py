@@ -1,0 +1,215 @@
+"""Calls that are answered otherwise than torch would: what a stand-in must not give away, and what changes its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.hooks import RemovableHandle
+
+from netlint.frontends.torch import functions
+from netlint.frontends.torch.trace import Slot
+
+if TYPE_CHECKING:
+    from netlint.frontends.torch.mode import Recorder
+
+Args = Sequence[Any]
+Kwargs = Mapping[str, Any]
+Special = Callable[["Recorder", Any, Args, Kwargs], Any]
+
+SPECIAL: dict[Any, Special] = {}
+_T = torch.Tensor
+
+
+def _on(*funcs: Any) -> Callable[[Special], Special]:
+    def enter(special: Special) -> Special:
+        SPECIAL.update(dict.fromkeys(funcs, special))
+        return special
+
+    return enter
+
+
+def _getters(*names: str) -> list[Any]:
+    return [getattr(_T, name).__get__ for name in names if hasattr(_T, name)]
+
+
+@_on(*functions.DEMANDING)
+def _demand(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    return recorder.demand(func, args, kwargs)
+
+
+@_on(*functions.SHOWING)
+def _show(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> str:
+    return f"tensor(..., size={tuple(args[0].shape)})"
+
+
+@_on(_T.device.__get__)  # type: ignore[attr-defined]
+def _device(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> torch.device:
+    return recorder.claimed
+
+
+@_on(*_getters("is_cuda", "is_cpu", "is_meta", "is_mps", "is_xpu"))
+def _is_device(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> bool:
+    return bool(func.__self__.__name__ == f"is_{recorder.claimed.type}")
+
+
+@_on(_T.get_device, torch.get_device)  # type: ignore[attr-defined]
+def _get_device(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> int:
+    return -1 if recorder.claimed.type == "cpu" else recorder.claimed.index or 0
+
+
+@_on(_T.cpu, _T.cuda, _T.pin_memory, _T.share_memory_)
+def _stay(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    return args[0]
+
+
+@_on(_T.to)
+def _to(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    # A device may be given as text or number.
+    changed = [args[0], *(_placed(recorder, value) for value in args[1:])]
+    if len(changed) > 1 and changed[1] is None:
+        changed[1] = recorder.device
+    return recorder.call(func, changed, kwargs)
+
+
+def _placed(recorder: Recorder, value: Any) -> Any:
+    return recorder.device if type(value) in (str, int) else value
+
+
+@_on(_T.type)
+def _type(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    wanted = args[1] if len(args) > 1 else kwargs.get("dtype")
+    if wanted is None:
+        with torch._C.DisableTorchFunction():
+            name = str(torch.empty(0, dtype=args[0].dtype).type())
+        return name if recorder.claimed.type == "cpu" else name.replace("torch.", f"torch.{recorder.claimed.type}.", 1)
+    if not isinstance(wanted, torch.dtype):
+        text = wanted if isinstance(wanted, str) else f"{wanted.__module__}.{wanted.__name__}"
+        with torch._C.DisableTorchFunction():
+            wanted = torch.empty(0).type(f"torch.{text.rpartition('.')[2]}").dtype
+    return recorder.call(func, (args[0], wanted), {})
+
+
+# Gradients: nothing is differentiated.
+
+
+def _known(recorder: Recorder, tensor: Any) -> Slot:
+    return recorder.slot(tensor)
+
+
+@_on(_T.requires_grad.__get__)  # type: ignore[attr-defined]
+def _requires_grad(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> bool:
+    return _known(recorder, args[0]).grad
+
+
+@_on(_T.requires_grad.__set__)  # type: ignore[attr-defined]
+def _set_requires_grad(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
+    _known(recorder, args[0]).grad = bool(args[1])
+
+
+@_on(_T.requires_grad_)
+def _requires_grad_(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    wanted = args[1] if len(args) > 1 else kwargs.get("requires_grad", True)
+    _known(recorder, args[0]).grad = bool(wanted)
+    return args[0]
+
+
+@_on(_T.is_leaf.__get__)  # type: ignore[attr-defined]
+def _is_leaf(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> bool:
+    slot = _known(recorder, args[0])
+    return slot.step is None or not slot.grad
+
+
+@_on(*_getters("grad_fn", "grad", "_grad", "retains_grad"))
+def _nothing(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
+    return None
+
+
+@_on(_T.retain_grad, _T.grad.__set__)  # type: ignore[attr-defined]
+def _ignored(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
+    return None
+
+
+@_on(_T.register_hook, _T.register_post_accumulate_grad_hook)
+def _hook(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> RemovableHandle:
+    return RemovableHandle({})
+
+
+@_on(_T.backward)
+def _backward(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
+    recorder.losses.append(_known(recorder, args[0]))
+
+
+@_on(torch.autograd.backward)
+def _backward_all(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
+    tensors = args[0] if args else kwargs["tensors"]
+    for tensor in [tensors] if isinstance(tensors, torch.Tensor) else tensors:
+        recorder.losses.append(_known(recorder, tensor))
+
+
+@_on(torch.autograd.grad)
+def _grad(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    inputs = args[1] if len(args) > 1 else kwargs["inputs"]
+    wanted = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+    made = tuple(torch.zeros_like(recorder.slot(tensor).tensor) for tensor in wanted)
+    return recorder.opaque(func, made, args, kwargs)
+
+
+# Memory
+
+
+@_on(_T.data_ptr, _T.storage_offset)
+def _data_ptr(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    slot = recorder.slot(args[0])
+    if func is _T.storage_offset:
+        return func(slot.tensor)
+    if slot.original is not None and not slot.original.is_meta:
+        return func(slot.original)
+    return slot.tensor.untyped_storage()._cdata
+
+
+@_on(_T.data.__set__)  # type: ignore[attr-defined]
+def _set_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
+    recorder.rebind(args[0], args[1])
+
+
+@_on(*functions.FROM_DATA)
+def _from_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    return recorder.from_data(func, args, kwargs)
+
+
+# Autocast has no effect on meta tensors.
+
+_LOWERED = frozenset(
+    (
+        *("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "addbmm", "einsum", "prelu", "__matmul__", "__rmatmul__"),
+        *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_tbc"),
+        *("scaled_dot_product_attention", "bilinear", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
+    )
+)
+_RAISED = frozenset(
+    (
+        *("exp", "log", "log10", "log2", "log1p", "expm1", "pow", "rsqrt", "softmax", "log_softmax", "layer_norm"),
+        *("group_norm", "norm", "cumsum", "cumprod", "sum", "prod", "nll_loss", "cross_entropy", "mse_loss", "l1_loss"),
+        *("smooth_l1_loss", "kl_div", "binary_cross_entropy_with_logits", "cosine_similarity", "softplus", "cdist"),
+        *("cosine_embedding_loss", "poisson_nll_loss", "triplet_margin_loss", "gaussian_nll_loss", "softmin", "dist"),
+    )
+)
+
+
+def autocast(name: str, device: str, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    """The arguments as autocast would hand them on: in low precision, in float32, or as they are."""
+    if not torch.is_autocast_enabled(device):
+        return args, kwargs
+    low = torch.get_autocast_dtype(device)
+    wanted = low if name in _LOWERED else torch.float32 if name in _RAISED and device != "cpu" else None
+    if wanted is None:
+        return args, kwargs
+
+    def cast(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.dtype.is_floating_point and value.dtype is not torch.float64:
+            return value.to(wanted)
+        return type(value)(map(cast, value)) if type(value) in (list, tuple) else value
+
+    return [cast(value) for value in args], {key: cast(value) for key, value in kwargs.items()}

@@ -1,0 +1,111 @@
+"""Writes the trace of a run as a `torch.fx.Graph`."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+import torch.fx
+
+from netlint.frontends.torch.trace import Slot, Step, Trace, slots_in
+
+_META = torch.device("meta")
+
+
+def graph_of(trace: Trace) -> tuple[torch.fx.Graph, dict[str, torch.Tensor]]:
+    """The graph, and what its `get_attr` nodes stand for."""
+    writer = _Writer()
+    for slot in trace.inputs:
+        writer.input(slot)
+    for step in trace.steps:
+        writer.call(step)
+    writer.graph.output(writer.argument(trace.outputs))
+    return writer.graph, writer.tensors
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.graph = torch.fx.Graph()
+        self.tensors: dict[str, torch.Tensor] = {}
+        self._nodes: dict[int, torch.fx.Node] = {}
+        self._parts: dict[tuple[int, Any], torch.fx.Node] = {}
+
+    def input(self, slot: Slot) -> None:
+        node = self.graph.placeholder(slot.name)
+        node.meta = {"val": _value(slot), "shape": slot.lengths}
+        self._nodes[id(slot)] = node
+
+    def call(self, step: Step) -> None:
+        args = tuple(self.argument(value) for value in step.args)
+        kwargs = {name: self.argument(value) for name, value in step.kwargs.items()}
+        node = self.graph.create_node("call_function", step.target, args, kwargs, step.name.strip("_") or None)
+        node.meta = {
+            "val": _nested(step.result, _value),
+            "shape": _nested(step.result, lambda slot: slot.lengths),
+            "location": step.location,
+        }
+        if step.no_grad:
+            node.meta["no_grad"] = True
+        self._nodes[id(step)] = node
+
+    def argument(self, value: Any) -> Any:
+        if isinstance(value, Slot):
+            return self._node(value)
+        if isinstance(value, list):
+            return [self.argument(item) for item in value]
+        if isinstance(value, tuple):
+            return tuple(self.argument(item) for item in value)
+        if isinstance(value, dict):
+            return {name: self.argument(item) for name, item in value.items()}
+        if isinstance(value, slice) and any(True for _ in slots_in(value)):
+            return slice(self.argument(value.start), self.argument(value.stop), self.argument(value.step))
+        return value
+
+    def _node(self, slot: Slot) -> torch.fx.Node:
+        found = self._nodes.get(id(slot))
+        if found is None:
+            found = self._nodes[id(slot)] = self._outside(slot) if slot.step is None else self._part(slot)
+        return found
+
+    def _part(self, slot: Slot) -> torch.fx.Node:
+        assert slot.step is not None
+        node = self._nodes[id(slot.step)]
+        for key in slot.key:
+            part = self._parts.get((id(node), key))
+            if part is None:
+                part = self.graph.call_function(operator.getitem, (node, key))
+                part.meta = {name: value[key] for name, value in node.meta.items() if name in ("val", "shape")}
+                part.meta["location"] = slot.step.location
+                self._parts[(id(node), key)] = part
+            node = part
+        return node
+
+    def _outside(self, slot: Slot) -> torch.fx.Node:
+        name = slot.name or "unknown"
+        known = self.tensors.get(name)
+        while known is not None and known is not slot.original:
+            name += "_"
+            known = self.tensors.get(name)
+        self.tensors[name] = slot.tensor if slot.original is None else slot.original
+        node = self.graph.create_node("get_attr", name, name=name.replace(".", "_"))
+        node.meta = {"val": _value(slot), "shape": slot.lengths}
+        return node
+
+
+def _nested(value: Any, change: Any) -> Any:
+    if isinstance(value, Slot):
+        return change(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_nested(item, change) for item in value)
+    if isinstance(value, dict):
+        return {name: _nested(item, change) for name, item in value.items()}
+    return value
+
+
+def _value(slot: Slot) -> torch.Tensor:
+    """A tensor without elements, of the shape at the time."""
+    tensor = slot.tensor
+    if tensor.is_meta and tensor.shape == slot.shape:
+        return tensor
+    return torch.empty(slot.shape, dtype=slot.dtype, device=_META)
