@@ -17,6 +17,12 @@ TIME_LIMIT = 60.0
 MODES = ("train", "eval")
 WEIGHTS = ("auto", "never")
 
+MADE_UP = "example inputs"
+"""The assumption that says which inputs a model was run with, where nobody stated them."""
+
+PART = "imported"
+"""The assumption that says that not all of a file was executed when it was imported, and why."""
+
 _PYTHON = re.compile(
     r"(?P<place>.+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?P<call>\s*\(.*)?\s*",
     re.DOTALL,

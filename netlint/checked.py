@@ -14,10 +14,6 @@ from .graph import Graph, Value
 from .rule import Level, Rule
 from .training import Known, Training
 
-MADE_UP = "example inputs"
-"""The assumption that says which inputs a model was run with, where nobody stated them."""
-
-
 class Findings(AssertionError):
     """A model has findings that its test does not allow; the message is the report."""
 

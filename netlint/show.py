@@ -10,17 +10,18 @@ from .analyses.axes import axes
 from .analyses.contract import contract
 from .analyses.layers import Layer, layers
 from .analyses.parameters import parameters
-from .analyses.ranges import ranges
+from .analyses.ranges import Range, ranges, training_ranges
 from .analyses.roles import Head, roles
 from .analyses.shapes import shapes
 from .analysis import Results
 from .graph import Graph, Node, Value
 from .ops import ACTIVATIONS, SOFTMAX
 from .report.text import clean
-from .training import Training, did_you_mean
+from .training import Known, Training, did_you_mean
 
 _SHOWN_OPS = 12
 _SHOWN_USES = 6
+_SHOWN_STEPS = 12
 
 
 class UnknownValue(LookupError):
@@ -74,9 +75,35 @@ def _value(results: Results, value: Value) -> Iterator[str]:
     yield f"batch     {_batch(results, value)}"
     if node is not None:
         yield from _roles(results, node)
-    yield f"range     {results.get(ranges).of(value)}"
-    for label, loc, known in results.get(ranges).because(value):
-        yield f"          {known}  {label}{f'  at {loc.path}' if loc else ''}"
+    yield from _range(results, value)
+
+
+def _range(results: Results, value: Value) -> Iterator[str]:
+    """The range with its derivation, one node a line; what it rests on, and what cuts it short."""
+    known = results.get(ranges)
+    found = known.of(value)
+    yield f"range     {found}{_remarks(found)}"
+    for node, text in known.why(value)[:_SHOWN_STEPS]:
+        yield f"          {text}  at {node.loc.path}"
+    stated = results.training.input_range
+    if found.assumed and isinstance(stated, Known):
+        yield f"          with inputs in {stated.value} (from {stated.origin})"
+    lanes = known.channels(value)
+    if lanes is not None:
+        ends = f"upper ends from {lanes.hi.min():g} on, lower ends up to {lanes.lo.max():g}"
+        yield f"channels  {lanes.lo.size} along axis {lanes.axis}: {ends}"
+    cut = known.cut(value)
+    if cut is not None:
+        yield f"          not analysed behind {cut.full_op} at {cut.loc.path}"
+    anyhow = results.get(training_ranges).of(value)
+    if value.constant is None and (anyhow.lo, anyhow.hi) != (found.lo, found.hi):
+        yield f"          {anyhow} for any weights"
+
+
+def _remarks(found: Range) -> str:
+    """What the text of a range leaves out."""
+    remarks = ["may be NaN"] * (found.known and found.nan) + ["perhaps not reached"] * (found.known and found.loose)
+    return f"  ({', '.join(remarks)})" if remarks else ""
 
 
 def _origin(results: Results, value: Value, node: Node | None) -> str:

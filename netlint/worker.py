@@ -11,6 +11,7 @@ import contextlib
 import os
 import pickle
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -118,10 +119,19 @@ _ADVICE = {
 }
 
 
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
+
+
 def _failure(ended: _Ended) -> TargetError:
-    lines = ended.output.strip().splitlines()
-    printed = f"\nthe last it printed: {lines[-1].strip()[:200]}" if lines else ""
-    return TargetError(f"{ended} while {_DOING[ended.stage]}{printed}", _ADVICE[ended.stage])
+    printed, crash, stack = ended.output.partition("Fatal Python error")
+    frames = [frame for frame in _FRAME.findall(stack) if crash and not _LIBRARY.search(frame[0])]
+    where = f" ({Path(frames[0][0]).name}:{frames[0][1]})" if frames else ""
+    lines = printed.strip().splitlines()
+    last = f"\nthe last it printed: {lines[-1].strip()[:200]}" if lines else ""
+    return TargetError(f"{ended}{where} while {_DOING[ended.stage]}{last}", _ADVICE[ended.stage])
+
+
+_LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|python3\.\d+|netlint)[/\\]|^<")
 
 
 class _Worker:
@@ -252,6 +262,8 @@ def serve() -> None:
         send("error", (str(error), error.help))
     except (MemoryError, RecursionError) as error:
         send("error", (f"is too large or too deeply nested to analyse ({type(error).__name__})", ""))
+    except KeyboardInterrupt:
+        send("error", ("interrupts itself (KeyboardInterrupt)", _ADVICE["build"]))
     except BaseException as error:
         from traceback import format_exc
 

@@ -110,6 +110,17 @@ def autoencoder_of_standardised_features_with_relu_output(fault: bool) -> nn.Mod
     return stack(encoder, decoder, nn.ReLU() if fault else None)
 
 
+@pair("ACT001", (4, 20), loss="cross_entropy", task="classification")
+def classifier_with_relu_on_its_logits(fault: bool) -> nn.Module:
+    return stack(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 10), nn.ReLU() if fault else None)
+
+
+@pair("ACT001", (2, 3, 32, 32), loss="binary_cross_entropy_with_logits", task="segmentation")
+def mask_with_relu_on_its_logits(fault: bool) -> nn.Module:
+    body = stack(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())
+    return stack(body, nn.Conv2d(16, 1, 1), nn.ReLU() if fault else None)
+
+
 # -- ACT003: targets on the limits of the head
 
 
@@ -301,6 +312,13 @@ def generator_without_activation(fault: bool) -> nn.Module:
 def segmentation_head_without_activation(fault: bool) -> nn.Module:
     body = stack(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU())
     return stack(body, nn.Conv2d(16, 32, 3, padding=1), unless(fault, nn.ReLU()), nn.Conv2d(32, 4, 1))
+
+
+@pair("ACT006", (2, 3, 32, 32), loss="cross_entropy", task="classification")
+def cnn_with_nothing_but_max_pooling(fault: bool) -> nn.Module:
+    relu = unless(fault, nn.ReLU())
+    first = stack(nn.Conv2d(3, 16, 3), relu, nn.MaxPool2d(2), nn.Conv2d(16, 32, 3), relu, nn.MaxPool2d(2))
+    return stack(first, nn.Flatten(), nn.Linear(32 * 36, 10))
 
 
 # -- ACT009, ACT010: the axis of a softmax

@@ -466,7 +466,7 @@ PAIRS = (
         lambda fault: cnn(9 if fault else 10),
         lambda _: (torch.rand(10, 1, 12, 12), torch.arange(10)),
         loss=lambda _: nn.CrossEntropyLoss(),
-        contract={"targets": "0..9"},
+        contract={"classes": "10"},
     ),
     Pair(
         "segmentation of street scenes with a class too few",

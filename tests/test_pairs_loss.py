@@ -50,7 +50,10 @@ def by_script(model: Any, inputs: tuple[Any, ...]) -> bytes | None:
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(model, inputs, buffer, dynamo=False, opset_version=17)
-        except (RuntimeError, IndexError):  # also where running the model meets an error: targets outside [0, 1] under bce
+        except (
+            RuntimeError,
+            IndexError,
+        ):  # also where running the model meets an error: targets outside [0, 1] under bce
             return None
     return buffer.getvalue()
 

@@ -253,7 +253,7 @@ def test_roundings_that_quantise(name: str) -> None:
 @pytest.mark.parametrize("name", CUT)
 def test_the_gradient_that_autograd_finds_agrees(name: str) -> None:
     torch = pytest.importorskip("torch")
-    body, step, layers = CUT[name]
+    body, _, layers = CUT[name]
     graph = graph_of(body)
     values = {graph.inputs[0]: torch.randn(3, 2)}
     weights = {}
@@ -273,7 +273,9 @@ def test_the_gradient_that_autograd_finds_agrees(name: str) -> None:
             assert value is not None
             if value not in values:
                 assert value.constant is not None
-                values[value] = weights[value] = torch.tensor(value.constant.load()).requires_grad_(value.shape == (2, 2))
+                values[value] = weights[value] = torch.tensor(value.constant.load()).requires_grad_(
+                    value.shape == (2, 2)
+                )
             operands.append(values[value])
         assert node.outputs[0] is not None
         values[node.outputs[0]] = run[node.op](*operands)

@@ -245,6 +245,21 @@ def test_a_softmax_that_weighs_values_is_attention(body: str) -> None:
     assert roles_of(graph).role(only(graph, "Softmax")) == "attention"
 
 
+def test_a_softmax_whose_best_weigh_values_is_a_router() -> None:
+    body = "h = MatMul(x, w) p = Softmax(h) best, at = TopK(p, one) e = MatMul(x, w) y = Mul(e, best)"
+    graph = graph_of(body, more=", int64[1] one = {1}")
+    assert roles_of(graph).role(only(graph, "Softmax")) == "router"
+
+
+def test_an_attention_operator_weighs_values() -> None:
+    graph = load_text(
+        f'<ir_version: 11, opset_import: ["" : 23]> g (float[N, 3] x, float[N, 4, 2] k, float[N, 4, 2] v)'
+        f" => (float[N, 1, 2] y) <{WEIGHT}, int64[3] to = {{0, 1, 2}}> {{ h = MatMul(x, w) s = Sigmoid(h) "
+        "q = Reshape(s, to) y = Attention <q_num_heads = 1, kv_num_heads = 1> (q, k, v) }"
+    )
+    assert roles_of(graph).role(only(graph, "Sigmoid")) == "attention"
+
+
 def test_an_operator_nobody_knows_is_unknown_and_stops_the_way() -> None:
     graph = load_text(
         f'<ir_version: 10, opset_import: ["" : 21, "odd" : 1]> g (float[N, 3] x) => (float[N, 2] y) <{WEIGHT}> '

@@ -547,3 +547,155 @@ CASES |= {
 @pytest.mark.parametrize("name", CASES)
 def test_operators_compute_what_torch_does(name: str) -> None:
     same_numbers(*CASES[name])
+
+
+def _written(view: Function, write: Function, *, read_view: bool = True) -> Function:
+    """A program that writes through a view and returns the base, the view and another view made before."""
+
+    def function(x: Any, *rest: Any) -> Any:
+        base = x * 2
+        other = base.reshape(-1)[1:]
+        seen = view(base)
+        write(seen, *rest)
+        return (base, seen, other) if read_view else (base + 1, other)
+
+    return function
+
+
+def _set(index: Any) -> Function:
+    def write(x: Any, *values: Any) -> None:
+        x[index] = values[0] if values else 5.0
+
+    return write
+
+
+ALIASES: dict[str, tuple[Any, ...]] = {
+    "in place of an input": (lambda x: (x.add_(1), x)[1] * 2, X),
+    "in place twice": (lambda x: x.mul(2).relu_().add_(1), X),
+    "old name": (lambda x: [y := x * 2, y.relu_(), y + 1][2], X),
+    "augmented": (lambda x, y: _augmented(x, y), X, X),
+    "int stays int": (lambda x: [y := x * 1, y.mul_(3)][0], S),
+    "half takes float": (lambda x, y: [h := x.half(), h.add_(y)][0], X, X),
+    "bool takes int": (lambda x, y: [h := x > 0, h.logical_and_(y)][0], X, S),
+    "broadcast into": (lambda x, y: [h := x * 1, h.add_(y)][0], X, (4,)),
+    "copy_": (lambda x, y: [h := x * 1, h.copy_(y)][0], X, (3, 1)),
+    "copy_ casts": (lambda x, y: [h := x * 1, h.copy_(y)][0], X, S),
+    "fill_": (lambda x: [h := x * 1, h.fill_(3)][0], X),
+    "zero_": (lambda x: [h := x * 1, h[0].zero_()][0], X),
+    "masked_fill_": (lambda x, m: [h := x * 1, h.masked_fill_(m, 2.0)][0], X, B),
+    "clamp_": (lambda x: [h := x * 1, h.clamp_(0, 1)][0], X),
+    "out": (lambda x, y: [h := torch.zeros(2, 3, 4), torch.add(x, y, out=h)][0], X, X),
+    "inplace argument": (lambda x: [h := x * 1, F.relu(h, inplace=True)][0], X),
+    "inplace position": (lambda x: [h := x * 1, F.elu(h, 0.5, True)][0], X),
+    "view": (_written(lambda x: x.view(4, 6), lambda v: v.add_(1)), X),
+    "view twice": (_written(lambda x: x.view(4, 6).view(-1), lambda v: v.mul_(3)), X),
+    "transpose": (_written(lambda x: x.transpose(0, 2), lambda v: v.add_(1)), X),
+    "transpose and write": (_written(lambda x: x.transpose(0, 2), _set((0, slice(1, 3)))), X),
+    "permute": (_written(lambda x: x.permute(2, 0, 1), _set(1)), X),
+    "mT": (_written(lambda x: x.mT, _set((slice(None), 0))), X),
+    "t": (_written(lambda x: x.t(), _set(0)), (3, 4)),
+    "movedim": (_written(lambda x: torch.movedim(x, 0, 2), _set(0)), X),
+    "unsqueeze": (_written(lambda x: x.unsqueeze(1), lambda v: v.relu_()), X),
+    "squeeze": (_written(lambda x: x.squeeze(1), lambda v: v.relu_()), (2, 1, 4)),
+    "select": (_written(lambda x: x.select(1, 2), lambda v: v.relu_()), X),
+    "slice": (_written(lambda x: x[:, 1:], lambda v: v.relu_()), X),
+    "slices": (_written(lambda x: x[1:, :2, 1:3], lambda v: v.mul_(7)), X),
+    "step": (_written(lambda x: x[:, ::2], lambda v: v.mul_(7)), X),
+    "step of another axis": (_written(lambda x: x[..., 1::2], lambda v: v.mul_(7)), X),
+    "new axis": (_written(lambda x: x[:, None, 1], lambda v: v.mul_(7)), X),
+    "narrow": (_written(lambda x: x.narrow(-1, 1, 2), lambda v: v.mul_(7)), X),
+    "chunk": (_written(lambda x: x.chunk(2, -1)[1], lambda v: v.mul_(7)), X),
+    "split": (_written(lambda x: x.split([1, 3], 2)[1], lambda v: v.mul_(7)), X),
+    "split equal": (_written(lambda x: x.split(3, 2)[1], lambda v: v.mul_(7)), X),
+    "unbind": (_written(lambda x: x.unbind(1)[1], lambda v: v.mul_(7)), X),
+    "diagonal": (_written(lambda x: x.diagonal(), lambda v: v.mul_(7)), (3, 4)),
+    "detach": (_written(lambda x: x.detach(), lambda v: v.mul_(7)), X),
+    "flatten": (_written(lambda x: x.flatten(), lambda v: v.mul_(7)), X),
+    "unflatten": (_written(lambda x: x.unflatten(2, (2, 2)), lambda v: v.mul_(7)), X),
+    "expand is only read": (lambda x: [h := x * 1, e := h.expand(2, 3), h.add_(1), e][3], (3,)),
+    "contiguous of transposed is a copy": (
+        _written(lambda x: x.transpose(0, 1).contiguous(), lambda v: v.mul_(7)),
+        X,
+    ),
+    "reshape of transposed is a copy": (_written(lambda x: x.transpose(0, 1).reshape(-1), lambda v: v.mul_(7)), X),
+    "to is the same": (_written(lambda x: x.to(torch.float32), lambda v: v.mul_(7)), X),
+    "to is a copy": (_written(lambda x: x.to(torch.float64), lambda v: v.mul_(7)), X),
+    "clone is a copy": (_written(lambda x: x.clone(), lambda v: v.mul_(7)), X),
+    "view of view": (_written(lambda x: x[1].transpose(0, 1)[2:], lambda v: v.mul_(7)), X),
+    "only the base is read": (_written(lambda x: x[0], lambda v: v.mul_(7), read_view=False), X),
+    "setitem": (_written(lambda x: x, _set(1)), X),
+    "setitem slices": (_written(lambda x: x, _set((slice(None), slice(0, 2), -1))), X),
+    "setitem tensor": (_written(lambda x: x, _set((slice(None), slice(0, 2)))), X, (2, 4)),
+    "setitem ellipsis": (_written(lambda x: x, _set((..., 0))), X, (3,)),
+    "setitem mask": (lambda x: [h := x * 1, _set(h > 0)(h), h][2], X),
+    "setitem mask tensor": (lambda x: [h := x * 1, _set(h > 0)(h, h[h > 0] * 2), h][2], X),
+    "setitem mask rows": (lambda x, m: [h := x * 1, _set(m)(h), h][2], X, ("bool", (2,))),
+    "setitem mask column": (lambda x, m: [h := x * 1, _set((slice(None), m))(h), h][2], X, ("bool", (3,))),
+    "setitem indices": (lambda x, i, v: [h := x * 1, _set(i)(h, v), h][2], (3, 4), ("int", 3, (1,)), (1, 4)),
+    "setitem two indices": (lambda x: [h := x * 1, _set((_I, _J))(h), h][2], X),
+    "setitem inner indices": (lambda x, v: [h := x * 1, _set((slice(None), _I, _J))(h, v), h][2], X, (2, 2)),
+    "setitem apart": (lambda x, v: [h := x * 1, _set((_I, slice(None), _J))(h, v), h][2], X, (2, 3)),
+    "setitem int and indices": (lambda x, v: [h := x * 1, _set((0, _I, _J))(h, v), h][2], X, (2,)),
+    "setitem slice and indices": (lambda x: [h := x * 1, _set((slice(0, 1), _I))(h), h][2], X),
+    "setitem with lower rank": (lambda x: [h := x * 1, _set(0)(h, torch.ones(1, 1, 4)), h][2], X),
+    "index_put_": (lambda x: [h := x * 1, h.index_put_((_I,), torch.tensor(3.0))][0], X),
+    "index_add_": (lambda x, v: [h := x * 1, h.index_add_(1, _I, v)][0], X, (2, 2, 4)),
+    "scatter_": (lambda x, i: [h := x * 1, h.scatter_(1, i, 1.0)][0], X, ("int", 3, (2, 1, 4))),
+    "write into transposed view of slice": (
+        lambda x: [h := x * 1, h[:, 1:].transpose(1, 2).copy_(torch.ones(2, 4, 2)), h][2],
+        X,
+    ),
+    "two views, one base": (
+        lambda x: [h := x * 1, a := h[0], b := h[:, 0], a.add_(1), b.mul_(2), a, h][5:],
+        X,
+    ),
+}
+_I, _J = torch.tensor([1, 0]), torch.tensor([2, 0])
+
+
+def _augmented(x: Any, y: Any) -> Any:
+    x = x * 1
+    z = x
+    x += y
+    x -= 1
+    x *= 2
+    x /= 3
+    return z, x
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_views_and_in_place_calls(name: str) -> None:
+    same_numbers(*ALIASES[name])
+
+
+def test_a_copy_that_nobody_can_tell_from_a_view_is_not_guessed() -> None:
+    """Without the memory that tensors lie in, `reshape` may or may not share it."""
+
+    def function(x: Any) -> Any:
+        base = x * 2
+        flat = base.transpose(0, 1).reshape(-1)
+        flat.add_(1)
+        return base
+
+    program, _ = written(function, torch.ones(2, 3))
+    for call in program.calls:
+        if call.result is not None:
+            call.result.storage = None
+    assert opaque(lower(program)) == ["torch.overlapping_write"]
+
+
+def test_buffers_that_are_updated_are_no_part_of_the_graph() -> None:
+    norm = nn.BatchNorm1d(3).train()
+    program, _ = written(lambda x: norm(x) * 2, torch.randn(4, 3))
+    graph = lower(program)
+    assert [node.op for node in graph.nodes] == ["BatchNormalization", "Mul"]
+
+
+def test_what_is_computed_for_nothing_stays() -> None:
+    def function(x: Any) -> Any:
+        torch.exp(x).sum()
+        a, _ = x.chunk(2)
+        return a
+
+    graph = lower(written(function, torch.randn(4, 3))[0])
+    assert [node.op for node in graph.nodes] == ["Split", "Exp", "ReduceSum"]

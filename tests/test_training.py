@@ -26,6 +26,13 @@ def parse(**values: object) -> Training:
         ("NLLLoss", "nll_loss"),
         ("kl-div", "kl_div"),
         ("Smooth L1", "smooth_l1_loss"),
+        ("KLDivLoss", "kl_div"),
+        ("tf.keras.losses.KLDivergence", "kl_divergence"),
+        ("keras.losses.BinaryCrossentropy(from_logits=True)", "binary_cross_entropy_with_logits"),
+        ("optax.sigmoid_binary_cross_entropy", "binary_cross_entropy_with_logits"),
+        ("optax.softmax_cross_entropy_with_integer_labels", "cross_entropy"),
+        ("dice", "dice_loss"),
+        ("hinge", "hinge_loss"),
     ],
 )
 def test_losses_are_known_by_every_usual_spelling(spelling: str, name: str) -> None:

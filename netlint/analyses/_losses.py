@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from netlint.graph import ONNX, Graph, Node, Value
 from netlint.ops import TORCH_LOSSES
@@ -18,7 +19,6 @@ __all__ = ["Finder", "LossSite", "unguarded"]
 
 _MAX_REGION = 50
 _MAX_LOSSES = 64
-_MAX_BACK = 200_000
 _LOSS_MODULE = "torch.nn.modules.loss."
 _OPERATORS = {"SoftmaxCrossEntropyLoss": "cross_entropy", "NegativeLogLikelihoodLoss": "nll_loss"}
 
@@ -44,16 +44,17 @@ class Finder:
         self._graph = graph
         self._known = known
         self._layers = layers
-        self._depends: dict[Value, bool] = {}
 
     def all(self) -> tuple[LossSite, ...]:
         """All sites, in graph order, each predictions-and-loss pair once."""
         found = [*self._operators()]
         outputs = [output for output in self._graph.outputs if _scalar(output)][:_MAX_LOSSES]
-        regions = self._regions(outputs)
-        found.extend(site for name, nodes in regions.items() if (site := self._region(name, nodes)) is not None)
-        claimed = frozenset(node for nodes in regions.values() for node in nodes)
-        forms = Forms(self._graph, self._known, self._learned, claimed)
+        claimed: set[Node] = set()
+        for name, nodes in self._regions(outputs):
+            if (site := self._region(name, nodes)) is not None:
+                found.append(site)
+                claimed.update(nodes)
+        forms = Forms(self._graph, self._known, self._learned, frozenset(claimed))
         found.extend(self._structure(form) for output in outputs for form in forms.of(output))
         unique = {(site.predictions, site.loss.name): site for site in reversed(found)}
         return tuple(sorted(unique.values(), key=lambda site: self._graph.position[site.node]))
@@ -73,15 +74,17 @@ class Finder:
 
     # -- modules of torch.nn that the exporter took apart, but named
 
-    def _regions(self, outputs: list[Value]) -> dict[str, list[Node]]:
-        """The nodes near the outputs that come from one module, by its class and place."""
-        regions: dict[str, list[Node]] = {}
+    def _regions(self, outputs: list[Value]) -> Iterator[tuple[str, list[Node]]]:
+        """The nodes near the outputs that come from one call of a loss module, with the module's class."""
+        regions: dict[tuple[str, str | None], list[Node]] = {}
         for node in dict.fromkeys(node for output in outputs for node in self._near(output)):
             where = node.loc
             if (where.module_class or "").startswith(_LOSS_MODULE):
-                regions.setdefault(f"{where.module_class} {where.module}", []).append(node)
-        # What an operator says already need not be guessed from what stands around it.
-        return {name: nodes for name, nodes in regions.items() if not any(n.op in _OPERATORS for n in nodes)}
+                regions.setdefault((where.module_class or "", where.module), []).append(node)
+        for (name, _), nodes in regions.items():
+            # What an operator says already need not be guessed from what stands around it.
+            if not any(node.op in _OPERATORS for node in nodes):
+                yield from ((name, part) for part in _connected(nodes))
 
     def _near(self, output: Value) -> Iterator[Node]:
         """The nodes just before an output, nearest first."""
@@ -95,8 +98,7 @@ class Finder:
             seen.update(fresh)
             queue.extend(fresh)
 
-    def _region(self, key: str, nodes: list[Node]) -> LossSite | None:
-        name = key.partition(" ")[0]
+    def _region(self, name: str, nodes: list[Node]) -> LossSite | None:
         loss = find_loss(name)
         inside = {value for node in nodes for value in node.outputs}
         read = [v for node in nodes for v in node.inputs if v is not None and v not in inside]
@@ -122,22 +124,38 @@ class Finder:
 
     def _learned(self, value: Value) -> bool:
         """Whether a value depends on a weighted layer."""
-        if value not in self._depends:
-            self._depends[value] = self._reaches_layer(value)
-        return self._depends[value]
+        return value in self._behind_layers
 
-    def _reaches_layer(self, value: Value) -> bool:
-        stack, seen = [value], {value}
-        while stack and len(seen) < _MAX_BACK:
-            node = self._graph.producer(stack.pop())
-            if node is None or node.op in ("Shape", "Size"):
+    @cached_property
+    def _behind_layers(self) -> set[Value]:
+        found: set[Value] = set()
+        for node in self._graph.nodes:
+            if node.op in ("Shape", "Size"):
                 continue
-            if self._layers.of(node) is not None or node.bodies or node.domain != ONNX:
-                return True
-            fresh = [v for v in node.inputs if v is not None and v not in seen and not self._known.constant(v)]
-            seen.update(fresh)
-            stack.extend(fresh)
-        return bool(stack)
+            layered = self._layers.of(node) is not None or bool(node.bodies) or node.domain != ONNX
+            if layered or any(value in found for value in node.inputs):
+                found.update(value for value in node.outputs if value is not None)
+        return found
+
+
+def _connected(nodes: list[Node]) -> Iterator[list[Node]]:
+    """The parts of a list of nodes that share no result: one part for each call of a module."""
+    part = {node: node for node in nodes}
+
+    def root(node: Node) -> Node:
+        while part[node] is not node:
+            node = part[node]
+        return node
+
+    makers = {value: node for node in nodes for value in node.outputs if value is not None}
+    for node in nodes:
+        for value in node.inputs:
+            if value in makers:
+                part[root(node)] = root(makers[value])
+    parts: dict[Node, list[Node]] = {}
+    for node in nodes:
+        parts.setdefault(root(node), []).append(node)
+    yield from parts.values()
 
 
 def _scalar(value: Value) -> bool:

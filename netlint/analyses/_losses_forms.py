@@ -57,9 +57,13 @@ class Forms:
         self._known = known
         self._learned = learned
         self._terms = Expansion(graph, known, learned, claimed)
+        self._seen: set[tuple[Value, bool]] = set()
 
     def of(self, value: Value, sign: float = 1.0, summed: bool = False, depth: int = _MAX_INNER) -> Iterator[Found]:
-        """The losses that a value adds up, each with what it reads."""
+        """The losses that a value adds up, each with what it reads; those that were found before are left out."""
+        if (value, sign > 0) in self._seen:
+            return
+        self._seen.add((value, sign > 0))
         terms = [Term(sign * term.sign, term.factors, summed or term.summed) for term in self._terms.of(value)]
         yield from self._distances(terms)
         yield from self._likelihoods(terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netlint.graph import ONNX, Graph, Node, Value
 
-from ._idioms import Effect, number, step
+from ._idioms import Effect, both_orders, number, step
 from ._softmax import softmax_like
 from .parameters import Parameters
 
@@ -48,7 +48,7 @@ def difference(graph: Graph, known: Parameters, value: Value | None) -> tuple[Va
         if node is None or node.domain != ONNX:
             return None
         if node.op == "Sub":
-            a, b = _unexpanded(graph, *node.inputs[:2])
+            a, b = _unexpanded(graph, node.input(0), node.input(1))
             return None if a is None or b is None or known.constant(a) or known.constant(b) else (a, b)
         if node.op == "Add":
             return _negated_sum(graph, known, node)
@@ -60,7 +60,7 @@ def difference(graph: Graph, known: Parameters, value: Value | None) -> tuple[Va
 
 
 def _negated_sum(graph: Graph, known: Parameters, node: Node) -> tuple[Value, Value] | None:
-    for a, b in (node.inputs[:2], node.inputs[1::-1]):
+    for a, b in both_orders(node):
         minus = graph.producer(b)
         if minus is not None and minus.op == "Neg" and a is not None and (inner := minus.input(0)) is not None:
             return None if known.constant(a) or known.constant(inner) else (a, inner)

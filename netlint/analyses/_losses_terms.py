@@ -122,7 +122,8 @@ class Expansion:
 
     def _overflowing(self, node: Node) -> Value | None:
         """x, where a node is `x if x is large else softplus(x)`."""
-        for x, other in (node.inputs[1:3], node.inputs[2:0:-1]):
+        branches = node.input(1), node.input(2)
+        for x, other in (branches, branches[::-1]):
             made = self._graph.producer(other)
             if x is not None and made is not None and made.op == "Softplus" and made.input(0) is x:
                 return x
@@ -180,7 +181,7 @@ class Expansion:
         return tuple(found)
 
     def _product(self, node: Node, value: Value, depth: int) -> tuple[Term, ...]:
-        left, right = node.inputs[:2]
+        left, right = node.input(0), node.input(1)
         if left is None or right is None:
             return (self._opaque(value),)
         if node.op == "Div":
@@ -212,7 +213,7 @@ class Expansion:
         node = self._graph.producer(inside)
         if node is None or node.op != "Div" or any(self._known.constant(value) for value in node.inputs):
             return None
-        above, below = (unguarded(self._graph, self._known, value) for value in node.inputs[:2])
+        above, below = (unguarded(self._graph, self._known, node.input(place)) for place in (0, 1))
         if softmax_like(self._graph, node) is not None or above is None or below is None:
             return None
         return above, below
@@ -232,7 +233,7 @@ class Expansion:
         """x to the power of 2, x * x, or the product of two Subs of the same operands."""
         if node.op != "Mul":
             return node.op == "Pow" and number(self._graph, self._known, node.input(1)) == 2.0
-        left, right = (self._graph.producer(value) for value in node.inputs[:2])
+        left, right = self._graph.producer(node.input(0)), self._graph.producer(node.input(1))
         if node.input(0) is node.input(1):
             return True
         return left is not None and right is not None and left.op == right.op == "Sub" and left.inputs == right.inputs

@@ -12,11 +12,13 @@ from netlint.ops import ARITHMETIC
 
 from ._idioms import Effect, step, through
 from ._path_gradient import cuts_decimals
+from ._path_widths import composed, conv_of, dense_widths
 from .layers import Layer, Layers
 from .parameters import Parameters
 
 _MAX_BETWEEN = 24
 _KEEPS_UNITS_LAST = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather", "Expand"})
+_BEHIND_CONV = frozenset({"MaxPool", "GlobalAveragePool", "ReduceMean", "Flatten", "Reshape", "Squeeze"})
 _PASSES = frozenset({"Identity", "Dropout", "Cast", "BatchNormalization"})
 
 
@@ -38,6 +40,8 @@ class LinearPair:
     """Numbers in the weight of the one layer that computes the same (up to borders that padding fills)."""
     spatial: bool
     """Whether both are convolutions with kernels larger than 1."""
+    maxpooled: bool = False
+    """Whether max pooling lies between two convolutions, or a convolution and a dense layer: all but linear."""
     by_design: bool = False
     """Whether the pair is linear by design: the projection behind a depthwise convolution and what reads it, or a
     low-rank update that runs beside the layer that it adapts."""
@@ -62,7 +66,7 @@ class LinearPairs:
     def _from(self, first: Layer) -> LinearPair | None:
         if not self._own_weight(first):
             return None
-        value, pooled, between = first.output, False, list[Node]()
+        value, between = first.output, list[Node]()
         while len(between) < _MAX_BETWEEN:
             uses = self._graph.uses(value)
             if len(uses) != 1 or self._graph.is_output(value):
@@ -70,10 +74,9 @@ class LinearPairs:
             node = uses[0]
             second = self._layers.of(node)
             if second is not None:
-                return self._pair(first, second, value, tuple(between), pooled)
+                return self._pair(first, second, value, tuple(between))
             if not self._goes_on(first, node, value):
                 return None
-            pooled = pooled or node.op in ("GlobalAveragePool", "ReduceMean")
             between.append(node)
             made = node.output()
             if made is None:
@@ -91,7 +94,7 @@ class LinearPairs:
         if node.op in ARITHMETIC:
             return taken.effect == Effect.AFFINE
         if first.kind == "conv":
-            return node.op in ("GlobalAveragePool", "ReduceMean", "Flatten", "Reshape", "Squeeze")
+            return node.op in _BEHIND_CONV
         return first.kind == "dense" and self._keeps_last(node, value)
 
     def _keeps_last(self, node: Node, value: Value) -> bool:
@@ -104,11 +107,12 @@ class LinearPairs:
         before, after = self._shape(value) or (None,), self._shape(node.output()) or (None,)
         return isinstance(before[-1], int) and before[-1] == after[-1]
 
-    def _pair(
-        self, first: Layer, second: Layer, value: Value, between: tuple[Node, ...], pooled: bool
-    ) -> LinearPair | None:
+    def _pair(self, first: Layer, second: Layer, value: Value, between: tuple[Node, ...]) -> LinearPair | None:
         if second.data is not value or not self._own_weight(second) or first.kind == "recurrent":
             return None
+        pooled = any(node.op in ("GlobalAveragePool", "ReduceMean") for node in between)
+        if any(node.op == "MaxPool" for node in between):
+            return self._maxpooled(first, second, between)
         if first.kind == second.kind == "dense":
             return self._dense(first, second, between)
         if {first.kind, second.kind} <= {"conv", "conv-transpose"}:
@@ -118,20 +122,35 @@ class LinearPairs:
             return self._flattened(first, second, between, pooled)
         return None
 
+    def _maxpooled(self, first: Layer, second: Layer, between: tuple[Node, ...]) -> LinearPair | None:
+        """Costs are those of the layers themselves: no one layer does the same."""
+        one = conv_of(first)
+        if one is None or one.groups != 1 or max(one.extent) == 1:
+            return None
+        two = conv_of(second) if second.kind == "conv" else None
+        if two is not None and two.groups == 1 and max(two.extent) > 1:
+            cost = one.cost + two.cost
+            return LinearPair(first, second, between, one.inputs, one.units, two.units, cost, cost, True, True)
+        dense = dense_widths(second) if second.kind == "dense" else None
+        if dense is None or not any(node.op in ("Flatten", "Reshape") for node in between):
+            return None
+        cost = one.cost + dense[0] * dense[1]
+        return LinearPair(first, second, between, one.inputs, one.units, dense[1], cost, cost, False, True)
+
     def _dense(self, first: Layer, second: Layer, between: tuple[Node, ...]) -> LinearPair | None:
-        one, two = _dense_widths(first), _dense_widths(second)
+        one, two = dense_widths(first), dense_widths(second)
         if one is None or two is None or one[1] != two[0]:
             return None
         (inputs, inner), units = one, two[1]
         cost = inputs * inner + inner * units
         beside = self._beside_a_layer(first, second)
-        return LinearPair(first, second, between, inputs, inner, units, cost, inputs * units, False, beside)
+        return LinearPair(first, second, between, inputs, inner, units, cost, inputs * units, False, False, beside)
 
     def _convolved(self, first: Layer, second: Layer, between: tuple[Node, ...]) -> LinearPair | None:
-        one, two = _conv(first), _conv(second)
+        one, two = conv_of(first), conv_of(second)
         if one is None or two is None or one.units != two.inputs or len(one.extent) != len(two.extent):
             return None
-        extent = _composed(one, two, first.kind, second.kind)
+        extent = composed(one, two, first.kind, second.kind)
         if extent is None:
             return None
         groups = min(one.groups, two.groups) if max(one.groups, two.groups) % min(one.groups, two.groups) == 0 else 1
@@ -148,7 +167,7 @@ class LinearPairs:
             one.cost + two.cost,
             merged,
             spatial and aligned,
-            max(one.extent) == 1 and self._behind_depthwise(first),
+            by_design=max(one.extent) == 1 and self._behind_depthwise(first),
         )
 
     def _beside_a_layer(self, first: Layer, second: Layer) -> bool:
@@ -182,7 +201,7 @@ class LinearPairs:
             node = self._graph.producer(value)
             behind = self._layers.ending_in(value) or self._layers.of(node)
             if behind is not None:
-                conv = _conv(behind) if behind.kind == "conv" else None
+                conv = conv_of(behind) if behind.kind == "conv" else None
                 if conv is not None and conv.groups == conv.inputs > 1:
                     return True
             elif node is not None:
@@ -193,7 +212,7 @@ class LinearPairs:
 
     def _flattened(self, first: Layer, second: Layer, between: tuple[Node, ...], pooled: bool) -> LinearPair | None:
         """A convolution, flattened or averaged over space, and a dense layer."""
-        one, two = _conv(first), _dense_widths(second)
+        one, two = conv_of(first), dense_widths(second)
         if one is None or two is None or one.groups != 1:
             return None
         after = self._shape(second.data)
@@ -224,59 +243,3 @@ class LinearPairs:
             return False  # the quantised ones cut off what does not fit
         stored = self._stored(layer)
         return stored is not None and stored.trainable is not False and self._readers[stored] == 1
-
-
-def _composed(one: _Conv, two: _Conv, first: str, second: str) -> list[int] | None:
-    """The kernel of both convolutions in one, along each axis; None where one convolution cannot do it."""
-    if first == "conv-transpose" and second == "conv":
-        fine = all(stride == 1 for stride in two.strides)
-        return [a + b - 1 for a, b in zip(one.extent, two.extent, strict=True)] if fine else None
-    if first == "conv" and second == "conv-transpose" and any(stride != 1 for stride in one.strides):
-        return None
-    near, far = (one, two) if second == "conv" else (two, one)
-    return [a + (b - 1) * s for a, b, s in zip(near.extent, far.extent, near.strides, strict=True)]
-
-
-def _shape_of(layer: Layer) -> tuple[int, ...] | None:
-    shape = layer.weight.shape
-    if shape is None and layer.weight.constant is not None:
-        shape = layer.weight.constant.shape
-    sizes = tuple(size for size in shape or () if isinstance(size, int))
-    return sizes if shape and len(sizes) == len(shape) else None
-
-
-def _dense_widths(layer: Layer) -> tuple[int, int] | None:
-    """Inputs and units of a dense layer that multiplies the last axis."""
-    shape = _shape_of(layer)
-    if shape is None or len(shape) != 2 or layer.unit_axis is None or layer.input_axis is None:
-        return None
-    if layer.node.op == "MatMul" and layer.node.input(0) is not layer.data:
-        return None  # W x mixes positions, not features
-    if layer.node.op == "Gemm" and (layer.node.attrs.get("transA", 0) or layer.node.input(0) is not layer.data):
-        return None
-    return shape[layer.input_axis], shape[layer.unit_axis]
-
-
-@dataclass(frozen=True, slots=True)
-class _Conv:
-    inputs: int
-    units: int
-    groups: int
-    extent: tuple[int, ...]
-    strides: tuple[int, ...]
-    cost: int
-
-
-def _conv(layer: Layer) -> _Conv | None:
-    shape = _shape_of(layer)
-    if shape is None or len(shape) < 3:
-        return None
-    attrs, rank = layer.node.attrs, len(shape) - 2
-    groups = int(attrs.get("group", 1))
-    strides = tuple(attrs.get("strides", (1,) * rank))
-    dilations = tuple(attrs.get("dilations", (1,) * rank))
-    if groups < 1 or len(strides) != rank or len(dilations) != rank:
-        return None
-    extent = tuple((size - 1) * d + 1 for size, d in zip(shape[2:], dilations, strict=True))
-    inputs, units = (shape[0], shape[1] * groups) if layer.kind == "conv-transpose" else (shape[1] * groups, shape[0])
-    return _Conv(inputs, units, groups, extent, strides, prod(shape))

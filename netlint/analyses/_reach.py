@@ -135,6 +135,8 @@ class Flow:
         self._ends: dict[Value, None] = {}
         self._joins: dict[Node, None] = {}
         self._handed = handed
+        self.picked: Node | None = None
+        """The TopK that picks the largest elements of the result, as an expert router does."""
         self.reach = self._walk()
 
     def product(self) -> Node | None:
@@ -196,11 +198,12 @@ class Flow:
         if self._widely:
             return self._goes_on_widely(node, value)
         # A gate may be masked, chosen from (TopK), normalised by its own sum, glued to others.
+        if node.op == "TopK" and node.input(0) is value:
+            self.picked = node
+            return True
         if node.op == "Div":
             return all(v in self.values or v is value or self._own(v) for v in node.inputs if v is not None)
-        return (node.op == "TopK" and node.input(0) is value) or (
-            node.op in ("Where", "Clip", "Concat", "Max", "Min") or node.op in ops.RESAMPLING
-        )
+        return node.op in ("Where", "Clip", "Concat", "Max", "Min") or node.op in ops.RESAMPLING
 
     def _own(self, value: Value) -> bool:
         """Whether a value is made of the result alone (a sum that normalises it)."""

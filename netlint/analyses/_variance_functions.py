@@ -21,6 +21,9 @@ Function: TypeAlias = Callable[[float], float]
 X: Expression = ("x",)
 _MOST_TERMS = 40
 _POINTS = 60
+_RELU: Expression = ("Relu", X)
+_ROUGHLY = 0.03
+_POINT = 1e6
 _FAR = 7.0
 """Standard deviations beyond which a Gaussian is taken as nothing."""
 
@@ -159,22 +162,30 @@ def _compiled(found: Expression) -> Function:
 def gaussian_moments(found: Expression, mean: float, variance: float) -> tuple[float, float, float] | None:
     """E f(z), E f(z)², E f'(z)² for z ~ N(mean, variance); None where f is not defined or not finite.
 
-    The arguments count to three digits, so that equal layers are integrated once.
+    The arguments count to 3 %, so that layers that are nearly alike are integrated once.
     """
     if found == X:
         return mean, mean * mean + variance, 1.0
-    return _integrated(found, _rounded(mean), _rounded(variance))
+    spread = math.sqrt(max(variance, 0.0))
+    if found == _RELU and spread > 0:
+        return _rectified(mean, spread)
+    if spread <= 0 or abs(mean) > _POINT * spread:
+        return _integrated(found, mean, 0.0)
+    spread = math.exp(round(math.log(spread) / _ROUGHLY) * _ROUGHLY)
+    return _integrated(found, round(mean / (_ROUGHLY * spread)) * _ROUGHLY * spread, spread)
 
 
-def _rounded(number: float) -> float:
-    return float(f"{number:.3g}")
+def _rectified(mean: float, spread: float) -> tuple[float, float, float]:
+    """ReLU in closed form; for mean 0 it is half of everything (He et al. 2015, section 2.2)."""
+    at = mean / spread
+    below = math.erfc(-at / math.sqrt(2)) / 2
+    density = spread * math.exp(-at * at / 2) / math.sqrt(2 * math.pi)
+    return mean * below + density, (mean * mean + spread * spread) * below + mean * density, below
 
 
 @lru_cache(maxsize=4096)
-def _integrated(found: Expression, mean: float, variance: float) -> tuple[float, float, float] | None:
-    if found == ("Relu", X) and mean == 0:  # He et al. 2015, section 2.2
-        return math.sqrt(variance / (2 * math.pi)), variance / 2, 0.5
-    f, spread = _compiled(found), math.sqrt(max(variance, 0.0))
+def _integrated(found: Expression, mean: float, spread: float) -> tuple[float, float, float] | None:
+    f = _compiled(found)
     first = second = slope = weight = 0.0
     try:
         for z, mass in _grid(mean, spread):

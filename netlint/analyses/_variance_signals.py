@@ -11,6 +11,7 @@ from netlint.ops.read import axes
 
 from .constants import Constants
 from .layers import Layer, Layers
+from .parameters import Parameters
 from .shapes import Shapes
 from .weights import Weights
 
@@ -18,7 +19,8 @@ _CERTAIN = 5.0
 _MASK = 1e4
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: there is one for every node, and freezing triples the cost of each.
+@dataclass(slots=True)
 class Signal:
     """Moments over all elements of a value, over the random weights and the model's inputs."""
 
@@ -41,7 +43,7 @@ Backward: TypeAlias = dict[int, float | None]
 """For inputs that a gradient goes to: the factor on E‖gradient‖², summed over all elements; None: unknown."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """What a node does: the signal of its outputs, and where its gradient goes."""
 
@@ -52,11 +54,19 @@ class Step:
 class Facts:
     """What the propagation reads besides the graph: weights, shapes, numbers."""
 
-    def __init__(self, found: Layers, stats: Weights, known: Shapes, numbers: Constants) -> None:
+    def __init__(self, constness: Parameters, found: Layers, stats: Weights, known: Shapes, numbers: Constants) -> None:
+        self.constness = constness
         self.layers = found
         self.stats = stats
         self.shapes = known
         self.numbers = numbers
+
+    def number(self, value: Value | None) -> float | None:
+        """The one finite number that a constant holds."""
+        if value is None or not self.constness.constant(value):
+            return None
+        number = self.numbers.scalar(value)
+        return number if number is not None and isfinite(number) else None
 
     def stored(self, value: Value | None) -> Signal | None:
         """The moments of a constant; a mean that chance explains counts as zero."""

@@ -56,6 +56,9 @@ def scan(tensor: Tensor) -> WeightStats:
 
 def moments_of(tensor: Tensor) -> Moments | None:
     """The moments of a float tensor, in a pass of its own: for small ones. Raises `TensorUnreadable`."""
+    if tensor.nbytes <= _SMALL // 16:
+        chunk = next(iter(tensor.chunks(_SMALL)), None)
+        return None if chunk is None else moments(_floats(chunk, tensor.dtype))
     sampler = Sampler(prod(tensor.shape))
     for chunk in tensor.chunks(CHUNK):
         sampler.add(chunk)

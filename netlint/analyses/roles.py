@@ -26,7 +26,9 @@ from .parameters import Parameters, parameters
 
 __all__ = ["Head", "Reach", "Role", "Roles", "SoftmaxLike", "roles"]
 
-Role: TypeAlias = Literal["body", "head", "gate", "attention", "recurrent", "quantiser", "postprocess", "unknown"]
+Role: TypeAlias = Literal[
+    "body", "head", "gate", "attention", "router", "recurrent", "quantiser", "postprocess", "unknown"
+]
 
 
 class Roles:
@@ -104,6 +106,14 @@ class Roles:
         """The input of a sigmoid in any of its spellings; None if the node is none."""
         return logistic(self._graph, self._known, node)
 
+    def reads_inputs_too(self, layer: Layer) -> bool:
+        """Whether the weight of a layer is applied to an input of the graph elsewhere, as in a discriminator."""
+        twins = [self._layers.of(node) for node in self._graph.uses(layer.weight)]
+        read = [
+            through(self._graph, self._known, twin.data) for twin in twins if twin is not None and twin is not layer
+        ]
+        return any(value in self._graph.inputs for value in read)
+
     def softmax(self, node: Node) -> SoftmaxLike | None:
         """The softmax or log-softmax that a node is, as an operator or written out."""
         return softmax_like(self._graph, node)
@@ -168,6 +178,8 @@ class Roles:
         if any(value in self._read_by_loss for value in uses.values):
             return "head", "a loss reads it with no weighted layer in between"
         product = uses.product()
+        if product is not None and uses.picked is not None:
+            return "router", f"the largest are picked at {uses.picked.loc.path}, and weight what they pick"
         if product is not None:
             kind: Role = "attention" if soft or product.op in ("MatMul", "Einsum", "Gemm", "Attention") else "gate"
             return kind, f"its result is multiplied with another tensor at {product.loc.path}"

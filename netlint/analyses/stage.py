@@ -8,9 +8,10 @@ size, tails grow heavy, no bias stays. What lies between is unknown.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, prod, sqrt
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node
@@ -22,6 +23,7 @@ from .weights import Moments, Weights, WeightStats, real_weights
 
 __all__ = ["Stage", "Stages", "fan_in", "stage"]
 
+T = TypeVar("T")
 Stage: TypeAlias = Literal["init", "trained"]
 
 _ENOUGH = 256
@@ -35,31 +37,9 @@ _MOST_UNIFORM = 1.77
 _CUT_KURTOSIS, _CUT_AT = 2.36, 2.28
 """A normal distribution cut at two of its standard deviations (1.76 and 2.27 of what remains)."""
 _ALMOST_ALL = 0.8
+_MOST_ASKED = 256
 _NORMS: dict[str, tuple[int, ...]] = {"BatchNormalization": (1, 2), "InstanceNormalization": (1, 2)}
 _NORMS |= {"LayerNormalization": (1, 2), "GroupNormalization": (1, 2), "RMSNormalization": (1,)}
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """The stage of the model (`whole`) and of each layer; None: unknown."""
-
-    whole: Stage | None
-    origin: str
-    """Who said so: the contract's field, or what the weights show."""
-    by_layer: dict[Layer, Stage | None]
-    norms: dict[Node, bool | None]
-    """Whether the scale and shift of each norm have been trained; None where they cannot tell."""
-    stated: bool = False
-    """Somebody has stated the stage."""
-
-    def of(self, layer: Layer) -> Stage | None:
-        """The stage of a layer; where its own weight is too small to tell, that of the model."""
-        own = self.by_layer.get(layer)
-        return own if own is not None else self.whole
-
-    def fresh(self, layer: Layer) -> bool:
-        """Whether the layer is as it was initialised."""
-        return self.of(layer) == "init"
 
 
 def fan_in(layer: Layer, stats: Weights) -> int | None:
@@ -96,15 +76,21 @@ def is_drawn(found: Moments, stats: WeightStats) -> bool:
     return near_normal and reach < sqrt(2 * log(max(found.count, 2) * 1e4)) + 1
 
 
-class _Judge:
+class Judge:
     """Judges the layers and norms of one graph."""
 
     def __init__(self, graph: Graph, stats: Weights) -> None:
         self._graph = graph
         self._stats = stats
+        self._layers: dict[Layer, Stage | None] = {}
 
     def layer(self, layer: Layer) -> Stage | None:
         """By its weight and bias alone; None where they are too few, constant or contradict each other."""
+        if layer not in self._layers:
+            self._layers[layer] = self._layer(layer)
+        return self._layers[layer]
+
+    def _layer(self, layer: Layer) -> Stage | None:
         if layer.weight.trainable is False:
             return None
         about, found = self._stats.of(layer.weight), self._stats.moments(layer.weight)
@@ -144,6 +130,31 @@ class _Judge:
         return touched
 
 
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stage of the model (`whole`) and of each layer; None: unknown."""
+
+    whole: Stage | None
+    origin: str
+    """Who said so: the contract's field, or what the weights show."""
+    stated: bool
+    """Somebody has stated the stage."""
+    judge: Judge
+
+    def of(self, layer: Layer) -> Stage | None:
+        """The stage of a layer; where its own weight is too small to tell, that of the model."""
+        own = self.whole if self.stated else self.judge.layer(layer)
+        return own if own is not None else self.whole
+
+    def touched(self, norm: Node) -> bool | None:
+        """Whether the scale and shift of a norm have been trained; None where they cannot tell."""
+        return self.judge.norm(norm)
+
+    def fresh(self, layer: Layer) -> bool:
+        """Whether the layer is as it was initialised."""
+        return self.of(layer) == "init"
+
+
 def _whole(layers_: Counter[Stage | None], norms: Counter[bool | None]) -> Stage | None:
     told = layers_["init"] + layers_["trained"]
     if norms[True] > norms[False]:
@@ -158,13 +169,17 @@ def stage(scope: Scope) -> Stages:
     """Whether the model and each of its layers are freshly initialised or trained."""
     stated = scope[contract].stage
     found = scope[layers].all
-    judge = _Judge(scope.graph, scope[real_weights])
-    norms = {node: judge.norm(node) for op in _NORMS for node in scope.graph.of(op)}
+    judge = Judge(scope.graph, scope[real_weights])
     if isinstance(stated, Known):
         said: Stage = "init" if stated.value == "init" else "trained"
-        return Stages(said, stated.origin, dict.fromkeys(found, said), norms, True)
-    by_layer = {layer: judge.layer(layer) for layer in found}
-    whole = _whole(Counter(by_layer.values()), Counter(norms.values()))
-    told = sum(verdict == whole for verdict in by_layer.values())
-    said_by = f"the statistics of {told} of {len(found)} weights" if whole else ""
-    return Stages(whole, said_by, by_layer, norms)
+        return Stages(said, stated.origin, True, judge)
+    asked = _some(found)
+    verdicts = Counter(judge.layer(layer) for layer in asked)
+    norms = Counter(judge.norm(node) for node in _some(scope.graph.of(*_NORMS)))
+    whole = _whole(verdicts, norms)
+    return Stages(whole, f"the statistics of {verdicts[whole]} of {len(asked)} weights" if whole else "", False, judge)
+
+
+def _some(items: Sequence[T]) -> Sequence[T]:
+    """At most 256 of them, spread evenly: enough to tell the stage of the whole."""
+    return items[:: -(-len(items) // _MOST_ASKED) or 1]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf, isfinite, log10
 
-from netlint.analysis import Scope, analysis
+from netlint.analysis import Scope, Unavailable, analysis
 from netlint.graph import Graph, Node, Value
 from netlint.training import Known, Training
 
@@ -23,16 +23,19 @@ from ._variance_steps import step
 from .constants import constants
 from .contract import contract
 from .layers import Layer, layers
+from .parameters import parameters
 from .roles import Head, roles
 from .shapes import shapes
 from .weights import real_weights
 
 __all__ = ["Signal", "Variance", "variance"]
 
+_MOST_NODES = 50_000
+"""A node costs some 30 µs each way; nobody initialises larger graphs than that."""
 _JOINS = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Made:
     """A value as an elementwise function of another."""
 
@@ -117,7 +120,7 @@ class Variance:
         operands: list[Expression] = []
         base: Value | None = None
         for value in node.inputs[: 1 if node.op in UNARY else 2]:
-            number = self._number(value)
+            number = self._facts.number(value)
             if number is not None:
                 operands.append(number)
                 continue
@@ -132,12 +135,6 @@ class Variance:
         if how is None or base is None:
             return None
         return _Made(base, how)
-
-    def _number(self, value: Value | None) -> float | None:
-        if value is None or (value.constant is None and value in self._made):
-            return None
-        number = self._facts.numbers.scalar(value)
-        return number if number is not None and isfinite(number) else None
 
     # -- backward
 
@@ -190,9 +187,11 @@ def _inputs(training: Training) -> tuple[Signal, str]:
     return Signal(0.0, 1.0), "inputs of mean 0 and std 1 (assumed: nobody has stated their range)"
 
 
-@analysis(contract, layers, real_weights, shapes, constants, roles)
+@analysis(contract, parameters, layers, real_weights, shapes, constants, roles)
 def variance(scope: Scope) -> Variance:
     """Signals and gradients at initialisation, relative to the heads."""
-    facts = Facts(scope[layers], scope[real_weights], scope[shapes], scope[constants])
+    if len(scope.graph.nodes) > _MOST_NODES:
+        raise Unavailable(f"signals are not followed through more than {_MOST_NODES} nodes")
+    facts = Facts(scope[parameters], scope[layers], scope[real_weights], scope[shapes], scope[constants])
     inputs, assumed = _inputs(scope[contract])
     return Variance(scope.graph, facts, inputs, scope[roles].predictions, assumed)

@@ -93,6 +93,7 @@ class Weights:
         self._graph = graph
         self._known = known
         self._by_value: dict[Value, WeightStats | None] = {}
+        self._moments: dict[Value, Moments | None] = {}
         self._by_storage: dict[object, WeightStats | None] = {}
         self._scanner: Callable[[Tensor], WeightStats] | None = None
         self.unreadable: dict[Value, str] = {}
@@ -108,8 +109,15 @@ class Weights:
 
     def moments(self, value: Value | None) -> Moments | None:
         """Moments of a weight's elements; None where unknown, or where an element is not finite."""
+        if value is None:
+            return None
+        if value not in self._moments:
+            self._moments[value] = self._find_moments(value)
+        return self._moments[value]
+
+    def _find_moments(self, value: Value) -> Moments | None:
         stats = self.of(value)
-        if value is None or stats is None or stats.nan or stats.inf or stats.lo > stats.hi:
+        if stats is None or stats.nan or stats.inf or stats.lo > stats.hi:
             return None
         if stats.constant:
             return Moments(1, stats.lo, stats.lo * stats.lo, 0.0, 1.0, float(stats.zero))

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from netlint.checked import MADE_UP, CheckReport
+from netlint.capture import MADE_UP, PART
+from netlint.checked import CheckReport
 from netlint.engine import Report, Reported
 from netlint.graph import Location
 from netlint.report import Failure, Run
@@ -186,7 +187,10 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
     lines = [f"   {sign} ignored: {clean(why)}" for why in report.misstated]
     made = report.assumptions.get(MADE_UP)
     if made is not None and not verbose:
-        lines.append(f"   {sign} inputs {clean(made.value)}, {clean(made.origin)}; state them with --input")
+        lines.append(f"   {sign} inputs: {clean(made.value)} ({clean(made.origin)}; --input states them)")
+    part = report.assumptions.get(PART)
+    if part is not None and not verbose:
+        lines.append(f"   {sign} imported: {clean(part.value)}, since it {clean(part.origin)}")
     reasons: dict[str, list[str]] = {}
     for skip in report.skipped:
         reasons.setdefault(skip.why, []).append(skip.rule.name)

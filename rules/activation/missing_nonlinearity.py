@@ -8,7 +8,8 @@ have no more weights. Layers that follow each other in this way are reported tog
 
 A warning for dense layers, for a convolution before a dense layer, and for convolutions that one convolution of no
 greater cost replaces; a note for a cheap 1×1 convolution beside a larger one, which is often a chosen projection, for a
-convolution behind a transposed one, and for two large convolutions whose product would cost more.
+convolution behind a transposed one, for two large convolutions whose product would cost more, and for layers with
+nothing but max pooling between them, which is a weak non-linearity.
 
 ## Why is this bad
 
@@ -180,9 +181,8 @@ shared (float[N, 3] x) => (float[N, 3] y)
 
 ## Known limits
 
-Layers that over-parametrise a linear map on purpose (as the deep linear nets that theory studies) are reported. Max
-pooling between two convolutions is a non-linearity, if a weak one. What passes a pixel shuffle, a split or a recurrent
-layer is not followed.
+Layers that over-parametrise a linear map on purpose (as the deep linear nets that theory studies) are reported. What
+passes a pixel shuffle, a split or a recurrent layer is not followed.
 
 ## References
 
@@ -203,6 +203,8 @@ from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Option, Scope,
 _FACTORISED = 8
 # A 1x1 convolution beside a larger one that costs less than this share of both is a projection that somebody chose.
 _CLEAR = 0.25
+_WHY = "a product of linear maps is a linear map: the layers together can do no more than one"
+_WHY_POOLED = "all but the choice of a maximum is linear here: the layers hardly do more than one"
 
 
 @rule(
@@ -219,43 +221,47 @@ def missing_nonlinearity(scope: Scope) -> Iterator[Finding]:
     for chain, level in _chains(scope, saving):
         layers = [chain[0].first, *(pair.second for pair in chain)]
         names = " → ".join(layer.node.op for layer in layers)
-        cost, merged = sum(pair.cost for pair in chain), sum(pair.merged for pair in chain)
         between = [node.op for pair in chain for node in pair.between if not _adds_bias(pair, node)]
+        pooled = chain[0].maxpooled
         yield Finding(
-            f"{len(layers)} weighted layers without a non-linearity between them: {names} {_verdict(cost, merged)}",
+            _message(f"{len(layers)} weighted layers", names, chain),
             layers[0].node,
             evidence=(
                 Evidence("widths", [chain[0].inputs, *(pair.inner for pair in chain), chain[-1].units]),
-                Evidence("weights", cost),
-                Evidence("weights of one layer", merged),
+                Evidence("weights of each two", [pair.cost for pair in chain]),
+                *(() if pooled else (Evidence("weights of one in their place", [pair.merged for pair in chain]),)),
                 *((Evidence("between", between),) if between else ()),
             ),
             help="put an activation (ReLU, GELU, SiLU) between the layers, or keep one layer",
-            why="a product of linear maps is a linear map: the layers together can do no more than one",
+            why=_WHY_POOLED if pooled else _WHY,
             related=tuple(("composes linearly with it", layer.node.loc) for layer in layers[1:]),
             level=level,
         )
 
 
 def _chains(scope: Scope, saving: float) -> Iterator[tuple[list[LinearPair], Level]]:
-    """Pairs in series of one level, each series as a whole."""
+    """Pairs in series of one level and kind, each series as a whole."""
     judged = {pair.first: (pair, level) for pair in scope[paths].linear if (level := _level(pair, saving)) is not None}
-    inner = {pair.second for pair, level in judged.values() if _continues(judged.get(pair.second), level)}
+    inner = {pair.second for pair, level in judged.values() if _next(judged.get(pair.second), pair, level)}
     for first, (pair, level) in judged.items():
         if first in inner:
             continue
         chain = [pair]
-        while (following := judged.get(chain[-1].second)) is not None and following[1] == level:
-            chain.append(following[0])
+        while (following := _next(judged.get(chain[-1].second), pair, level)) is not None:
+            chain.append(following)
         yield chain, level
 
 
-def _continues(following: tuple[LinearPair, Level] | None, level: Level) -> bool:
-    return following is not None and following[1] == level
+def _next(following: tuple[LinearPair, Level] | None, pair: LinearPair, level: Level) -> LinearPair | None:
+    """The next pair of a series, if it is reported in the same way."""
+    same = following is not None and following[1] == level and following[0].maxpooled == pair.maxpooled
+    return following[0] if following is not None and same else None
 
 
 def _level(pair: LinearPair, saving: float) -> Level | None:
     """How sure it is that a non-linearity is missing; None where the pair is a design of its own."""
+    if pair.maxpooled:
+        return NOTE
     if pair.by_design or pair.inner < min(pair.inputs, pair.units):
         return None
     if pair.merged <= pair.cost * (1 - saving):
@@ -270,10 +276,12 @@ def _projects(pair: LinearPair) -> bool:
     return pair.first.kind == pair.second.kind and pair.first.kind != "dense" and not pair.spatial
 
 
-def _verdict(cost: int, merged: int) -> str:
-    return (
-        "merge into one" if merged <= cost else f"make one linear map (in one layer {merged / cost:.1f} × the weights)"
-    )
+def _message(layers: str, names: str, chain: list[LinearPair]) -> str:
+    if chain[0].maxpooled:
+        return f"{layers} with nothing but max pooling between them: {names}"
+    costs_more = any(pair.merged > pair.cost for pair in chain)
+    makes = "make one linear map, if one of more weights" if costs_more else "merge into one"
+    return f"{layers} without a non-linearity between them: {names} {makes}"
 
 
 def _adds_bias(pair: LinearPair, node: Node) -> bool:

@@ -6,6 +6,9 @@ Reports a head whose last activation is a rectifier (ReLU, ReLU6, a Clip or Max 
 written out as `x if x > 0 else 0` or `x * (x > 0)`), and whose
 result is proved to be at least 0, where the targets' range reaches below 0.
 
+The same for logits, which have to take both signs: an error where the loss applies a sigmoid (no probability below 1/2
+can be answered), a warning where it applies a softmax.
+
 Where the targets' range is not known, a ReLU as the very last operator of a narrow dense head gives one note, which
 names the flag that settles the matter.
 
@@ -34,6 +37,26 @@ regressor (float[N, 3] x) => (float[N, 2] y)
     h = MatMul(x, w)
     up = Greater(h, zeros)
     y = Where(up, h, zeros)      # want "cannot be negative"
+}
+```
+
+Logits:
+
+```onnx
+# given loss=binary_cross_entropy_with_logits
+detector (float[N, 3] x) => (float[N, 1] y) <float[3, 1] w = {0.1, -0.2, 0.3}>
+{
+    h = MatMul(x, w)
+    y = Relu(h)      # want error "the logits cannot be negative: no probability is below 0.5"
+}
+```
+
+```onnx
+# given loss=cross_entropy
+classifier (float[N, 3] x) => (float[N, 2] y) <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    y = Relu(h)      # want warning "the logits of cross_entropy cannot be negative"
 }
 ```
 
@@ -113,6 +136,19 @@ leaky (float[N, 3] x) => (float[N, 1] y)
 }
 ```
 
+Logits that are averaged behind the ReLU, as fully convolutional classifiers do:
+
+```onnx
+# given loss=cross_entropy
+pooled (float[N, 1, 4, 4] x) => (float[N, 2] y) <float[2, 1, 1, 1] w = {0.1, -0.2}>
+{
+    h = Conv(x, w)
+    r = Relu(h)
+    p = GlobalAveragePool(r)
+    y = Flatten(p)
+}
+```
+
 Feature extractors: a ReLU after convolution or normalisation, and wide outputs, give no note.
 
 ```onnx
@@ -144,7 +180,7 @@ from netlint.analyses.contract import contract, known_targets
 from netlint.analyses.ranges import ranges
 from netlint.analyses.roles import Head, roles
 from netlint.analyses.shapes import shapes
-from netlint.rule import ERROR, NOTE, Claim, Evidence, Finding, Scope, rule
+from netlint.rule import ERROR, NOTE, WARNING, Claim, Evidence, Finding, Scope, Unavailable, rule
 from netlint.training import Known, Training
 
 # A regressor answers with few numbers; a wide ReLU output is an embedding.
@@ -155,16 +191,17 @@ _WIDEST = 16
     "ACT001",
     "relu-on-signed-output",
     level=ERROR,
-    also=(NOTE,),
+    also=(WARNING, NOTE),
     since="0.1",
     requires=(roles, contract, ranges, shapes),
 )
 def relu_on_signed_output(scope: Scope) -> Iterator[Finding]:
     training = scope[contract]
+    yield from _logits(scope)
     if not training.targets.known and _open_ended(training):
         yield from _questions(scope)
     targets = known_targets(training)
-    if targets.value.lo >= 0:
+    if targets.value.lo >= 0 or (isinstance(training.loss, Known) and training.loss.value.wants == "logits"):
         return
     floors = {head: floor for head in scope[roles].predictions if (floor := _floor(scope, head)) is not None}
     for head in scope[roles].certainly(floors):
@@ -182,6 +219,32 @@ def relu_on_signed_output(scope: Scope) -> Iterator[Finding]:
             help="end the head with the affine layer, or with an activation whose range covers the targets",
             why="negative targets cannot be reached, and units that answer 0 get no gradient",
             claim=Claim(head.value, floor, float("inf")),
+        )
+
+
+def _logits(scope: Scope) -> Iterator[Finding]:
+    """Heads of a loss that applies sigmoid or softmax itself, and so needs numbers of both signs."""
+    try:
+        pairs = dict(scope[roles].reads(scope[contract]))
+    except Unavailable:
+        return
+    cut = [head for head, loss in pairs.items() if loss.value.wants == "logits" and head.exact and head.floor == 0.0]
+    for head in scope[roles].certainly(cut):
+        loss, each = pairs[head], pairs[head].value.over == "units"
+        says = "cannot be negative: no probability is below 0.5" if each else "cannot be negative"
+        assert head.activation is not None
+        yield Finding(
+            f"the logits {says}" if each else f"the logits of {loss.value.name} {says}",
+            head.activation,
+            evidence=(
+                Evidence("last activation", head.activation.op),
+                Evidence("least output", 0.0),
+                Evidence("loss", loss.value.name, loss.origin),
+            ),
+            help="end the head with the affine layer: the loss applies its own activation",
+            why="logits need both signs, and units that answer 0 get no gradient",
+            level=ERROR if each else WARNING,
+            claim=Claim(head.value, 0.0, float("inf")),
         )
 
 

@@ -126,6 +126,19 @@ cascade (float[N, 3] x) => (float[N, 5] coarse, float[N, 2] y)
 }
 ```
 
+The output of a generator, which a discriminator reads as it reads the data:
+
+```onnx
+gan (float[N, 3] z, float[N, 2] data) => (float[N, 1] fake, float[N, 1] real)
+<float[3, 2] g = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2, 1] d = {0.1, -0.2}>
+{
+    h = MatMul(z, g)
+    image = Sigmoid(h)
+    fake = MatMul(image, d)
+    real = MatMul(data, d)
+}
+```
+
 A few coordinates in [0, 1] that are embedded into many more units, and probabilities that join other features before
 the next layer:
 
@@ -194,6 +207,8 @@ def _between_layers(known: Roles, node: Node) -> bool:
         return False
     if ahead.ends or not (_passable(ahead) and _passable(behind)) or (behind.ends and not behind.joins):
         return False
+    if any(known.reads_inputs_too(layer) for layer in ahead.layers):
+        return False  # what a generator makes, and a discriminator compares with the data
     mixed = any(not _only_sigmoids(known, join) for join in ahead.joins if join.op == "Concat")
     return not mixed and not _coordinates(behind.layers, ahead.layers)
 

@@ -120,7 +120,7 @@ cascade (float[N, 3] x) => (float[N, 2] p, float[N, 2] y)
 ## Known limits
 
 A hidden softmax before a layer without a bias looks like an expectation and is not reported. The text generator of a
-GAN, whose softmax feeds a discriminator in the same graph, is.
+GAN is reported where the graph holds its discriminator, but not the data that this reads as well.
 
 ## References
 
@@ -165,6 +165,8 @@ def _between_layers(graph: Graph, known: Roles, node: Node) -> bool:
     ahead, behind = known.ahead(node), known.behind(node)
     if not (ahead.complete and behind.complete and behind.layers) or ahead.ends or ahead.stops or ahead.joins:
         return False
+    if any(known.reads_inputs_too(layer) for layer in ahead.layers):
+        return False  # what a generator makes, and a discriminator compares with the data
     return bool(ahead.layers) and all(_biased(graph, layer) for layer in ahead.layers)
 
 

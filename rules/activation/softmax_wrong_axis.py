@@ -141,7 +141,13 @@ from netlint.training import Known
 _LABELLED = ("classification", "segmentation", "language-model")
 
 
-@rule("ACT010", "softmax-wrong-axis", level=ERROR, since="0.2", requires=(roles, layers, axes, shapes, contract, units_axis))
+@rule(
+    "ACT010",
+    "softmax-wrong-axis",
+    level=ERROR,
+    since="0.2",
+    requires=(roles, layers, axes, shapes, contract, units_axis),
+)
 def softmax_wrong_axis(scope: Scope) -> Iterator[Finding]:
     if not scope[layers].all:
         return  # an operator alone, no network

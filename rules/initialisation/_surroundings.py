@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 from netlint.analyses.layers import Layer
 from netlint.analyses.roles import Roles
-from netlint.analyses.stage import Stages
+from netlint.analyses.stage import Stages, fan_in
 from netlint.analyses.weights import Weights
 from netlint.graph import Graph, Node, Value
 from netlint.ops import ACTIVATIONS, NORMALISATION, POOLING, TRANSPARENT
@@ -43,6 +44,9 @@ class Behind:
     def activation(self) -> str:
         """The activation that reads it; empty where there is none."""
         return next((node.op for node in self.nodes if node.op in ACTIVATIONS and node.op != "Clip"), "")
+
+
+NOTHING = Behind((), 1.0)
 
 
 def behind(layer: Layer, graph: Graph, number: Callable[[Value | None], float | None]) -> Behind:
@@ -108,18 +112,18 @@ class Fans:
     wide: int
 
 
-def fans(layer: Layer, stats: Weights, inputs: int | None) -> Fans | None:
+def fans(layer: Layer, stats: Weights) -> Fans | None:
     """The fans of a layer; initialisers differ in whether they mind groups and strides, so both readings count."""
     shape = stats.shape(layer.weight)
+    inputs = fan_in(layer, stats) if shape is not None else None
     if inputs is None or shape is None or layer.unit_axis is None or layer.input_axis is None:
         return None
-    units, size = shape[layer.unit_axis], 1
-    for axis, length in enumerate(shape):
-        size *= 1 if axis in (layer.unit_axis, layer.input_axis) else length
-    size = size if layer.kind != "dense" else 1
-    groups = int(layer.node.attrs.get("group", 1)) or 1
+    units, before = shape[layer.unit_axis], shape[layer.input_axis]
+    if layer.kind == "dense":
+        return Fans(inputs, units, max(min(inputs, units), 1), max(inputs, units))
+    size, groups = prod(shape) // (units * before), int(layer.node.attrs.get("group", 1)) or 1
     out = max(units * size // groups, 1) if layer.kind == "conv" else units * size
-    every = (inputs, shape[layer.input_axis] * size, shape[layer.input_axis] * size * groups, out, units * size)
+    every = (inputs, before * size, before * size * groups, out, units * size)
     return Fans(inputs, out, max(min(every), 1), max(every))
 
 

@@ -146,7 +146,7 @@ def _is_trained(node: Node, stages: Stages, some_updated: bool) -> bool:
     """Whether the layer has been trained: its own parameters, or the whole model by statement."""
     if stages.whole != "trained":
         return False
-    return stages.stated or (stages.norms.get(node) is True and some_updated)
+    return stages.stated or (stages.touched(node) is True and some_updated)
 
 
 def _stale(node: Node, scope: Scope) -> Finding:

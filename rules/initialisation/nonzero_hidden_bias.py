@@ -130,16 +130,18 @@ def nonzero_hidden_bias(scope: Scope) -> Iterator[Finding]:
 
 def _large(layer: Layer, scope: Scope) -> Moments | None:
     stats, bias = scope[real_weights], layer.bias
-    about, found, inputs = stats.of(bias), stats.moments(bias), fan_in(layer, stats)
-    shape = stats.shape(layer.weight)
-    if bias is None or about is None or found is None or inputs is None or not scope[stage].fresh(layer) or not shape:
+    about, limit = stats.of(bias), float(scope.options["limit"])
+    if bias is None or about is None or max(-about.lo, about.hi) <= limit:
+        return None
+    found, inputs, shape = stats.moments(bias), fan_in(layer, stats), stats.shape(layer.weight)
+    if found is None or inputs is None or not shape or not scope[stage].fresh(layer):
         return None
     groups = int(layer.node.attrs.get("group", 1)) if layer.kind == "conv-transpose" else 1
     units = shape[layer.unit_axis or 0] * groups
     if bias.trainable is False or prod(stats.shape(bias) or ()) not in (1, units):
         return None
     usual = max(abs(about.lo), abs(about.hi)) * inputs**0.5 <= 1.01
-    limit = float(scope.options["limit"]) * (1 if about.constant or scope[stage].stated else _VARYING)
+    limit *= 1 if about.constant or scope[stage].stated else _VARYING
     return None if usual or found.rms <= limit else found
 
 

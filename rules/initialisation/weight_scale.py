@@ -131,17 +131,20 @@ from math import log10, prod, sqrt
 
 from netlint.analyses.constants import constants
 from netlint.analyses.layers import Layer, layers
+from netlint.analyses.parameters import parameters
 from netlint.analyses.roles import roles
-from netlint.analyses.stage import fan_in, stage
+from netlint.analyses.stage import stage
 from netlint.analyses.trunk import trunk
 from netlint.analyses.variance import variance
 from netlint.analyses.weights import Moments, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._surroundings import Behind, Fans, behind, fans, fresh_model, heads, may_hide_norm, recommended
+from ._surroundings import NOTHING, Behind, Fans, behind, fans, fresh_model, heads, may_hide_norm, recommended
 
 _KINDS = ("dense", "conv", "conv-transpose")
 _FACTOR = Option("factor", 3.0, "how many times above or below the usual range a weight may be")
+_TAIL = 6.0
+"""No drawn number is larger than so many standard deviations."""
 _UNKNOWN_SIGNAL = 10.0
 _SHRINKS = 0.01
 """What small weights may do to the signal together before they are reported."""
@@ -152,7 +155,7 @@ class _Case:
     layer: Layer
     found: Moments
     fan: Fans
-    behind: Behind
+    behind: Behind = NOTHING
 
     @property
     def size(self) -> float:
@@ -168,6 +171,11 @@ class _Case:
         """Over the smallest that LeCun's gives."""
         return self.size * sqrt(self.fan.wide)
 
+    @property
+    def ratio(self) -> float:
+        """Over the nearest end of the usual range; 1 within."""
+        return max(self.above, 1.0) * min(self.below, 1.0)
+
 
 @rule(
     "INI004",
@@ -175,7 +183,7 @@ class _Case:
     level=WARNING,
     since="0.2",
     status="preview",
-    requires=(layers, real_weights, stage, roles, trunk, variance, constants),
+    requires=(layers, parameters, real_weights, stage, roles, trunk, variance, constants),
     options=(_FACTOR,),
 )
 def weight_scale(scope: Scope) -> Iterator[Finding]:
@@ -192,19 +200,26 @@ def weight_scale(scope: Scope) -> Iterator[Finding]:
 
 
 def _cases(scope: Scope) -> Iterator[_Case]:
-    stats, last = scope[real_weights], heads(scope[roles])
+    """The fresh layers whose weight, on its own and with the constant factors behind it, is out of the usual range."""
+    stats, last, factor = scope[real_weights], heads(scope[roles]), float(scope.options["factor"])
     for layer in scope[layers].all:
-        if layer.kind not in _KINDS or layer in last or layer.weight.trainable is False:
+        about = stats.of(layer.weight) if layer.kind in _KINDS else None
+        fan = fans(layer, stats) if about is not None and not about.constant else None
+        if about is None or fan is None or _usual(max(-about.lo, about.hi), fan, factor):
             continue
-        about, found = stats.of(layer.weight), stats.moments(layer.weight)
-        fan = fans(layer, stats, fan_in(layer, stats))
-        if about is None or found is None or fan is None or about.constant or not scope[stage].fresh(layer):
+        found = stats.moments(layer.weight)
+        if found is None or 1 / factor <= _Case(layer, found, fan).ratio <= factor:
             continue
-        if may_hide_norm(layer, stats):
+        if layer in last or scope[parameters].frozen(layer.weight) or may_hide_norm(layer, stats):
             continue
         after = behind(layer, scope.graph, scope[constants].scalar)
-        if not after.normalised and not after.periodic:
+        if scope[stage].fresh(layer) and not after.normalised and not after.periodic:
             yield _Case(layer, found, fan, after)
+
+
+def _usual(largest: float, fan: Fans, factor: float) -> bool:
+    """Whether the largest of some drawn numbers already shows that they are neither too large nor too small."""
+    return _TAIL / factor < largest * sqrt(fan.wide) and largest * sqrt(fan.narrow / 2) < factor
 
 
 def _overflows(case: _Case, factor: float, scope: Scope) -> bool:
@@ -224,15 +239,14 @@ def _starve(cases: list[_Case], scope: Scope) -> bool:
 
 def _finding(worst: _Case, cases: list[_Case], scope: Scope) -> Finding:
     name, usual = recommended(worst.behind.activation, worst.fan)
-    ratio = worst.above if worst.above > 1 else worst.below
     others = f", and {len(cases) - 1} more layers are alike" if len(cases) > 1 else ""
     shape = ", ".join(map(str, scope[real_weights].shape(worst.layer.weight) or ()))
     signal = scope[variance].signal(worst.layer.output)
     size = f"{signal.square**0.5:.3g}" if signal is not None else "unknown"
     follows = f" and {worst.behind.activation} behind it" if worst.behind.activation else ""
     return Finding(
-        f"the initial weight [{shape}] of std {worst.found.std:.3g} is {ratio:.2g} times as large as LeCun, Xavier "
-        f"or He initialisation makes it{others}",
+        f"the initial weight [{shape}] of std {worst.found.std:.3g} is {worst.ratio:.2g} times as large as LeCun, "
+        f"Xavier or He initialisation makes it{others}",
         worst.layer.node,
         (
             Evidence("std", worst.found.std),
@@ -242,7 +256,6 @@ def _finding(worst: _Case, cases: list[_Case], scope: Scope) -> Finding:
             Evidence("stage", "init", scope[stage].origin),
         ),
         f"initialise with {name}: std {usual:.3g} here",
-        f"each layer multiplies the signal by √fan_in · std = {worst.fan.into**0.5 * worst.size:.3g} "
-        f"(10^{log10(max(worst.fan.into**0.5 * worst.size, 1e-300)):.1f})",
+        f"the layer multiplies the size of the signal by √fan_in · std = {worst.fan.into**0.5 * worst.size:.3g}",
         related=tuple((f"std {case.found.std:.3g}", case.layer.node.loc) for case in cases[:8] if case is not worst),
     )

@@ -69,10 +69,10 @@ def classes_of(head: Head, shapes: Shapes, graph: Graph, *, of_loss: bool = Fals
     return count if isinstance(count, int) else None
 
 
-def units_of(head: Head) -> int | None:
+def units_of(head: Head, shapes: Shapes) -> int | None:
     """The number of units of the layer that a head begins at; None where there is no single one, or it is unknown."""
     layer = head.layer
-    shape = layer.weight.shape if layer is not None else None
+    shape = shapes.of(layer.weight) if layer is not None else None
     axis = layer.unit_axis if layer is not None else None
     if layer is None or shape is None or axis is None or layer.kind in ("embedding", "recurrent"):
         return None
@@ -114,6 +114,13 @@ def mixes_distributions(known: Roles, head: Head) -> bool:
     """Whether the last layer mixes distributions: what comes out can be one again."""
     source = known.maker(head.layer.data) if head.layer is not None else None
     return source is not None and known.softmax(source) is not None
+
+
+def of_generator(head: Head, training: Training, shapes: Shapes) -> bool:
+    """Whether a declared loss may read something else: a generator's is computed from the discriminator's score."""
+    task = training.task
+    gan = isinstance(task, Known) and task.value == "gan"
+    return gan and head.site is None and units_of(head, shapes) != 1
 
 
 def probabilities_declared(training: Training) -> bool:

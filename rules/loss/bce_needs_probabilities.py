@@ -121,6 +121,18 @@ tagger (float[N, 3] x) => (float[N, 2] h, float[N, 2] y)
 }
 ```
 
+A generator, whose loss is computed from the discriminator's score:
+
+```onnx
+# given loss=binary_cross_entropy task=gan
+generator (float[N, 3] z) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(z, w)
+    y = Tanh(h)
+}
+```
+
 ## Known limits
 
 Silent on sums of several heads and on activations it does not understand. Keras's `binary_crossentropy` takes logits
@@ -138,17 +150,23 @@ from collections.abc import Iterator
 from netlint.analyses.contract import contract
 from netlint.analyses.ranges import ranges
 from netlint.analyses.roles import roles
+from netlint.analyses.shapes import shapes
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 from netlint.training import Loss
 
-from ._heads import head_evidence, loss_evidence, no_probability
+from ._heads import head_evidence, loss_evidence, no_probability, of_generator
 
 
-@rule("LOS004", "bce-needs-probabilities", level=ERROR, since="0.1", requires=(roles, contract, ranges))
+@rule("LOS004", "bce-needs-probabilities", level=ERROR, since="0.1", requires=(roles, contract, ranges, shapes))
 def bce_needs_probabilities(scope: Scope) -> Iterator[Finding]:
-    known = scope[roles]
-    judged = {head: loss for head, loss in known.reads(scope[contract]) if _takes_probabilities(loss.value)}
-    gives = {head: found for head in judged if (found := no_probability(known, scope[ranges], head))}
+    known, training = scope[roles], scope[contract]
+    judged = {head: loss for head, loss in known.reads(training) if _takes_probabilities(loss.value)}
+    gives = {
+        head: found
+        for head in judged
+        if not of_generator(head, training, scope[shapes])
+        if (found := no_probability(known, scope[ranges], head))
+    }
     for head in known.certainly(gives):
         loss, at = judged[head], head.at
         if at is None:

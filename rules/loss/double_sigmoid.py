@@ -114,6 +114,18 @@ tagger (float[N, 3] x) => (float[N, 2] h, float[N, 2] y)
 }
 ```
 
+A generator of pixels in [0, 1], whose loss is computed from the discriminator's score:
+
+```onnx
+# given loss=BCEWithLogitsLoss task=gan
+generator (float[N, 3] z) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(z, w)
+    y = Sigmoid(h)
+}
+```
+
 ## Known limits
 
 One unit under `cross_entropy` is reported by `head-width-mismatch` alone, a softmax under `cross_entropy` by
@@ -135,7 +147,7 @@ from netlint.graph import Node
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 from netlint.training import Known, Loss
 
-from ._heads import head_evidence, loss_evidence
+from ._heads import head_evidence, loss_evidence, of_generator
 
 
 @rule("LOS005", "double-sigmoid", level=ERROR, since="0.1", requires=(roles, contract, shapes))
@@ -143,7 +155,12 @@ def double_sigmoid(scope: Scope) -> Iterator[Finding]:
     known, training = scope[roles], scope[contract]
     multilabel = isinstance(training.task, Known) and training.task.value == "multilabel"
     judged = dict(known.reads(training))
-    ends = {head: end for head, loss in judged.items() if (end := _end(scope, head, loss.value, multilabel))}
+    ends = {
+        head: end
+        for head, loss in judged.items()
+        if not of_generator(head, training, scope[shapes])
+        if (end := _end(scope, head, loss.value, multilabel))
+    }
     for head in known.certainly(ends):
         (node, squash), loss = ends[head], judged[head]
         by = _applies(loss.value)

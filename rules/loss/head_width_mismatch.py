@@ -240,7 +240,7 @@ def _misfit(scope: Scope, head: Head, loss: Loss, training: Training) -> _Misfit
     if shape is None or len(shape) < 2:
         return None
     flat = len(shape) == 2
-    width = shape[1] if flat or (head.site is not None and loss.over == "classes") else units_of(head)
+    width = shape[1] if flat or (head.site is not None and loss.over == "classes") else units_of(head, scope[shapes])
     if not isinstance(width, int) or (not flat and width not in (shape[1], shape[-1])):
         return None
     if loss.over == "classes":

@@ -143,7 +143,12 @@ def softmax_for_multilabel(scope: Scope) -> Iterator[Finding]:
             help="use a sigmoid for each label, or return the logits and use binary_cross_entropy_with_logits",
             why="the outputs sum to 1: two labels can never both have a probability above 0.5",
         )
-    elif (loss := _softmax_loss(known, training, head)) is not None and head.affine and head.at and units_of(head) != 1:
+    elif (
+        (loss := _softmax_loss(known, training, head)) is not None
+        and head.affine
+        and head.at
+        and units_of(head, scope[shapes]) != 1
+    ):
         yield Finding(
             f"{loss.value.name} applies softmax over the labels, where the task is multilabel",
             head.at,

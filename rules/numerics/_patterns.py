@@ -63,12 +63,28 @@ def deviation(known: Reached, node: Node) -> bool:
     )
 
 
+def spread(known: Reached, node: Node) -> bool:
+    """Whether a node is max(x) - min(x)."""
+    top, bottom = maker(known, node.input(0)), maker(known, node.input(1))
+    if node.op != "Sub" or top is None or bottom is None or (top.op, bottom.op) != ("ReduceMax", "ReduceMin"):
+        return False
+    return alike(known, top.input(0), bottom.input(0))
+
+
+def complement(known: Reached, value: Value | None, other: Value | None) -> bool:
+    """Whether a value is 1 - the other."""
+    node = maker(known, value)
+    if node is None or node.op != "Sub" or known.number(node.input(0)) != 1.0:
+        return False
+    return same(known, node.input(1), other)
+
+
 def squared(known: Reached, value: Value | None) -> Value | None:
     """x, where a value is x * x or x ** 2."""
     node = maker(known, value)
     if node is None or node.domain:
         return None
-    if node.op == "Mul" and same(known, node.input(0), node.input(1)):
+    if node.op == "Mul" and alike(known, node.input(0), node.input(1)):
         return node.input(0)
     return node.input(0) if node.op == "Pow" and known.number(node.input(1)) == 2.0 else None
 
@@ -110,6 +126,24 @@ def norm_of(known: Reached, value: Value | None) -> Value | None:
     if plus is not None and plus.op in ("Add", "Clip", "Max"):
         inside = next((v for v in plus.inputs if maker(known, v) is not None), inside)
     return square_sum(known, inside)
+
+
+def cosine(known: Reached, node: Node) -> bool:
+    """Whether a node is a sum of products divided by the product of two lengths."""
+    top, bottom = maker(known, node.input(0)), _unguarded(known, maker(known, node.input(1)))
+    if node.op != "Div" or top is None or bottom is None or top.op not in ("ReduceSum", "MatMul", "Einsum"):
+        return False
+    if bottom.op == "Mul":
+        return all(norm_of(known, value) is not None for value in bottom.inputs)
+    inside = maker(known, root_of(known, bottom))
+    return inside is not None and inside.op == "Mul" and all(square_sum(known, v) is not None for v in inside.inputs)
+
+
+def _unguarded(known: Reached, node: Node | None) -> Node | None:
+    """The node before a lower bound or a small constant was put on it."""
+    if node is None or node.op not in ("Max", "Clip", "Add") or node.domain:
+        return node
+    return next((made for value in node.inputs if (made := maker(known, value)) is not None), None)
 
 
 def normalised_by_norm(known: Reached, value: Value) -> bool:
@@ -160,7 +194,7 @@ def cancels(known: Reached, node: Node) -> bool:
         return False
     for value, factor in summands:
         made = maker(known, value)
-        if factor == -2 and made is not None and made.op in ("MatMul", "Einsum", "Gemm"):
+        if factor < 0 and made is not None and made.op in ("MatMul", "Einsum", "Gemm") and known.layer(made) is None:
             return True
         mean = maker(known, squared(known, value)) if factor < 0 else None
         if mean is not None and mean.op in _MEANS and any(same(known, mean.input(0), x) for x in plus if x is not None):
@@ -251,7 +285,4 @@ def logit_of(known: Reached, node: Node | None) -> Value | None:
     """p, where a node is p / (1 - p)."""
     if node is None or node.op != "Div" or node.domain:
         return None
-    rest = maker(known, node.input(1))
-    if rest is None or rest.op != "Sub" or known.number(rest.input(0)) != 1.0:
-        return None
-    return node.input(0) if same(known, rest.input(1), node.input(0)) else None
+    return node.input(0) if complement(known, node.input(1), node.input(0)) else None

@@ -13,6 +13,7 @@ from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node, Value
 
 from ._interval import INF, How, Reach, free, point
+from ._patterns import normalised_by_norm
 
 _MOST = 20_000
 """Nodes that one question may look at; beyond that the answer is that nothing is shown."""
@@ -107,8 +108,8 @@ class Reached:
         if self._stated is not None and dtype.startswith(("float", "bfloat")):
             lo, hi = self._stated
             return Reach(lo, hi, How.SOLID, How.SOLID, How.SOLID, False, frozenset({value}))
-        # An input of zeros is always possible: padding, a black image, silence.
-        return Reach(0.0, 0.0, How.SOLID, How.SOLID, How.SOLID, True, frozenset({value}))
+        # Zeros are always possible (padding, a black image, silence), and so is 1 (a mask, a class).
+        return Reach(0.0, 1.0, How.SOLID, How.SOLID, How.SOLID, True, frozenset({value}))
 
     def _constant(self, value: Value) -> Reach | None:
         number = self.number(value)
@@ -130,6 +131,8 @@ class Reached:
         if layer.kind == "recurrent":
             return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=frozenset({value}))
         data = self._found.get(layer.data) if self._follows(layer) else None
+        if data is not None and all(normalised_by_norm(self, side) for side in (layer.data, layer.weight)):
+            return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=data.sources)
         if data is None:
             return free(value)
         if (data.raw or data.lo >= 0) and self._positive(layer):

@@ -63,7 +63,7 @@ class Surroundings:
     def _is_loss(self, output: Value) -> bool:
         """One number that sums or averages everything, perhaps scaled or added to another such number."""
         dtype = self._shapes.dtype(output) or ""
-        if not dtype.startswith(("float", "bfloat")) or not self._single(output):
+        if not dtype.startswith(("float", "bfloat")) or not self._single(output) or (self._shapes.rank(output) or 0) > 1:
             return False
         due: list[Value | None] = [output]
         for _, value in zip(range(_TO_SCALAR), due, strict=False):
@@ -80,7 +80,7 @@ class Surroundings:
 
     def _single(self, value: Value | None) -> bool:
         shape = self._shapes.of(value)
-        return shape is not None and all(size == 1 for size in shape) and len(shape) <= 1
+        return shape is not None and all(size == 1 for size in shape)
 
     def _reduces(self, node: Node) -> bool:
         """More than one number to one."""

@@ -13,7 +13,18 @@ from netlint.graph import Node, Value
 
 from . import _interval as inner
 from ._interval import INF, How, Reach, free
-from ._patterns import cancels, compared, deviation, maximum_of, normalised_by_norm
+from ._patterns import (
+    alike,
+    cancels,
+    compared,
+    complement,
+    cosine,
+    deviation,
+    maker,
+    maximum_of,
+    normalised_by_norm,
+    spread,
+)
 from ._reach import Reached
 
 Transfer: TypeAlias = Callable[[Reached, Node], Reach | None]
@@ -206,6 +217,9 @@ def _sum(known: Reached, node: Node) -> Reach | None:
     a = _arg(known, node)
     if a is None or known.ranges.sums_to_one(node.input(0)) is not None:
         return None
+    product = maker(known, node.input(0))
+    if product is not None and product.op == "Mul" and all(_is_unit(known, v) for v in product.inputs):
+        return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=a.sources)
     if a.raw:
         return replace(a, raw=False)
     return a.like(_grown(a.lo), _grown(a.hi), a.at_lo, a.at_hi)
@@ -268,27 +282,38 @@ def _add(known: Reached, node: Node) -> Reach | None:
         return None
     if cancels(known, node):
         return _cancelled(*pair)
-    return _sum_of(known, node, *pair)
+    return _blend(known, node) or _sum_of(known, node, *pair)
 
 
 def _sum_of(known: Reached, node: Node, a: Reach, b: Reach) -> Reach | None:
-    dtype = _dtype(known, node)
     for moving, other in ((a, b), (b, a)):
         if other.fixed and other.lo == other.hi:
-            return inner.shift(moving, other.lo, dtype)
-    if a.raw or b.raw:
-        # Shifted by another input or by a weight, an input may still be anything.
-        return replace(inner.join(a, b), lo=0.0, hi=0.0, raw=True) if a.raw and b.raw else _raw_shifted(a, b)
-    return inner.add(a, b)
+            return inner.shift(moving, other.lo, _dtype(known, node))
+    if a.raw and b.raw:
+        # Of two inputs nobody knows which is the larger.
+        low, high = inner.shift(a, b.lo, None), inner.shift(a, b.hi, None)
+        return replace(inner.join(low, high), raw=True, sources=a.sources | b.sources)
+    if a.raw != b.raw and (a.fixed or b.fixed):
+        return replace(a if a.raw else b, at_lo=How.POINT, at_hi=How.POINT, inside=How.POINT)
+    found = inner.add(a, b)
+    return found if found is None else replace(found, raw=False)
 
 
-def _raw_shifted(a: Reach, b: Reach) -> Reach:
-    moving, other = (a, b) if a.raw else (b, a)
-    if other.fixed:
-        return replace(moving, at_lo=How.POINT, at_hi=How.POINT, inside=How.POINT)
-    return replace(other, sources=a.sources | b.sources) if other.lo == -INF and other.hi == INF else replace(
-        moving, sources=a.sources | b.sources, at_lo=How.POINT, at_hi=How.POINT, inside=How.POINT
-    )
+def _blend(known: Reached, node: Node) -> Reach | None:
+    """t * u + (1 - t) * v takes u where t is 1, and v where t is 0."""
+    products = [maker(known, value) for value in node.inputs]
+    if any(made is None or made.op != "Mul" for made in products):
+        return None
+    left, right = (made for made in products if made is not None)
+    for one, other in ((left, right), (right, left)):
+        for t, u in (one.inputs[:2], one.inputs[1::-1]):
+            v = next((y for x, y in (other.inputs[:2], other.inputs[1::-1]) if complement(known, x, t)), None)
+            shares, first, second = known.known_so_far(t), known.known_so_far(u), known.known_so_far(v)
+            if v is None or shares is None or first is None or second is None:
+                continue
+            if shares.lo <= 0 and shares.hi >= 1 and not (first.raw or second.raw):
+                return inner.join(first, second)
+    return None
 
 
 def _cancelled(a: Reach, b: Reach) -> Reach:
@@ -308,13 +333,13 @@ def _sub(known: Reached, node: Node) -> Reach | None:
     if deviation(known, node):
         return a.like(-INF if a.raw else min(a.lo - a.hi, 0.0), INF if a.raw else a.hi - a.lo, How.NEVER, How.NEVER,
                       How.SOLID)
-    if a.fixed or b.fixed:
-        return _sum_of(known, node, a, inner.negate(b))
-    if a.raw and b.raw:
-        return replace(inner.join(a, b), raw=True, inside=How.SOLID)
+    if spread(known, node):
+        return a.like(0.0, INF, How.SOLID, How.NEVER)
     found = _sum_of(known, node, a, inner.negate(b))
-    # Two values that are alike may be equal in every element.
-    return found if found is None or found.raw else replace(found, inside=How.SOLID)
+    if found is None or a.fixed or (b.fixed and b.lo == b.hi):
+        return found
+    # Two values that are alike may be equal in every element; so may a value and a stored centre.
+    return replace(found, inside=How.SOLID)
 
 
 def _mul(known: Reached, node: Node) -> Reach | None:
@@ -323,7 +348,7 @@ def _mul(known: Reached, node: Node) -> Reach | None:
     if a is None or b is None:
         return None
     dtype = _dtype(known, node)
-    if left is not None and right is not None and known.source(left) is known.source(right):
+    if alike(known, left, right):
         return inner.square(replace(a, raw=False), dtype)
     for moving, other in ((a, b), (b, a)):
         if other.fixed and other.lo == other.hi:
@@ -332,11 +357,8 @@ def _mul(known: Reached, node: Node) -> Reach | None:
             return moving
     if a.raw and b.raw:
         return replace(inner.join(a, b), raw=True)
-    return inner.multiply(_unraw(a), _unraw(b), dtype)
-
-
-def _unraw(a: Reach) -> Reach:
-    return _meant_as_logits(a)
+    found = inner.multiply(a, b, dtype)
+    return found if found is None else replace(found, raw=False)
 
 
 def _div(known: Reached, node: Node) -> Reach | None:
@@ -348,13 +370,13 @@ def _div(known: Reached, node: Node) -> Reach | None:
     proved = known.ranges.of(node.output())
     if b.fixed and b.lo == b.hi and b.lo:
         return inner.scale(a, 1 / b.lo, dtype)
-    if (proved.bounded and inner.dependent(a, b)) or normalised_by_norm(known, node.output()):
+    if (proved.bounded and inner.dependent(a, b)) or normalised_by_norm(known, node.output()) or cosine(known, node):
         # A vector by its norm, an exponential by the sum of them.
         low = proved.lo < 0
         how = How.ROUNDED
         return Reach(-1.0 if low else 0.0, 1.0, how, how, a.inside, sources=a.sources | b.sources, via=node.input(0))
-    if b.raw or (a.raw and not b.fixed):
-        return replace(a, raw=True) if a.raw else replace(b, raw=True)
+    if b.raw:
+        return replace(b, raw=True)
     if a.fixed and a.lo == a.hi:
         found = inner.invert(b, dtype)
         return None if found is None else inner.scale(found, a.lo, dtype)
@@ -362,7 +384,8 @@ def _div(known: Reached, node: Node) -> Reach | None:
         zero = a.zero
         return Reach(0.0, 0.0, zero, zero, zero, sources=a.sources | b.sources) if zero else None
     inverse = inner.invert(b, dtype)
-    return None if inverse is None else inner.multiply(a, inverse, dtype)
+    found = None if inverse is None else inner.multiply(a, inverse, dtype)
+    return found if found is None else replace(found, raw=a.raw and b.fixed)
 
 
 def _pow(known: Reached, node: Node) -> Reach | None:
@@ -497,6 +520,16 @@ def _random(lo: float, hi: float) -> Transfer:
     return apply
 
 
+def _length(known: Reached, node: Node) -> Reach | None:
+    """Lengths of axes: positive whole numbers, of which 4 stands for all."""
+    return inner.point(4.0)
+
+
+def _fill(known: Reached, node: Node) -> Reach | None:
+    number = known.constants.scalar(node.output())
+    return None if number is None else inner.point(number)
+
+
 def _softplus(x: float) -> float:
     return INF if x == INF else 0.0 if x == -INF else functions.softplus(x)
 
@@ -572,6 +605,9 @@ _TABLE: dict[str, Transfer] = {
     "Min": _extreme(False),
     "Clip": _clip,
     "Where": _where,
+    "Shape": _length,
+    "Size": _length,
+    "ConstantOfShape": _fill,
     "MatMul": _matmul,
     "Gemm": _matmul,
     "Einsum": _matmul,

@@ -224,7 +224,7 @@ def _said(scope: Scope, known: Reached, node: Node, argument: Value, most: float
     if guarded_behind(scope.graph, known, node, argument):
         text = "an unbounded value, whose gradient is 0 times infinity where a Where does not take it"
         return (text, WARNING) if learns else None
-    if found.hi < INF:
+    if found.hi < INF and not found.raw:
         return f"a value of up to {found.hi:.4g}, above {most:.4g}", WARNING
     if learns:
         return "an unbounded value on the way to a loss", WARNING

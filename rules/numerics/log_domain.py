@@ -6,8 +6,8 @@ Reports `Log` where its operand is shown to reach 0 or less: exactly (a ReLU, a 
 passing through (a linear layer's output), or by rounding (1 - sigmoid(x) is 0 in float32 from x = 17 on). It is an
 error where the operand is proved to be at most 0 for every input.
 
-The logarithm of a softmax or of a sigmoid itself is reported by log-of-softmax (LOS006), which knows the operator to
-use instead; here only what is left of it: a sigmoid whose logarithm may have been one call in the code.
+The logarithm of a softmax or of a sigmoid itself is left to log-of-softmax (LOS006), which knows the operator to use
+instead, and that of a sum of exponentials to naive-softmax (NUM005).
 
 ## Why is this bad
 
@@ -16,7 +16,7 @@ gradients NaN, and every weight they touch stays NaN. It happens late, on the sa
 
 ## Example
 
-A binary cross-entropy written out. The second logarithm is the dangerous one: 1 - p rounds to 0 at once.
+A binary cross-entropy written out. The second logarithm is the dangerous one: 1 - p rounds to 0 from x = 17 on.
 
 ```onnx
 bce (float[N, 3] x, float[N, 2] t) => (float loss)
@@ -24,7 +24,7 @@ bce (float[N, 3] x, float[N, 2] t) => (float loss)
 {
     h = Gemm(x, w, b)
     p = Sigmoid(h)
-    l = Log(p)      # want warning "0, by rounding"
+    l = Log(p)
     q = Sub(one, p)
     k = Log(q)      # want warning "0, by rounding"
     u = Sub(one, t)
@@ -180,6 +180,26 @@ logsumexp (float[N, 3] x) => (float[N, 1] y)
 }
 ```
 
+The cross-entropy with logits as one exporter writes it, although the framework computes it safely:
+
+```onnx
+step (float[N, 3] x, float[N, 2] t) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float[1] one = {1}>
+{
+    h = Gemm(x, w, b)
+    p = Sigmoid(h)
+    l = Log(p)
+    q = Sub(one, p)
+    k = Log(q)
+    u = Sub(one, t)
+    a = Mul(t, l)
+    c = Mul(u, k)
+    s = Add(a, c)
+    n = Neg(s)
+    loss = ReduceMean <keepdims = 0> (n)
+}
+```
+
 ## Known limits
 
 A choice by `Where` makes the value safe, not the gradient: 0 times infinity is NaN on the branch not taken. Exporters
@@ -268,39 +288,30 @@ def _spared(scope: Scope, known: Reached, node: Node) -> bool:
         return True
     if logit_of(known, maker(known, node.input(0))) is not None:
         return True  # inverse-function-domain (NUM007) speaks of it
-    return _of_softmax(scope.graph, known, node) or _log_sum_exp(known, node)
+    return _of_softmax(known, node) or _log_sum_exp(known, node) or _exported(scope.graph, known, node)
 
 
-def _of_softmax(graph: Graph, known: Reached, node: Node) -> bool:
-    """Whether log-of-softmax warns of the node, or a logarithm that the framework computes safely is behind it."""
+def _of_softmax(known: Reached, node: Node) -> bool:
+    """Whether the operand is a softmax or a sigmoid itself: log-of-softmax (LOS006) speaks of it."""
     inner = maker(known, node.input(0))
     if inner is None:
         return False
-    if known.roles.softmax(inner) is not None:
-        return True
-    x = known.roles.sigmoid(inner)
-    if x is None or inner.op == "HardSigmoid":
+    sigmoid = known.roles.sigmoid(inner) is not None and inner.op != "HardSigmoid"
+    return sigmoid or known.roles.softmax(inner) is not None
+
+
+def _exported(graph: Graph, known: Reached, node: Node) -> bool:
+    """Whether the logarithm of 1 - p belongs to -(t * log p + (1 - t) * log(1 - p)) as torch's TorchScript exporter
+    writes a cross-entropy with logits: the 1 is a vector of one element, and the sum is negated before it is averaged."""
+    rest = maker(known, node.input(0))
+    if rest is None or rest.op != "Sub" or known.shapes.of(rest.input(0)) != (1,):
         return False
-    uses = graph.uses(inner.output())
-    return graph.is_output(inner.output()) or not all(
-        use is node or _complement_of_log(graph, known, use) for use in uses
-    ) or _with_logits(graph, node, x)
-
-
-def _complement_of_log(graph: Graph, known: Reached, use: Node) -> bool:
-    """1 - p, read by logarithms alone."""
-    readers = graph.uses(use.output())
-    one_minus = use.op == "Sub" and known.number(use.input(0)) == 1.0
-    return one_minus and bool(readers) and all(reader.op == "Log" for reader in readers)
-
-
-def _with_logits(graph: Graph, node: Node, x: object) -> bool:
-    """(1 - t) * x - logsigmoid(x): how a cross-entropy with logits is exported."""
-    for use in graph.uses(node.output()):
-        product = graph.producer(use.input(0)) if use.op == "Sub" and use.input(1) is node.output() else None
-        if product is not None and product.op == "Mul" and x in product.inputs:
-            return True
-    return False
+    for op in ("Mul", "Add", "Neg"):
+        uses = graph.uses(node.output())
+        if len(uses) != 1 or uses[0].op != op:
+            return False
+        node = uses[0]
+    return True
 
 
 def _log_sum_exp(known: Reached, node: Node) -> bool:

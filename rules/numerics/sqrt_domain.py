@@ -6,8 +6,9 @@ Reports `Sqrt` (and the power 0.5) where the operand is shown to fall below 0: a
 difference that is negative by rounding only, such as E[x²] - E[x]². Where the operand is not negative but reaches 0
 for many inputs (equal points of a distance, a ReLU, a constant batch) and a gradient passes the root, it reports that.
 
-It is an error where the operand is proved to be negative for every input. A standard deviation with the correction
-n / (n - 1) is a note: frameworks' own `std` is exported like that, and knows what to do at 0.
+It is an error where the operand is proved to be negative for every input. What a framework's own functions are
+exported to is a note, for they know what to do at 0: a standard deviation with the correction n / (n - 1), a root that
+is cut off at a positive number behind (the cosine of two vectors), a power of 1 / (2 + eps) (their distance).
 
 ## Why is this bad
 
@@ -224,7 +225,8 @@ def _gradient(scope: Scope, known: Reached, node: Node, operand: Value) -> tuple
         return None
     if _divides(scope.graph, node) or not around.learns(node):
         return None
-    level = NOTE if _corrected(known, operand) else WARNING
+    own = _corrected(known, operand) or _bounded_behind(known, scope.graph, node) or _nearly_half(known, node)
+    level = NOTE if own else WARNING
     return f"a value that can be 0, {how(zero)}: an infinite gradient", level
 
 
@@ -254,6 +256,19 @@ def _corrected(known: Reached, operand: Value) -> bool:
             return False
         operand = moving
     return False
+
+
+def _bounded_behind(known: Reached, graph: Graph, node: Node) -> bool:
+    """Whether all that reads the root cuts it off at a positive number: a cosine as frameworks export it."""
+    uses = graph.uses(node.output())
+    return bool(uses) and all(
+        use.op in ("Max", "Clip") and known.ranges.of(use.output()).lo > 0 and not use.domain for use in uses
+    )
+
+
+def _nearly_half(known: Reached, node: Node) -> bool:
+    """Whether the exponent is 1 / (2 + eps), as a framework's own distance is exported, which loses its guard."""
+    return node.op == "Pow" and known.number(node.input(1)) != 0.5
 
 
 def _is_variance(known: Reached, value: Value) -> bool:

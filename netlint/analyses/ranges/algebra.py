@@ -66,9 +66,13 @@ def _highest(ends: list[End]) -> End:
 def multiply(a: Range, b: Range) -> Range:
     if not (a.known or b.known):
         return TOP
-    corners = [_product(x, y) for x in (low(a), high(a)) for y in (low(b), high(b))]
     nan = (_infinite(a) and a_zero(b)) or (_infinite(b) and a_zero(a))
-    return make(_lowest(corners), _highest(corners), a, b, nan=nan, integral=a.integral and b.integral)
+    if a.lo >= 0 and b.lo >= 0:
+        lo, hi = _product(low(a), low(b)), _product(high(a), high(b))
+    else:
+        corners = [_product(x, y) for x in (low(a), high(a)) for y in (low(b), high(b))]
+        lo, hi = _lowest(corners), _highest(corners)
+    return make(lo, hi, a, b, nan=nan, integral=a.integral and b.integral)
 
 
 def _infinite(r: Range) -> bool:

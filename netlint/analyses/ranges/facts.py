@@ -97,8 +97,13 @@ class Facts:
     def forget(self, value: Value) -> None:
         """Drop what rested on a range that has to be taken back."""
         for kept in (self._uppers, self._peaks, self._totals, self.exact, self.units):
-            kept.pop(value, None)  # type: ignore[attr-defined]
+            kept.pop(value, None)
         self.nonzero.discard(value)
+
+    @property
+    def scalable(self) -> bool:
+        """Whether there are relations that a factor changes."""
+        return bool(self._uppers or self._peaks)
 
     def about(self, value: Value) -> bool:
         """Whether any relation is kept with the value."""

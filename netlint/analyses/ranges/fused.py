@@ -106,20 +106,19 @@ def multi_head_attention(step: Step) -> Range:
     return linear.averaged(step, algebra.with_zero(values), None).having(nan=True)
 
 
-FUSED: dict[str, Transfer] = {
-    f"com.microsoft::{name}": transfer
-    for name, transfer in {
-        "Gelu": unary.gelu_either,
-        "BiasGelu": bias_gelu,
-        "FastGelu": fast_gelu,
-        "QuickGelu": quick_gelu,
-        "BiasSoftmax": bias_softmax,
-        "FusedConv": fused_conv,
-        "FusedGemm": fused_gemm,
-        **dict.fromkeys(("FusedMatMul", "TransposeMatMul"), fused_matmul),
-        **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), skip_normalization),
-        "Attention": attention,
-        "MultiHeadAttention": multi_head_attention,
-    }.items()
+_FUSED: dict[str, Transfer] = {
+    "Gelu": unary.gelu_either,
+    "BiasGelu": bias_gelu,
+    "FastGelu": fast_gelu,
+    "QuickGelu": quick_gelu,
+    "BiasSoftmax": bias_softmax,
+    "FusedConv": fused_conv,
+    "FusedGemm": fused_gemm,
+    **dict.fromkeys(("FusedMatMul", "TransposeMatMul"), fused_matmul),
+    **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), skip_normalization),
+    "Attention": attention,
+    "MultiHeadAttention": multi_head_attention,
 }
+
+FUSED: dict[str, Transfer] = {f"com.microsoft::{name}": transfer for name, transfer in _FUSED.items()}
 """By full name."""

@@ -122,7 +122,8 @@ def under(state: State, value: Value | None, known: Limits) -> Range:
     chain, touched = _between(state, value, known)
     if not touched:
         return state.of(value)
-    saved = {each: state.ranges.get(each) for each in (*touched, *(out for node in chain for out in node.outputs))}
+    results = [out for node in chain for out in node.outputs if out is not None]
+    saved = {each: state.ranges.get(each) for each in (*touched, *results)}
     was_frozen, state.facts.frozen = state.facts.frozen, True
     try:
         for each, limit in touched.items():
@@ -133,10 +134,10 @@ def under(state: State, value: Value | None, known: Limits) -> Range:
     finally:
         state.facts.frozen = was_frozen
         for each, r in saved.items():
-            if each is not None and r is not None:
-                state.ranges[each] = r
-            elif each is not None:
+            if r is None:
                 state.ranges.pop(each, None)
+            else:
+                state.ranges[each] = r
 
 
 def _again(state: State, node: Node) -> None:

@@ -67,15 +67,12 @@ def keep_exact(step: Step) -> None:
             facts.exact[out] = real
 
 
-def complement(step: Step, factor: Value, other: Value) -> bool:
-    """Whether p * (1 - p) is multiplied, with p in [0, 1]."""
+def complement(step: Step, factor: Value, gate: Node) -> bool:
+    """Whether `gate` is 1 - p where `factor` is p, in [0, 1]."""
     facts = step.state.facts
-    node = step.state.graph.producer(facts.root(other))
-    if node is None or node.op != "Sub" or node.domain or not step.state.of(factor).within(0.0, 1.0):
-        return False
-    one, p = node.input(0), node.input(1)
+    one, p = gate.input(0), gate.input(1)
     same = p is not None and facts.root(p) is facts.root(factor)
-    return same and one is not None and constant(step, one) == 1.0
+    return same and one is not None and constant(step, one) == 1.0 and step.state.of(factor).within(0.0, 1.0)
 
 
 def mark_unit(step: Step, out: Value | None, over: Axes, rank: int | None) -> None:

@@ -17,38 +17,45 @@ def on_mul(step: Step, a: Range, b: Range, found: Range) -> Range:
     if values is None:
         return found
     x, y, out = values
-    _scale(step, x, y, out, divided=False)
-    _scale(step, y, x, out, divided=False)
+    facts = step.state.facts
+    if facts.scalable:
+        _scale(step, x, y, out, divided=False)
+        _scale(step, y, x, out, divided=False)
     for factor, gate in ((x, y), (y, x)):
-        if idioms.complement(step, factor, gate):
-            found = found.clamp(0.0, 0.25 * (1 + 4 * step.eps))
-        lowest = _gated(step, factor, gate)
-        if lowest is not None:
-            found = found.clamp(lowest * (1 + 16 * step.eps), INF)
-        divisor = step.state.facts.inverses.get(step.state.facts.root(gate))
+        root = facts.root(gate)
+        node = step.state.graph.producer(root)
+        limits = _GATES.get(node.op) if node is not None and not node.domain else None
+        if limits is not None and node is not None:
+            found = limits(step, factor, node, found)
+        divisor = facts.inverses.get(root) if facts.inverses else None
         if divisor is not None:
             found = _quotient(step, factor, divisor, out, found)
     return found
 
 
-def _gated(step: Step, factor: Value, gate: Value) -> float | None:
-    """The minimum of x * sigmoid(x) or of x * tanh(softplus(x)), if that is what is multiplied."""
-    graph, facts = step.state.graph, step.state.facts
-    producer = graph.producer(facts.root(gate))
-    if producer is None or producer.domain or not producer.inputs or producer.inputs[0] is None:
-        return None
-    inner = producer.inputs[0]
-    if producer.op == "Tanh":
-        return _mish(step, graph.producer(facts.root(inner)), factor)
-    same = producer.op == "Sigmoid" and facts.root(inner) is facts.root(factor)
-    return -0.2784646 if same else None
+def _sigmoid_gate(step: Step, factor: Value, gate: Node, found: Range) -> Range:
+    """x * sigmoid(x)."""
+    facts, inner = step.state.facts, gate.input(0)
+    same = inner is not None and facts.root(inner) is facts.root(factor)
+    return found.clamp(-0.2784646 * (1 + 16 * step.eps), INF) if same else found
 
 
-def _mish(step: Step, softplus: Node | None, factor: Value) -> float | None:
-    if softplus is None or softplus.op != "Softplus" or softplus.domain or softplus.inputs[0] is None:
-        return None
-    same = step.state.facts.root(softplus.inputs[0]) is step.state.facts.root(factor)
-    return -0.3088435 if same else None
+def _tanh_gate(step: Step, factor: Value, gate: Node, found: Range) -> Range:
+    """x * tanh(softplus(x))."""
+    facts, inner = step.state.facts, gate.input(0)
+    softplus = step.state.graph.producer(facts.root(inner)) if inner is not None else None
+    if softplus is None or softplus.op != "Softplus" or softplus.domain or softplus.input(0) is None:
+        return found
+    same = facts.root(softplus.inputs[0]) is facts.root(factor)  # type: ignore[arg-type]
+    return found.clamp(-0.3088435 * (1 + 16 * step.eps), INF) if same else found
+
+
+def _complement_gate(step: Step, factor: Value, gate: Node, found: Range) -> Range:
+    """p * (1 - p)."""
+    return found.clamp(0.0, 0.25 * (1 + 4 * step.eps)) if idioms.complement(step, factor, gate) else found
+
+
+_GATES = {"Sigmoid": _sigmoid_gate, "Tanh": _tanh_gate, "Sub": _complement_gate}
 
 
 def on_div(step: Step, a: Range, b: Range, found: Range) -> Range:
@@ -57,7 +64,8 @@ def on_div(step: Step, a: Range, b: Range, found: Range) -> Range:
     if values is None:
         return found
     x, y, out = values
-    _scale(step, x, y, out, divided=True)
+    if step.state.facts.scalable:
+        _scale(step, x, y, out, divided=True)
     if constant(step, x) == 1.0:
         on_reciprocal(step, y)
     return _quotient(step, x, y, out, found)

@@ -41,8 +41,11 @@ def _axes(step: Step) -> tuple[int, ...] | None:
     listed = step.attrs.get("axes")
     if isinstance(listed, tuple):
         return tuple(int(axis) for axis in listed)
-    dims = step.state.shapes.ints(step.node.inputs[1]) if step.has(1) else None
-    return None if dims is None else tuple(dim for dim in dims if isinstance(dim, int))
+    value, known = step.node.input(1), step.state.axes
+    if value is not None and value not in known:
+        dims = step.state.shapes.ints(value)
+        known[value] = None if dims is None else tuple(dim for dim in dims if isinstance(dim, int))
+    return None if value is None else known[value]
 
 
 def _reduction(kind: str, found: object) -> Transfer:

@@ -9,11 +9,31 @@ from functools import cached_property
 from netlint.graph import Graph, Location, Node, Value
 
 from . import guards
-from .interval import TOP, Range
+from .interval import Range
 from .state import Lanes, State
 from .table import TRANSFER, WITH_BODIES
 
 _LONGEST_CHAIN = 200
+_VANISHES_WITH = frozenset(
+    (
+        *("Sqrt", "Mul", "Abs", "Relu", "Add", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Transpose"),
+        *("ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceMax", "Div", "Pow", "Cast"),
+    )
+)
+"""Operators that give 0 where their non-constant inputs are 0, as far as their range has 0 for its lower end."""
+_NORMALISES = frozenset(
+    ("LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization")
+)
+"""Bounded for any input, if it is known how many elements are normalised together."""
+_KEEPS_BOUNDS = frozenset(
+    (
+        *("Conv", "ConvTranspose", "DeformConv", "MatMul", "Gemm", "Einsum", "Attention", "LSTM", "GRU", "RNN", "LRN"),
+        *("Resize", "Upsample", "GridSample", "RoiAlign", "ScatterElements", "ScatterND", "CumSum", "Det", "Col2Im"),
+        *("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd", "BatchNormalization", "DFT", "STFT"),
+        "MeanVarianceNormalization",
+    )
+)
+"""Bounded where their inputs are; that the analysis finds no bound is its own fault."""
 _MAKES_SMALL = frozenset({"Exp", "Sigmoid", "Softmax", "Softplus", "Pow", "Div", "Reciprocal"})
 _MOST_USES = 16
 _DEEPEST_USE = 4
@@ -61,19 +81,42 @@ class Ranges:
         found = self.of(value)
         if self.excludes_zero(value) or not found.lo <= 0 <= found.hi:
             return ""
-        if not ((found.lo == 0 and found.lo_open) or (found.hi == 0 and found.hi_open)):
-            return "bound" if found.loose or not found.known else "attained"
-        return self._approached(value)
+        if (found.lo == 0 and found.lo_open) or (found.hi == 0 and found.hi_open):
+            return self._approached(value)
+        if found.known and (not found.loose or (found.lo == 0 and self._vanishes(value))):
+            return "attained"
+        return "bound"
 
     def _approached(self, value: Value) -> str:
-        for node, each in self._chain(value):
+        """Whether a sum of numbers of both signs rounds to 0, or a positive one gets too small."""
+        for _ in range(_LONGEST_CHAIN):
+            node = self._graph.producer(value)
             if node is None or node.op in _MAKES_SMALL:
                 break
-            if node.op in ("Add", "Sub", "Sum"):
+            given = [each for each in node.inputs if each is not None]
+            if node.op == "Sub" or (node.op in ("Add", "Sum") and any(self.of(each).lo < 0 for each in given)):
                 return "rounding"
-            if not self.of(each).lo_open and not self.of(each).hi_open:
-                break
+            small = (each for each in given if 0 in (self.of(each).lo, self.of(each).hi) and each.constant is None)
+            following = next(small, None)
+            if following is None:
+                return "rounding" if node.op == "Log" else "underflow"
+            value = following
         return "underflow"
+
+    def _vanishes(self, value: Value) -> bool:
+        """Whether a sum of squares or magnitudes is 0 for a zero vector, or a variance for equal numbers."""
+        todo = [value]
+        for each in todo:
+            node = self._graph.producer(each)
+            found = self.of(each)
+            if not found.known and self.cut(each) is None:
+                continue
+            if found.lo <= 0 <= found.hi and not found.loose and not found.lo_open:
+                continue
+            if node is None or node.domain or node.op not in _VANISHES_WITH or len(todo) > _LONGEST_CHAIN:
+                return False
+            todo += dict.fromkeys(v for v in node.inputs if v is not None and v.constant is None)
+        return True
 
     def selected(self, node: Node, index: int = 0) -> Range:
         """The range of an input of a node at those places whose results are not thrown away by a Where.
@@ -105,7 +148,9 @@ class Ranges:
                 yield {}
 
     def cut(self, value: Value | None) -> Node | None:
-        """The operator, unknown to the analysis, that keeps it from saying more of this value: the nearest before."""
+        """The operator that keeps the analysis from bounding this value: the nearest before that it does not know, or
+        at which it lost a bound that there is. None where the value is bounded, and where it is not because an input
+        or (with `any_weights`) a weight may be any number, or an operator has a pole."""
         return None if value is None or self.of(value).bounded else self._cuts.get(value)
 
     @property
@@ -116,15 +161,26 @@ class Ranges:
     @cached_property
     def _cuts(self) -> dict[Value, Node]:
         found: dict[Value, Node] = {}
-        bounded = self._state.ranges
         for node in self._graph.nodes:
-            cause = None if _taught(node) else node
-            if cause is None and found:
-                causes = (found[v] for v in node.inputs if v in found and not bounded.get(v, TOP).bounded)  # type: ignore[index]
-                cause = next(causes, None)
+            cause = next((found[v] for v in node.inputs if v in found and not self.of(v).bounded), None)
+            cause = node if cause is None and self._gave_up(node) else cause
             if cause is not None:
                 found.update((out, cause) for out in node.outputs if out is not None)
         return found
+
+    def _gave_up(self, node: Node) -> bool:
+        """Whether the result has bounds that the analysis does not know."""
+        if not _taught(node):
+            return True
+        if node.domain or not (node.op in _KEEPS_BOUNDS or node.op in _NORMALISES) or self.of(node.output()).bounded:
+            return False
+        if node.op in _NORMALISES:
+            return self._state.opened.isdisjoint(node.inputs[1:3])
+        return all(self._limited(value) for value in node.inputs)
+
+    def _limited(self, value: Value | None) -> bool:
+        stored = value is not None and value.constant is not None and value not in self._state.opened
+        return value is None or stored or self.of(value).bounded
 
     def because(self, value: Value | None) -> tuple[tuple[str, Location | None, Range], ...]:
         """How the range came about: operator, place and range, from the value back to a constant, an input, or
@@ -140,12 +196,12 @@ class Ranges:
         return tuple((node, self.step(node, each)) for node, each in self._chain(value) if node is not None)
 
     def step(self, node: Node, value: Value | None = None) -> str:
-        """One node as text: `Sub: (0, 1) and [1, 1] give (-1, 0)`."""
-        given = [str(self.of(each)) for each in node.inputs[:3] if each is not None]
+        """One node as text: `Sub: (0, 1) and 1 give (-1, 0)`."""
+        given = [_text(self.of(each)) for each in node.inputs[:3] if each is not None]
         more = ", …" if len(node.inputs) > 3 else ""
         text = " and ".join(given) if len(given) < 3 else ", ".join(given)
         gives = "give" if len(given) > 1 else "gives"
-        return f"{node.op}: {text}{more} {gives} {self.of(value or node.output())}"
+        return f"{node.op}: {text}{more} {gives} {_text(self.of(value or node.output()))}"
 
     def _chain(self, value: Value | None) -> Iterator[tuple[Node | None, Value]]:
         for _ in range(_LONGEST_CHAIN):
@@ -159,6 +215,10 @@ class Ranges:
         inputs = [value for value in node.inputs if value is not None]
         known = [value for value in inputs if value.constant is None and self.of(value).known]
         return next(iter(known + inputs), None)
+
+
+def _text(r: Range) -> str:
+    return f"{r.lo:g}" if r.lo == r.hi else str(r)
 
 
 def _taught(node: Node) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 
 from .interval import INF, Range
 
+_SINGLE = struct.Struct("f")
 _EVERYWHERE = frozenset({0.0, 0.5, 1.0, 2.0, INF, -0.5, -1.0, -2.0, -INF})
 """Numbers that all types have; looking them up saves time."""
 
@@ -42,6 +44,10 @@ class Format:
             return 0.0 if x > 0 else -self.smallest
         if abs(x) > self.largest:
             return self.largest if x > 0 else -INF
+        if self.bits == 24:
+            near: float = _SINGLE.unpack(_SINGLE.pack(x))[0]
+            if near <= x:
+                return near
         exponent = max(math.frexp(x)[1] - self.bits, self.smallest_step)
         return math.ldexp(math.floor(math.ldexp(x, -exponent)), exponent)
 

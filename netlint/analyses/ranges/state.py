@@ -66,6 +66,8 @@ class State:
         self.lanes: dict[Value, Lanes | None] = {}
         self.opened = set(opened)
         """Constants of which only a range is assumed, and what is computed from them and other constants."""
+        self.axes: dict[Value, tuple[int, ...] | None] = {}
+        """The elements of constants that list axes."""
         self.fixed: set[Value] = set()
         """Computed from constants alone, with known elements or without."""
         self.visits_left = _VISITS * len(graph.nodes)

@@ -66,10 +66,22 @@ def _store(state: State, step: Step, op: str, out: Value | None, found: Range) -
 
 def _laned(state: State, step: Step, op: str, out: Value) -> bool:
     """Whether channels may be told apart in a result."""
-    if out in state.lanes:
+    lanes = state.lanes
+    if out in lanes:
         return True
-    if not state.affords_lanes or op not in LANED:
+    if op not in LANED or not state.affords_lanes:
         return False
-    if op in _FOLLOW_LANES:
-        return any(state.lanes_of(value) is not None for value in step.node.inputs)
-    return bool(state.lanes) and any(state.lanes.get(value) is not None for value in step.node.inputs if value)
+    inputs = step.node.inputs
+    if lanes:
+        for value in inputs:
+            if value is not None and value.constant is None and lanes.get(value) is not None:
+                return True
+    if op not in _FOLLOW_LANES or len(inputs) != 2:
+        return False
+    a, b = inputs
+    # Channels that a constant brings in add little to bounds that are loose themselves.
+    return (_brings(state, a) and not state.of(b).loose) or (_brings(state, b) and not state.of(a).loose)
+
+
+def _brings(state: State, value: Value | None) -> bool:
+    return value is not None and value.constant is not None and state.lanes_of(value) is not None

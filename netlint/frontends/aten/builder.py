@@ -108,6 +108,9 @@ class Builder:
     ) -> None:
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
+        for value in inputs:
+            if value is not None and type(value) is not Value:
+                raise NotLowered(f"a {type(value).__name__} for a tensor")
         node = Node(op, inputs, outs, Emitted(attrs, self.loc), domain)
         self.nodes.append(node)
         for out in outs:

@@ -10,7 +10,7 @@ from netlint.graph import Graph, Value
 
 from . import opaque
 from .aliases import Cell, View
-from .builder import OPSET, Builder
+from .builder import OPSET, Builder, NotLowered
 from .calls import Call, Program, Ref
 from .names import arguments, bare, entry_of, spread, writes
 from .pruning import Pruning
@@ -74,7 +74,7 @@ class _Lowering:
             return
         out = results[0] if results else target
         self._pruning.begin(call)
-        values = self._evaluate(call, name, entry, swapped, out)
+        values = self._evaluate(call, name, entry, swapped, out, target is not None)
         if isinstance(target, Ref):
             value = values[0] if values else None
             if value is not None:
@@ -88,8 +88,10 @@ class _Lowering:
                 self._cells[ref] = self._cell(written)
         self._pruning.end(values)
 
-    def _evaluate(self, call: Call, name: str, entry: Entry | None, swapped: bool, out: Ref | None) -> list[Value]:
-        """What the call computes, one value per tensor of its result."""
+    def _evaluate(
+        self, call: Call, name: str, entry: Entry | None, swapped: bool, out: Ref | None, written: bool = False
+    ) -> list[Value]:
+        """What the call computes, one value per tensor of its result; as it is, where it will be written somewhere."""
         builder = self._builder
         builder.loc, builder.out, builder.origin = call.loc, out, call.origin
         args = [self._resolved(arg) for arg in call.args]
@@ -112,19 +114,26 @@ class _Lowering:
                 builder.forget(start)
         if found is None:
             found = opaque.emit(builder, call, name, args, kwargs, [ref for ref in results if ref is not None])
-        for value, ref in zip(found, results, strict=False):
-            self._finish(value, ref)
-        return found
+        return found if written else [self._finished(v, ref) for v, ref in zip(found, results, strict=False)]
 
-    def _finish(self, value: Value, ref: Ref | None) -> None:
-        """Give a value just computed the name, type and shape that the recording has."""
+    def _finished(self, value: Value, ref: Ref | None) -> Value:
+        """A value just computed, in the recorded type, with the recorded name and shape."""
         if ref is None or value.name or value not in self._builder.producers:
-            return
+            return value
+        if ref.dtype is not None and value.dtype is not None and ref.dtype != value.dtype:
+            value = self._converted(value, ref.dtype)
         value.name = ref.name
         value.dtype = ref.dtype or value.dtype
         if ref.shape is not None:
             value.shape = ref.shape
             self._note_lengths(value)
+        return value
+
+    def _converted(self, value: Value, dtype: str) -> Value:
+        try:
+            return self._builder.cast(value, dtype)
+        except NotLowered:  # a type that ONNX lacks
+            return value
 
     def _resolved(self, arg: Any) -> Any:
         """An argument with the current value of each tensor in it."""
@@ -182,7 +191,8 @@ class _Lowering:
             view = None
             if source is not None:
                 known = ref.storage is not None and source.ref.storage is not None
-                if not known or ref.storage == source.ref.storage:
+                shared = ref.storage == source.ref.storage if known else ref.dtype == source.ref.dtype
+                if shared:
                     sure = known or name not in MAYBE_COPIES
                     view = View(call, source, VIEWS.get(name), place, sure)
             self._cells[ref] = Cell(ref, value, view)
@@ -205,7 +215,7 @@ class _Lowering:
         if value is cell.value and cell.fresh:  # `detach_` and the like
             self._cells.update(dict.fromkeys(results, cell))
             return
-        value = self._fitted(cell, value)
+        value = self._fitted(cell, value, results[0] if results and results[0].shape is not None else cell.ref)
         path = [(cell, value)]
         while cell.view is not None:
             cell, value = cell.view.parent, self._through(cell.view, value)
@@ -218,17 +228,16 @@ class _Lowering:
         for ref in results:
             self._cells[ref] = path[0][0]
 
-    def _fitted(self, cell: Cell, value: Value) -> Value:
+    def _fitted(self, cell: Cell, value: Value, ref: Ref) -> Value:
         """A computed value in the type and shape of the tensor that it is written into."""
-        builder, ref = self._builder, cell.ref
+        builder = self._builder
         try:
             if value.shape is not None and ref.shape is not None and len(value.shape) != len(ref.shape):
                 value = builder.expand(value, ref.shape, cell.value)
             value = builder.cast(value, ref.dtype)
         except Exception:
             value = opaque.unsure(builder, ref, value, cell.value)
-        self._finish(value, ref)
-        return value
+        return self._finished(value, ref)
 
     def _through(self, view: View, value: Value) -> Value:
         """The parent of a view after the view was written."""
@@ -247,8 +256,7 @@ class _Lowering:
                 builder.forget(start)
         if found is None:
             found = opaque.unsure(builder, parent.ref, parent.value, value)
-        self._finish(found, parent.ref)
-        return found
+        return self._finished(found, parent.ref)
 
 def refs_in(structure: Any) -> Iterator[Ref]:
     """The tensors in a nested structure, in order."""

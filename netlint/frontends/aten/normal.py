@@ -84,6 +84,19 @@ def native_batch_norm(
     return [found, *_moments(b, input, axes, eps)]
 
 
+@operator("aten._native_batch_norm_legit.no_stats", origin=True)
+def native_batch_norm_no_stats(
+    b: Builder,
+    input: Value,
+    weight: Value | None,
+    bias: Value | None,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> list[Value]:
+    return native_batch_norm(b, input, weight, bias, None, None, True, momentum, eps)
+
+
 @operator("_native_batch_norm_legit_no_training")
 def native_batch_norm_no_training(
     b: Builder,

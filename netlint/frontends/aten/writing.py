@@ -158,13 +158,16 @@ def _updates(
 
 def _part_scattered(b: Builder, base: Value, index: Index, new: Value, reduction: str) -> Value:
     """Slices beside index tensors: the part that the slices cut is scattered into, then put back."""
-    if index.new_axes or any(cut.single for cut in index.slices):
+    if index.new_axes:
         raise NotLowered("new axes beside index tensors")
     part = base
     for cut in index.slices:
         part = b.slice(part, cut.axis, cut.start, cut.end, cut.step)
-    changed = _scattered(b, part, Index([], [], index.tensors), new, reduction)
-    return _replaced(b, base, index.slices, changed)
+    gone = [cut.axis for cut in index.slices if cut.single]
+    tensors = {axis - sum(place < axis for place in gone): value for axis, value in index.tensors.items()}
+    part = b.squeeze(part, *gone) if gone else part
+    changed = _scattered(b, part, Index([], [], tensors), new, reduction)
+    return _replaced(b, base, index.slices, b.unsqueeze(changed, *gone) if gone else changed)
 
 
 @operator("index_put", "_unsafe_index_put", "_index_put_impl")

@@ -85,8 +85,16 @@ MAKING: frozenset[Any] = frozenset(
 
 DYNAMIC = frozenset(
     (
-        *("nonzero", "argwhere", "unique", "unique_consecutive", "_unique2", "bincount", "masked_select", "_return_counts"),
-        *("_return_output", "_return_inverse", "nonzero_static", "unique_dim", "combinations", "histc", "_unique_impl"),
+        *("nonzero", "argwhere", "unique", "unique_consecutive", "_unique2", "bincount", "masked_select"),
+        *(
+            "_return_counts",
+            "_return_output",
+            "_return_inverse",
+            "nonzero_static",
+            "unique_dim",
+            "combinations",
+            "_unique_impl",
+        ),
     )
 )
 """By bare name: how many elements these return depends on the elements of all their arguments."""
@@ -95,22 +103,32 @@ MASKED = frozenset({"__getitem__", "repeat_interleave", "where", "__setitem__", 
 
 EXECUTED = frozenset(
     (
-        *("diff", "pairwise_distance", "cosine_similarity", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool2d", "glu"),
-        *("local_response_norm", "prod", "logcumsumexp", "affine_grid", "unfold", "fold", "lp_pool1d", "addcmul", "lerp"),
-        *("addcdiv", "addmm", "baddbmm", "gather", "index_select", "take_along_dim", "one_hot", "std_mean", "var_mean"),
-        *("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy"),
-        *("binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "gaussian_nll_loss", "soft_margin_loss"),
-        *("hinge_embedding_loss", "cosine_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "sort", "topk"),
-        *("multilabel_soft_margin_loss", "multilabel_margin_loss", "multi_margin_loss", "max_pool1d", "argsort"),
-        *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "softmax", "log_softmax", "normalize", "cummax", "cummin"),
-        *("logaddexp", "xlogy", "median", "quantile", "bitwise_not", "__invert__", "logical_not", "zeros_like"),
-        *("ones_like", "full_like", "new_zeros", "new_ones", "new_full", "sum", "mean", "any", "all", "isclose", "clip"),
-        *("clamp", "polar", "angle", "real", "imag", "conj", "view_as_complex", "cumsum", "cumprod", "tril", "triu"),
-        *("scatter", "scatter_add", "index_add", "index_copy", "hypot", "erf", "lgamma", "digamma", "deg2rad", "abs"),
-        *("neg", "norm", "renorm", "cross", "dot", "vdot", "trace", "diag_embed", "linspace", "arange", "heaviside"),
+        *("__invert__", "abs", "addcdiv", "addcmul", "addmm", "affine_grid", "all", "angle", "any", "arange"),
+        *("argsort", "avg_pool1d", "avg_pool2d", "avg_pool3d", "baddbmm", "binary_cross_entropy"),
+        *("binary_cross_entropy_with_logits", "bitwise_not", "channel_shuffle", "clamp", "clip", "conj"),
+        *("cosine_embedding_loss", "cosine_similarity", "cross", "cross_entropy", "cummax", "cummin", "cumprod"),
+        *("cumsum", "deg2rad", "diag_embed", "diff", "digamma", "dot", "erf", "fold", "full_like", "gather"),
+        *("gaussian_nll_loss", "glu", "heaviside", "hinge_embedding_loss", "huber_loss", "hypot", "imag"),
+        *("index_add", "index_copy", "index_select", "isclose", "kl_div", "l1_loss", "lerp", "lgamma", "linspace"),
+        *("local_response_norm", "log_softmax", "logaddexp", "logcumsumexp", "logical_not", "lp_pool1d"),
+        *("lp_pool2d", "margin_ranking_loss", "max_pool1d", "mean", "median", "mse_loss", "multi_margin_loss"),
+        *("multilabel_margin_loss", "multilabel_soft_margin_loss", "neg", "new_full", "new_ones", "new_zeros"),
+        *("nll_loss", "norm", "normalize", "one_hot", "ones_like", "pairwise_distance", "pixel_shuffle"),
+        *("pixel_unshuffle", "poisson_nll_loss", "polar", "prod", "quantile", "real", "renorm", "scatter"),
+        *("scatter_add", "smooth_l1_loss", "soft_margin_loss", "softmax", "sort", "std_mean", "sum"),
+        *("take_along_dim", "topk", "trace", "tril", "triplet_margin_loss", "triu", "unfold", "var_mean", "vdot"),
+        *("view_as_complex", "xlogy", "zeros_like"),
     )
 )
 """By bare name: executed on small zeros rather than on meta tensors; none of them can crash on zeros."""
+
+COUNTING: frozenset[Any] = frozenset(
+    {
+        *(torch.arange, torch.range, torch.eye, torch.linspace, torch.logspace, torch.tril_indices, torch.triu_indices),
+        *(torch.fft.fftfreq, torch.fft.rfftfreq, torch.hann_window, torch.hamming_window, torch.bartlett_window),
+    }
+)
+"""These are executed as they are while they make few elements."""
 
 _ENTERED = frozenset({"multi_head_attention_forward", "gumbel_softmax"})
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -157,9 +175,6 @@ def writes(name: str, kwargs: Any) -> bool:
     return (name.endswith("_") and name not in _HARMLESS) or kwargs.get("inplace") is True
 
 
-_WRITING_DUNDERS = frozenset(
-    f"__{name}__"
-    for name in ("setitem", "iadd", "isub", "imul", "idiv", "itruediv", "ifloordiv", "ipow", "imod", "iand", "ior")
-    + ("ixor", "ilshift", "irshift", "imatmul")
-)
+_OPERATORS = ("add", "sub", "mul", "div", "truediv", "floordiv", "pow", "mod", "and", "or", "xor", "lshift", "rshift")
+_WRITING_DUNDERS = frozenset({"__setitem__", "__imatmul__", *(f"__i{name}__" for name in _OPERATORS)})
 _HARMLESS = frozenset({"requires_grad_", "share_memory_", "detach_", "retain_grad_"})

@@ -13,6 +13,7 @@ from torch.overrides import resolve_name
 
 from netlint.frontends.aten.calls import Call, Length, Program, Ref
 from netlint.frontends.aten.locations import locate
+from netlint.frontends.aten.serialized import WRAPPERS
 from netlint.frontends.aten.types import dtype_name
 from netlint.graph import Dim, Location, Shape
 
@@ -80,17 +81,23 @@ class _Reader:
         """Which outputs the program's user gets; None: all."""
 
     def program(self, name: str) -> Program:
-        outputs: list[Ref] = []
-        for node in self._graph.nodes:
+        outputs = self._walk(self._graph, self._attribute)
+        return Program(self._inputs, self._calls, list(_refs(outputs)), name)
+
+    def _walk(self, graph: torch.fx.Graph, attribute: Callable[[str], Any], operands: Sequence[Any] | None = None) -> Any:
+        """Read the nodes of a graph and return what it returns. `operands`: in place of its inputs."""
+        given = iter(operands or ())
+        result: Any = None
+        for node in graph.nodes:
             if node.op == "placeholder":
-                self._results[node] = self._placeholder(node)
+                self._results[node] = next(given, None) if operands is not None else self._placeholder(node)
             elif node.op == "get_attr":
-                self._results[node] = self._stored(str(node.target), self._attribute(str(node.target)))
+                self._results[node] = self._stored(str(node.target), attribute(str(node.target)))
             elif node.op == "output":
-                outputs = list(_refs(self._given(self._outputs(node))))
+                result = self._given(self._outputs(node) if operands is None else node.args[0])
             else:
                 self._results[node] = self._call(node)
-        return Program(self._inputs, self._calls, outputs, name)
+        return result
 
     def _outputs(self, node: torch.fx.Node) -> Any:
         values = node.args[0]
@@ -131,6 +138,10 @@ class _Reader:
             name, origin, args = str(args[1]), f"torch.Tensor.{args[1]}", args[:1]
             if name in ("shape", "dtype", "device", "ndim"):
                 return self._property(node, name, args[0])
+        graph = WRAPPERS.get(name, len(args))
+        if graph < len(args) and isinstance(args[graph], torch.fx.GraphModule):
+            inner = args[graph]
+            return self._walk(inner.graph, lambda target: _attribute(inner, target), args[graph + 1 :])
         result = self._recorded(node, name, args)
         if isinstance(node.meta.get("val"), _SYMBOLIC) and name in ("floordiv", "mod", "__floordiv__", "__mod__"):
             name = f"sym_{name.strip('_')}"

@@ -33,7 +33,8 @@ _Held = list[tuple[Any, Any]]
 
 def _state(module: nn.Module) -> tuple[nn.Module, dict[str, Any], _Held]:
     attributes = dict(vars(module))
-    held = [(value, value.copy()) for value in attributes.values() if type(value) in _HOLDERS and len(value) < _MAX_KEPT]
+    holders = [value for value in attributes.values() if type(value) in _HOLDERS and len(value) < _MAX_KEPT]
+    held = [(value, value.copy()) for value in holders]
     return module, attributes, held
 
 
@@ -134,6 +135,10 @@ def settings() -> Iterator[None]:
         if distribution is not None:
             stack.callback(distribution.set_default_validate_args, distribution._validate_args)
             distribution.set_default_validate_args(False)
+        if "torch.fx.experimental.symbolic_shapes" not in sys.modules and hasattr(torch, "_check_with"):
+            # torch's own checks of sizes import a computer algebra system to look at a bool.
+            stack.callback(setattr, torch, "_check_with", torch._check_with)
+            torch._check_with = _checked  # type: ignore[assignment]
         utils = sys.modules.get("transformers.utils.import_utils")
         if hasattr(utils, "is_fake_tensor"):
             # transformers decides on masks by their elements unless it sees that there are none.
@@ -145,3 +150,8 @@ def settings() -> Iterator[None]:
 def _has_no_elements(tensor: Any) -> bool:
     with torch._C.DisableTorchFunction():
         return isinstance(tensor, torch.Tensor) and tensor.is_meta
+
+
+def _checked(kind: type[Exception], condition: Any, message: Any) -> None:
+    if not condition:
+        raise kind(message() if callable(message) else "a check failed")

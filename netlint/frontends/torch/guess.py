@@ -51,7 +51,7 @@ def first_guess(model: nn.Module) -> Iterator[list[Slot]]:
     optional = _optional(model)
     if optional:
         yield [_slot(name, place, model, first) for place, name in enumerate([*required, *optional])]
-    widths = {p.shape[-1] for p in model.parameters(recurse=False) if p.dim() > 1 and p.shape[-1] > 1} if not first else ()
+    widths = {n for p in model.parameters(recurse=False) if p.dim() > 1 for n in p.shape if n > 1} if not first else ()
     for width in sorted(widths)[:3]:
         for shape in ((BATCH, width), (BATCH, _LENGTH, width)):
             yield [Slot(name, "float", shape) for name in required]

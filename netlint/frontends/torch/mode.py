@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from netlint.frontends.torch import frames, functions, recurrent, shapes, standins
+from netlint.frontends.torch import frames, functions, layers, recurrent, shapes, standins
 from netlint.frontends.torch.beneath import Helping, on_meta
 from netlint.frontends.torch.errors import Demanded, Lost
 from netlint.frontends.torch.sizes import RULES
@@ -78,31 +78,41 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         if func in functions.ASKING:
             return func(*args, **(kwargs or {}))
-        special = SPECIAL.get(func)
-        if special is not None:
-            return special(self, func, args, kwargs or {})
-        return self.call(func, args, kwargs or {})
+        self.busy, busy = True, self.busy
+        try:
+            special = SPECIAL.get(func)
+            if special is not None:
+                return special(self, func, args, kwargs or {})
+            return self.call(func, args, kwargs or {})
+        finally:
+            self.busy = busy
 
     def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out a call and record it."""
         info = self._infos.get(func) or self._info(func)
         if info.inner is not None and not self.quiet:
-            with self:
-                return info.inner(*args, **kwargs)
+            return self._inside(info.inner, args, kwargs)
         run_args, ref_args = self._taken(args)
         if kwargs:
             run_kwargs, ref_kwargs = self._taken_named(kwargs)
         else:
             run_kwargs = ref_kwargs = {}
         self._place(func, kwargs, run_kwargs := dict(run_kwargs))
-        self.busy, busy = True, self.busy
         try:
             result = self._computed(func, info, run_args, run_kwargs)
         except _NOT_USERS as error:
+            if self.real:
+                raise
+            if changed := self._with_numbers(ref_args, ref_kwargs):
+                return self.call(func, *changed)
             result = self._rescued(func, info, (run_args, run_kwargs), (ref_args, ref_kwargs), error)
-        finally:
-            self.busy = busy
         return self.given(info, result, ref_args, ref_kwargs)
+
+    def _inside(self, inner: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Carry out a call by the calls that it makes."""
+        self.busy = False
+        with self:
+            return inner(*args, **kwargs)
 
     def _info(self, func: Any) -> Info:
         name = functions.bare_name(func)
@@ -189,9 +199,8 @@ class Recorder(TorchFunctionMode):
 
     def _place(self, func: Any, given: Mapping[str, Any], run: dict[str, Any]) -> None:
         """Have the call make its result on the device of this run."""
-        if func in functions.MAKING and (not self.real or "device" in given):
-            run["device"] = self.device
-        elif given.get("device") is not None:
+        made = func in functions.MAKING and (not self.real or "device" in given)
+        if made or given.get("device") is not None:
             run["device"] = self.device
         if given:
             run.pop("requires_grad", None)
@@ -219,7 +228,7 @@ class Recorder(TorchFunctionMode):
         template = self._memo.get(key)
         if template is not None:
             return standins.from_template(template)
-        result = standins.executed(func, args, kwargs) if info.name in functions.EXECUTED else None
+        result = self._quickly(func, info, args, kwargs)
         if result is None:
             result = func(*args, **kwargs)
         template = None if id(result) in self._slots else standins.template(result)
@@ -228,6 +237,11 @@ class Recorder(TorchFunctionMode):
         else:
             self._memo[key] = template
         return result
+
+    def _quickly(self, func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if func in functions.COUNTING:
+            return standins.counted(func, args, kwargs)
+        return standins.executed(func, args, kwargs) if info.name in functions.EXECUTED else None
 
     def given(self, info: Info, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record a call that was carried out, and return what the model gets."""
@@ -278,9 +292,9 @@ class Recorder(TorchFunctionMode):
     # What needs elements
 
     def value(self, slot: Slot) -> torch.Tensor | None:
-        """The elements of a slot that depends on constants alone."""
+        """The elements of a slot that depends on constants alone, or on chance as well."""
         steps, starts = origin_of(self.trace, slot)
-        if starts - {"constant", "buffer"}:
+        if starts - {"constant", "buffer", "chance"}:
             return None
         with torch._C.DisableTorchFunction():
             return replay(steps, slot)
@@ -295,6 +309,7 @@ class Recorder(TorchFunctionMode):
         known = {id(slot): self.value(slot) for part in (ref_args, ref_kwargs) for slot in slots_in(part)}
         if any(value is None for value in known.values()):
             raise Demanded
+        self.decide([*slots_in(ref_args), *slots_in(ref_kwargs)], "the branch")
         return func(*swap(ref_args, lambda s: known[id(s)]), **swap(ref_kwargs, lambda s: known[id(s)]))
 
     def decide(self, slots: Sequence[Slot], what: str) -> None:
@@ -312,15 +327,26 @@ class Recorder(TorchFunctionMode):
 
     def _rescued(self, func: Any, info: Info, run: Any, refs: Any, error: Exception) -> Any:
         """A call failed on tensors without elements, or truly."""
-        if self.real:
-            raise error
         if info.name in functions.DYNAMIC or info.name in functions.MASKED:
             return self._with_values(func, info, refs)
-        meta = isinstance(error, NotImplementedError) or "meta" in str(error)
-        if not meta:
+        if not isinstance(error, NotImplementedError) and "meta" not in str(error):
             raise error
         with Helping():
             return func(*run[0], **run[1])
+
+    def _with_numbers(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        """The arguments with numbers in place of known tensors of one integer: sizes, places, paddings."""
+        numbers: dict[int, Any] = {}
+        for slot in (*slots_in(list(args[1:])), *slots_in(dict(kwargs))):
+            if slot.shape == () and not slot.dtype.is_floating_point and (value := self.value(slot)) is not None:
+                numbers[id(slot)] = value.item()
+        if not numbers:
+            return None
+
+        def number(slot: Slot) -> Any:
+            return numbers.get(id(slot), slot.tensor)
+
+        return [swap(args[0], lambda slot: slot.tensor), *swap(list(args[1:]), number)], swap(dict(kwargs), number)
 
     def _with_values(self, func: Any, info: Info, refs: Any) -> Any:
         """The call on real tensors: known ones, and zeros where elements do not decide on the shape."""
@@ -389,7 +415,7 @@ class Recorder(TorchFunctionMode):
         return self.slot(made).tensor
 
 
-assert recurrent.RULES is shapes.RULES is RULES
+assert recurrent.RULES is shapes.RULES is layers.RULES is RULES
 _NOT_USERS = (RuntimeError, NotImplementedError, TypeError, IndexError, ValueError)
 _DEPENDS = (("input", "the data"), ("chance", "chance"), ("parameter", "the weights"))
 _SPELLINGS: dict[Any, Callable[..., Any]] = {}
@@ -423,5 +449,3 @@ def _written(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[
         return list(slots_in(kwargs["out"]))
     first = list(slots_in(args[0] if args else next(iter(kwargs.values()), None)))
     return first if name.startswith("_foreach") else first[:1]
-
-

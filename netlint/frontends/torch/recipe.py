@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from inspect import Parameter
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,11 @@ def _step(run: Callable[..., Any], names: Iterable[str]) -> Step:
     zeros = dict.fromkeys(counted, 0)
     batched = len(wanted) == 1 and wanted[0] in ("batch", "data", "samples", "train_batch", "b")
     return Step(lambda *args, **kwargs: run(*args, **kwargs, **zeros), wanted, batched)
+
+
+def signature(step: Step) -> Signature:
+    """The arguments of a step by name."""
+    return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in step.names])
 
 
 def loss_step(

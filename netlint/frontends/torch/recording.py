@@ -27,18 +27,18 @@ class Recording:
 
     * `placeholder`: one per input tensor, also those nested in containers.
     * `get_attr`: one per parameter, buffer or outside constant that was used; `tensors[node.target]` holds it.
-    * `call_function`: target is the function as called, with its own spelling of arguments: `torch.nn.functional.linear`,
-      `torch.Tensor.view`, `torch._C._VariableFunctions.lstm`, `torch.ops.aten.add.Tensor`. A read of a property is
-      `getattr(x, "data")`, an item assignment `operator.setitem`. Anything unknown is opaque: its
-      target has the `__name__` of what was called.
+    * `call_function`: target is the function as called, with its own spelling of arguments:
+      `torch.nn.functional.linear`, `torch.Tensor.view`, `torch.Tensor.__setitem__`, `torch._C._VariableFunctions.lstm`,
+      `torch.ops.aten.add.Tensor`. A read of a property is `getattr(x, "data")`. Anything unknown is opaque: its target
+      has the `__name__` of what was called.
       A part of a nested result is `operator.getitem(node, key)`.
       After an in-place call later uses of the tensor refer to its node; the node of a call without a result
-      (`operator.setitem`, `torch._foreach_add_`) has none, and later uses refer to the node before.
+      (`__setitem__`, `torch._foreach_add_`) has none, and later uses refer to the node before.
     * `output`: the nested result of the model, None in place of everything that holds no tensor.
 
     `node.meta`:
 
-    * `val`: fake tensors, nested as the call returned them (other things in the result stay as they are).
+    * `val`: meta tensors, nested as the call returned them (other things in the result stay as they are).
     * `shape`: for each tensor in `val`, nested likewise, a netlint `Shape`; read at the time of the call.
     * `location`: a netlint `Location`, on `call_function` nodes.
     * `no_grad`: True where the user switched gradients off.

@@ -69,7 +69,7 @@ def module_of(target: PythonTarget, sliced: bool) -> tuple[ModuleType, str]:
     name, root = _dotted(file)
     sys.path[:0] = [str(root), str(Path.cwd())]
     if sliced:
-        return _sliced(file, name, target.name), "what it does on import does not end"
+        return _sliced(file, name, target.name), "does not end its import"
     try:
         with users_code("cannot be imported", "put what starts work when imported under `if __name__ == '__main__':`"):
             return _executed(file, name), ""
@@ -184,7 +184,7 @@ def _suggestion(module: ModuleType, name: str, target: PythonTarget) -> str:
         for key in own
         if isinstance(getattr(module, key), type) and issubclass(getattr(module, key), torch.nn.Module)
     ]
-    near = get_close_matches(name, own, n=2, cutoff=0.5) or models[-3:] or own[-3:]
+    near = get_close_matches(name, own, n=2, cutoff=0.6) or models[-3:] or own[-3:]
     if not near:
         return "name a class, or a function that makes the model"
     return did_you_mean(near, ()).removeprefix("; ").replace("did you mean", f"did you mean, in {target.place},")

@@ -136,4 +136,5 @@ def _target_error(error: Exception) -> TargetError:
     line = frames.line_of(error.__traceback__)
     place = f" at {line[0]}:{line[1]}" if line else ""
     text = " ".join(str(error).split())[:500]
-    return TargetError(f"raises {type(error).__name__}{place}: {text}", "state the inputs that it takes: --input 1,3,224,224")
+    way_out = "see whether it takes these inputs; --input states others: --input 1,3,224,224"
+    return TargetError(f"raises {type(error).__name__}{place}: {text}", way_out)

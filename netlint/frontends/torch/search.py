@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import time
@@ -222,6 +223,19 @@ def tell(args: Any, kwargs: Any) -> None:
     """A model is about to run with these arguments, as the recorder hands them over."""
     if WATCHES:
         WATCHES[-1].start([*_flat(args), *_flat(kwargs)])
+
+
+@contextlib.contextmanager
+def telling(model: nn.Module) -> Iterator[None]:
+    """While a search watches, its watch is told what the model is called with."""
+    if not WATCHES:
+        yield
+        return
+    hook = model.register_forward_pre_hook(lambda module, args, kwargs: tell(args, kwargs), with_kwargs=True, prepend=True)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _flat(value: Any) -> Iterator[torch.Tensor]:

@@ -35,10 +35,16 @@ def fresh(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     return torch.empty(shape, dtype=dtype, device=_META)
 
 
-def alike(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A new tensor of the same shape and layout."""
-    made = tensor.clone()
-    return made if dtype is tensor.dtype else torch.empty_strided(made.shape, made.stride(), dtype=dtype, device=_META)
+def alike(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """A new tensor of the same shape, its axes in memory in the same order."""
+    if tensor.is_contiguous():
+        return torch.empty(tensor.shape, dtype=dtype or tensor.dtype, device=_META)
+    shape, strides = tensor.shape, tensor.stride()
+    dense, step = [0] * len(shape), 1
+    for axis in sorted(range(len(shape)), key=lambda axis: (strides[axis], -axis)):
+        dense[axis] = step
+        step *= max(shape[axis], 1)
+    return torch.empty_strided(shape, dense, dtype=dtype or tensor.dtype, device=_META)
 
 
 def broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
@@ -65,7 +71,7 @@ def _inexact(dtype: torch.dtype) -> torch.dtype:
 def _float_alike(input: Any, *args: Any, dtype: Any = None, out: Any = None, **kwargs: Any) -> Any:
     if type(input) is not _T or not input.dtype.is_floating_point or dtype is not None or out is not None:
         return None
-    return input if kwargs.get("inplace") else input.clone()
+    return input if kwargs.get("inplace") else alike(input)
 
 
 enter(
@@ -93,7 +99,7 @@ _ODD = frozenset({torch.bool, torch.complex64, torch.complex128, torch.complex32
 
 def _any_alike(input: Any, *args: Any, out: Any = None, dtype: Any = None, **kwargs: Any) -> Any:
     plain = type(input) is _T and out is None and dtype is None and input.dtype not in _ODD
-    return input.clone() if plain and not any(isinstance(value, _T) for value in (*args, *kwargs.values())) else None
+    return alike(input) if plain and not any(isinstance(value, _T) for value in (*args, *kwargs.values())) else None
 
 
 enter(_any_alike, "neg", "abs", "negative", "absolute", "square", "clone", "floor", "ceil", "round", "sign", "trunc")
@@ -158,7 +164,12 @@ def _cast(wanted: torch.dtype) -> Rule:
 
 
 RULES[_T.to] = _to
-for _name, _dtype in (("float", torch.float32), ("half", torch.float16), ("double", torch.float64), ("int", torch.int32)):
+for _name, _dtype in (
+    ("float", torch.float32),
+    ("half", torch.float16),
+    ("double", torch.float64),
+    ("int", torch.int32),
+):
     RULES[getattr(_T, _name)] = _cast(_dtype)
 for _name, _dtype in (("long", torch.int64), ("bool", torch.bool), ("bfloat16", torch.bfloat16)):
     RULES[getattr(_T, _name)] = _cast(_dtype)
@@ -170,9 +181,7 @@ RULES[_T.type_as] = lambda input, other: _to(input, other.dtype)
 
 def _joined(input: Any, other: Any, dtype: Callable[[torch.dtype], torch.dtype]) -> Any:
     if type(input) is not _T:
-        input, other = other, input
-    if type(input) is not _T:
-        return None
+        return None if type(other) is not _T else _joined(other, input, dtype)
     if type(other) in (int, float, bool):
         return alike(input, dtype(torch.result_type(input, other)))
     if type(other) is not _T:
@@ -207,13 +216,15 @@ def _comparison(input: Any, other: Any, *, out: Any = None) -> Any:
     return _joined(input, other, lambda dtype: torch.bool) if out is None else None
 
 
-enter(_arithmetic, "add", "mul", "multiply", "maximum", "minimum", "pow", "__rpow__")
+enter(_arithmetic, "add", "mul", "multiply", "maximum", "minimum", "pow", "__pow__", "__rpow__")
 enter(_difference, "sub", "subtract", "__rsub__", "rsub")
 enter(_arithmetic, "remainder", "fmod", "bitwise_and", "bitwise_or", "bitwise_xor", "floor_divide", "__rfloordiv__")
 enter(_arithmetic, "__and__", "__or__", "__xor__", "__rand__", "__ror__", "__mod__", "__floordiv__", "__rmod__")
 enter(_division, "div", "divide", "true_divide", "__rdiv__", "__rtruediv__", "atan2", "arctan2")
 enter(_comparison, "eq", "ne", "lt", "le", "gt", "ge", "greater", "less", "not_equal", "greater_equal", "less_equal")
-enter(_comparison, "logical_and", "logical_or", "logical_xor", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
+enter(
+    _comparison, "logical_and", "logical_or", "logical_xor", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"
+)
 
 
 def _where(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
@@ -234,7 +245,7 @@ def _masked_fill(input: Any, mask: Any, value: Any) -> Any:
     shape = broadcast(input.shape, mask.shape)
     if shape is None or mask.dtype is not torch.bool or type(input) is not _T:
         return None
-    return input.clone() if shape == input.shape else fresh(shape, input.dtype)
+    return alike(input) if shape == input.shape else fresh(shape, input.dtype)
 
 
 enter(_masked_fill, "masked_fill")

@@ -1,4 +1,4 @@
-"""Calls that are answered otherwise than torch would: what a stand-in must not give away, and what changes its state."""
+"""Calls that are answered otherwise than torch would: what a stand-in must not give away, and gradients."""
 
 from __future__ import annotations
 
@@ -183,8 +183,8 @@ def _from_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any
 
 _LOWERED = frozenset(
     (
-        *("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "addbmm", "einsum", "prelu", "__matmul__", "__rmatmul__"),
-        *("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_tbc"),
+        *("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "addbmm", "einsum", "prelu", "__matmul__"),
+        *("__rmatmul__", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
         *("scaled_dot_product_attention", "bilinear", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
     )
 )

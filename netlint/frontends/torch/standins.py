@@ -150,3 +150,16 @@ def _without_elements(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)([_without_elements(item) for item in value])
     return value
+
+
+def counted(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The result of a call that takes numbers alone; None if it may be large."""
+    product = 1.0
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Tensor):
+            return None
+        if isinstance(value, (int, float)) and value:
+            product *= max(abs(value), 1.0)
+    if product > _SMALL:
+        return None
+    return _without_elements(func(*args, **{**kwargs, "device": _CPU}))

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from netlint.frontends import TargetError
-from netlint.frontends.torch.arguments import Arguments
 from netlint.frontends.torch.mode import Recorder
 from netlint.frontends.torch.recording import SymbolicInt
 from netlint.frontends.torch.run import Run

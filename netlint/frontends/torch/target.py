@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netlint.capture import Capture, PythonTarget, python_target
-from netlint.checked import MADE_UP
+from netlint.capture import MADE_UP, PART, Capture, PythonTarget, python_target
 from netlint.frontends import TargetError
 from netlint.frontends.aten import lower
 from netlint.graph import Graph
@@ -27,7 +26,7 @@ from .inputs import Example
 from .record import record_symbolic
 from .recording import Recording
 from .resolve import attribute, check_arguments, module_of, users_code
-from .search import search, tell
+from .search import search, tell, telling
 
 Stage = Callable[[str], None]
 
@@ -72,7 +71,7 @@ def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
     step = step_of(how.step, target, made.model, sliced)
     captured = captured_model(made.model, example, step, how.mode, stage)
     if made.imported:
-        facts = {**captured.facts, "imported": Known("definitions only", made.imported)}
+        facts = {**captured.facts, PART: Known("its definitions alone", made.imported)}
         captured = replace(captured, facts=facts)
     return captured
 
@@ -182,8 +181,7 @@ def captured_model(
     """The graph of a model at hand. The model is left as it was. Raises `TargetError`."""
     model = unwrapped(model)
     if isinstance(model, torch.export.ExportedProgram):
-        return Captured(lower(program(model)))
-    _refuse_uninitialised(model)
+        return Captured(lower(program(model, _name(model))))
     with in_mode(model, mode), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model says them when it is trained, too
         attempt = _attempt(model, step)
@@ -197,22 +195,29 @@ def captured_model(
     facts = {MADE_UP if example.guessed else "inputs": Known(str(example), example.origin)}
     if recording.notes:
         facts["recording"] = Known("; ".join(recording.notes), "the recorder")
-    return Captured(lower(program(recording)), Training(), facts)
+    return Captured(lower(program(recording, _name(model))), Training(), facts)
 
 
-def _refuse_uninitialised(model: nn.Module) -> None:
-    """Lazy modules take their sizes from the first run; one on fake tensors would spoil them."""
+def _name(model: Any) -> str:
+    return type(model).__name__
 
 
 def _attempt(model: nn.Module, step: recipe.Step | None) -> Callable[[Example], Recording]:
     """Records one run on given inputs."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
+        assert step is not None
         tell(args, kwargs)
-        return step.run(*args, **kwargs) if step else model(*args, **kwargs)
+        return step.run(*args, **kwargs)
+
+    if step is not None:
+        run.__signature__ = recipe.signature(step)  # type: ignore[attr-defined]
 
     def attempt(example: Example) -> Recording:
-        return record_symbolic(run, example.args, dict(example.kwargs), modules=model)
+        if step is not None:
+            return record_symbolic(run, example.args, dict(example.kwargs), modules=model)
+        with telling(model):
+            return record_symbolic(model, example.args, dict(example.kwargs))
 
     return attempt
 

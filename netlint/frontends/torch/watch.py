@@ -144,7 +144,7 @@ class Watch(TorchFunctionMode):
             )
         elif name == "linear":
             width = arg(1, "weight").shape[-1]
-            self.ask(value, kind="float", sizes={-1: width})
+            self._features(value, width)
             self._miss(value, value.shape[-1], width)
         elif name in ("embedding", "embedding_bag"):
             self.ask(value, kind="int", high=arg(1, "weight").shape[0])
@@ -205,6 +205,15 @@ class Watch(TorchFunctionMode):
             self._viewed(value, args[1:])
         elif name == "einsum" and isinstance(value, str):
             self._einsum(value, args[1] if isinstance(args[1], tuple | list) else args[1:])
+
+    def _features(self, value: Any, width: int) -> None:
+        """A dense layer reads features: what reaches it as the rows of an image is none."""
+        trace = self.trace(value)
+        if trace is not None and trace.slot is not None and trace.axes == tuple(range(len(trace.axes))):
+            rows = len(trace.axes) > 3 and value.shape[-1] != width
+            self.demands.append(Demand(trace.slot, "float", 2, {1: width}) if rows else Demand(trace.slot, "float", None, {len(trace.axes) - 1: width}))
+        else:
+            self.ask(value, kind="float", sizes={-1: width})
 
     def _convolution(self, name: str, value: Any, weight: Any, groups: Any) -> None:
         channels = weight.shape[0] if "transpose" in name else weight.shape[1] * int(groups or 1)
