@@ -17,8 +17,11 @@ TIME_LIMIT = 60.0
 MODES = ("train", "eval")
 WEIGHTS = ("auto", "never")
 
-MADE_UP = "example inputs"
-"""The assumption that says which inputs a model was run with, where nobody stated them."""
+INPUTS = "inputs"
+"""The assumption that says which inputs a model was run with."""
+
+GUESSED = "guessed from "
+"""How the origin of an assumption begins that nobody stated."""
 
 PART = "imported"
 """The assumption that says that not all of a file was executed when it was imported, and why."""

@@ -90,7 +90,7 @@ PROGRAMS = [
     _p(
         "cross-entropy-by-hand",
         "-sum(t * log p) with a softmax that is written out, too",
-        "e = Exp(h)\ns = ReduceSum(e, last)\np = Div(e, s) # NUM005\nl = Log(p) # LOS006\nm = Mul(t, l)\n! = ReduceMean(m)",
+        "e = Exp(h)\ns = ReduceSum(e, last)\np = Div(e, s) # NUM005\nl = Log(p) # LOS006|NUM001\nm = Mul(t, l)\n! = ReduceMean(m)",
         "l = LogSoftmax(h)\nm = Mul(t, l)\n! = ReduceMean(m)",
     ),
     _p(
@@ -538,7 +538,7 @@ def text_of(body: str) -> str:
     """The body as ONNX text; `!` is a scalar loss, `?` an output of any shape."""
     code = "\n".join(line.partition("#")[0].rstrip() for line in body.splitlines())
     code = re.sub(r"^([!?]) =", r"out =", code, flags=re.MULTILINE)
-    code = re.sub(r"out = Reduce(\w+)\(", r"out = Reduce\1 <keepdims = 0> (", code) if "! =" in body else code
+    code = re.sub(r"= Reduce(\w+)\((\w+)\)$", r"= Reduce\1 <keepdims = 0> (\2)", code, flags=re.MULTILINE)
     words = set(re.findall(r"\b[a-z]\w*\b", code))
     inputs = [text for name, text in INPUTS.items() if name in words]
     stored = [text for name, text in CONSTANTS.items() if name in words]
@@ -550,7 +550,7 @@ def text_of(body: str) -> str:
 def wants(body: str) -> Iterator[tuple[str, str, bool]]:
     """The result whose node is at fault, the rule, and whether a note is enough."""
     for line in body.splitlines():
-        match = re.match(r"(\S+) = .*# (note )?(\w+)$", line)
+        match = re.match(r"(\S+) = .*# (note )?([\w|]+)$", line)
         if match:
             yield "out" if match[1] in "!?" else match[1], match[3], bool(match[2])
 

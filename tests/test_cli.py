@@ -249,9 +249,23 @@ def test_what_is_said_of_many_targets_is_said_once(netlint: Run) -> None:
     assert "2 models checked: 1 not analysed" in done.stdout
 
 
-@pytest.mark.parametrize("target", ["net.py", "net.py:Net", "package.module:factory", "net.py:Net(width=3)"])
-def test_python_targets_are_told_from_missing_files(netlint: Run, tmp_path: Path, target: str) -> None:
-    (tmp_path / "net.py").write_text("class Net: ...\n")
+def test_a_file_of_python_alone_is_no_target(netlint: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("class Net(nn.Module): ...\n")
+    done = netlint("net.py")
+    assert done.returncode == 3
+    assert "name a class, or a function that makes the model: net.py:Net" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("net.py:Net(width=size())", "has an argument that is no Python literal: size()"),
+        ("net.py:Net(width=3", "has arguments that are not Python"),
+        ("net.py:Net(1)(2)", "is called more than once"),
+        ("net.py:Net(**{})", "unpacks arguments with **"),
+    ],
+)
+def test_arguments_of_python_targets_are_literals(netlint: Run, target: str, message: str) -> None:
     done = netlint(target)
     assert done.returncode == 3
-    assert "torch.onnx.export" in done.stdout
+    assert message in done.stdout

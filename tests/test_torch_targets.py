@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from netlint.capture import MADE_UP, Capture  # noqa: E402
+from netlint.capture import INPUTS, Capture  # noqa: E402
 from netlint.frontends import TargetError  # noqa: E402
 from netlint.frontends.torch.target import Captured, capture, captured_model  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
@@ -33,7 +33,7 @@ def ops(found: Captured) -> list[str]:
 
 def inputs(model: nn.Module) -> str:
     """The inputs found for a model, as the report shows them."""
-    return str(captured_model(model).facts[MADE_UP].value)
+    return str(captured_model(model).facts[INPUTS].value)
 
 
 class Fn(nn.Module):

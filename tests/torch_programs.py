@@ -14,8 +14,30 @@ from netlint.frontends.aten.types import dtype_name
 from netlint.frontends.torch.tensors import LiveTensor, storage_of
 from netlint.graph import Location
 
-_ASKING = {"size", "dim", "shape", "dtype", "device", "is_floating_point", "numel", "stride", "item", "__bool__", "__len__"}
-_ASKING |= {"ndim", "layout", "is_nested", "tolist", "is_complex", "is_contiguous", "__format__", "__repr__", "data_ptr"}
+_ASKING = {
+    "size",
+    "dim",
+    "shape",
+    "dtype",
+    "device",
+    "is_floating_point",
+    "numel",
+    "stride",
+    "item",
+    "__bool__",
+    "__len__",
+}
+_ASKING |= {
+    "ndim",
+    "layout",
+    "is_nested",
+    "tolist",
+    "is_complex",
+    "is_contiguous",
+    "__format__",
+    "__repr__",
+    "data_ptr",
+}
 _ASKING |= {"_set_grad_enabled", "__int__", "__index__", "requires_grad", "is_sparse", "is_quantized", "__float__"}
 
 

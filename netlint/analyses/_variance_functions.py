@@ -22,7 +22,7 @@ X: Expression = ("x",)
 _MOST_TERMS = 40
 _POINTS = 60
 _RELU: Expression = ("Relu", X)
-_ROUGHLY = 0.03
+_ROUGHLY = 0.02
 _POINT = 1e6
 _FAR = 7.0
 """Standard deviations beyond which a Gaussian is taken as nothing."""
@@ -162,7 +162,7 @@ def _compiled(found: Expression) -> Function:
 def gaussian_moments(found: Expression, mean: float, variance: float) -> tuple[float, float, float] | None:
     """E f(z), E f(z)², E f'(z)² for z ~ N(mean, variance); None where f is not defined or not finite.
 
-    The arguments count to 3 %, so that layers that are nearly alike are integrated once.
+    The arguments count to 2 %, so that layers that are nearly alike are integrated once.
     """
     if found == X:
         return mean, mean * mean + variance, 1.0

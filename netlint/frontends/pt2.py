@@ -1,4 +1,4 @@
-"""`.pt2` files of `torch.export.save` -> `Graph`: the JSON inside is read, nothing is unpickled, torch is not needed."""
+"""`.pt2` files of `torch.export.save` -> `Graph`: only the JSON inside is read, nothing is unpickled."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from netlint.capture import MADE_UP, PART
+from netlint.capture import GUESSED, INPUTS, PART
 from netlint.checked import CheckReport
 from netlint.engine import Report, Reported
 from netlint.graph import Location
@@ -185,9 +185,9 @@ def _unjudged(run: Run, paint: Paint) -> Iterator[str]:
 def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
     sign = paint("=", "frame")
     lines = [f"   {sign} ignored: {clean(why)}" for why in report.misstated]
-    made = report.assumptions.get(MADE_UP)
-    if made is not None and not verbose:
-        lines.append(f"   {sign} inputs: {clean(made.value)} ({clean(made.origin)}; --input states them)")
+    used = report.assumptions.get(INPUTS)
+    if used is not None and used.origin.startswith(GUESSED) and not verbose:
+        lines.append(f"   {sign} inputs: {clean(used.value)} ({clean(used.origin)}; --input states them)")
     part = report.assumptions.get(PART)
     if part is not None and not verbose:
         lines.append(f"   {sign} imported: {clean(part.value)}, since it {clean(part.origin)}")
@@ -197,7 +197,8 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
     if verbose:
         lines += [f"   {sign} skipped: {', '.join(names)}: {clean(why)}" for why, names in reasons.items()]
         for name, known in report.assumptions.items():
-            lines.append(f"   {sign} assumed: {name} = {_contract(known.value)} (from {clean(known.origin)})")
+            origin = known.origin if known.origin.startswith(GUESSED) else f"from {known.origin}"
+            lines.append(f"   {sign} assumed: {name} = {_contract(known.value)} ({clean(origin)})")
         if isinstance(report, CheckReport):
             understood = report.nodes - sum(report.not_understood.values())
             lines.append(f"   {sign} understood: {understood:,} of {_plural(report.nodes, 'node')}")

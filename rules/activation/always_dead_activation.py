@@ -3,7 +3,8 @@
 ## What it does
 
 Reports a ReLU (or a clip, a thresholded ReLU, a `Max` with a constant) whose operand is proved to lie where it gives
-one number only, and a sigmoid, tanh or hard sigmoid that is proved to be saturated, for every input.
+one number only, and a sigmoid, tanh or hard sigmoid that is proved to be saturated, for every input. It is an error where
+that holds for any weights, a warning where it holds for the stored ones.
 
 ## Why is this bad
 
@@ -41,7 +42,7 @@ saturated (float[N, 1] x) => (float[N, 2] y)
 <float[1, 2] w = {0.5, 0.4}, float[2] b = {40, 30}>
 {
     h = Gemm(x, w, b)
-    y = Sigmoid(h)      # want "Sigmoid always gives 1"
+    y = Sigmoid(h)      # want warning "Sigmoid always gives 1 with the weights as they are"
 }
 ```
 
@@ -100,17 +101,16 @@ from collections.abc import Callable, Iterator
 
 from netlint.analyses.contract import contract
 from netlint.analyses.layers import layers
-from netlint.analyses.ranges import Range, ranges
+from netlint.analyses.parameters import parameters
+from netlint.analyses.ranges import Range, ranges, training_ranges
 from netlint.analyses.ranges.functions import softsign
 from netlint.analyses.ranges.rounding import format_of
 from netlint.analyses.shapes import shapes
 from netlint.analyses.weights import weights
 from netlint.graph import Node, Value
 from netlint.ops import read
-from netlint.rule import ERROR, Claim, Evidence, Finding, Scope, rule
+from netlint.rule import ERROR, WARNING, Claim, Evidence, Finding, Level, Scope, rule
 from netlint.training import Known
-
-from ..numerics._reach import reach
 
 _SATURATING: dict[str, Callable[[float], float]] = {
     "Sigmoid": lambda x: (1 + math.tanh(x / 2)) / 2,
@@ -125,34 +125,42 @@ _MOST_BEHIND = 500
     "ACT008",
     "always-dead-activation",
     level=ERROR,
+    also=(WARNING,),
     since="0.2",
-    requires=(contract, layers, ranges, reach, shapes, weights),
+    requires=(contract, layers, parameters, ranges, shapes, training_ranges, weights),
 )
 def always_dead_activation(scope: Scope) -> Iterator[Finding]:
-    known = scope[reach]
     for node in scope.graph.of("Relu", "ThresholdedRelu", "Clip", "Max", "Min", "HardSigmoid", *_SATURATING):
         operand = _operand(scope, node)
-        if operand is None or known.known.constant(operand):
+        if operand is None or scope[parameters].constant(operand):
             continue
-        proved = scope[ranges].of(operand)
-        level = _only_result(scope, node, proved)
-        if level is not None and not _rests_on_zeros(scope, operand):
-            yield Finding(
-                f"{node.op} always gives {level:g}: its input lies in {proved}",
-                node,
-                evidence=(Evidence("input", [proved.lo, proved.hi]), *_assumed(scope, proved)),
-                help="check the sign of what is fed in, the bias and the scale of the inputs",
-                why="what follows is a constant, and no gradient reaches what lies before",
-                claim=Claim(operand, proved.lo, proved.hi),
-            )
+        for known, level in ((scope[training_ranges], ERROR), (scope[ranges], WARNING)):
+            proved = known.of(operand)
+            result = _only_result(scope, node, proved)
+            if result is None or (level == WARNING and _rests_on_zeros(scope, operand)):
+                continue
+            yield _finding(scope, node, Claim(operand, proved.lo, proved.hi), proved, result, level)
+            break
+
+
+def _finding(scope: Scope, node: Node, claim: Claim, proved: Range, result: float, level: Level) -> Finding:
+    how = "" if level == ERROR else " with the weights as they are"
+    return Finding(
+        f"{node.op} always gives {result:g}{how}: its input lies in {proved}",
+        node,
+        evidence=(Evidence("input", [proved.lo, proved.hi]), *_assumed(scope, proved)),
+        help="check the sign of what is fed in, the bias and the scale of the inputs",
+        why="what follows is a constant, and no gradient reaches what lies before",
+        level=level,
+        claim=claim,
+    )
 
 
 def _operand(scope: Scope, node: Node) -> Value | None:
     """The one operand that is not constant."""
     if node.op not in ("Max", "Min"):
         return node.input(0)
-    known = scope[reach]
-    moving = [value for value in node.inputs if value is not None and not known.known.constant(value)]
+    moving = [value for value in node.inputs if value is not None and not scope[parameters].constant(value)]
     return moving[0] if len(moving) == 1 and len(node.inputs) == 2 else None
 
 
@@ -167,7 +175,9 @@ def _only_result(scope: Scope, node: Node, proved: Range) -> float | None:
         return _cut_off(scope, node, proved)
     low, high = _saturated(node, proved.lo), _saturated(node, proved.hi)
     spacing = format_of(scope[shapes].dtype(node.output())).eps
-    return round(high, 3) + 0.0 if abs(high - low) <= spacing else None
+    # A sigmoid that stays near 1/2, or a tanh near 0, is not saturated: its weights are small as yet.
+    saturated = abs(high - low) <= spacing and min(abs(high - end) for end in (-1.0, 0.0, 1.0)) <= spacing
+    return round(high, 3) + 0.0 if saturated and (high or node.op in ("Sigmoid", "HardSigmoid")) else None
 
 
 def _saturated(node: Node, x: float) -> float:
@@ -183,7 +193,7 @@ def _cut_off(scope: Scope, node: Node, proved: Range) -> float | None:
     if node.op == "Clip":
         bounds = read.clip_bounds(node) or (None, None)
     else:
-        number = next((n for value in node.inputs if (n := scope[reach].number(value)) is not None), None)
+        number = next((n for value in node.inputs if (n := read.scalar(value)) is not None), None)
         bounds = (number, None) if node.op == "Max" else (None, number)
     if bounds[0] is not None and proved.hi <= bounds[0]:
         return bounds[0]

@@ -143,7 +143,7 @@ from collections.abc import Iterator
 
 from netlint.analyses.contract import contract, known_targets
 from netlint.analyses.parameters import Parameters, parameters
-from netlint.analyses.ranges import Range, ranges
+from netlint.analyses.ranges import Range, training_ranges
 from netlint.analyses.roles import Head, Roles, roles
 from netlint.analyses.shapes import shapes
 from netlint.rule import ERROR, Claim, Evidence, Finding, Option, Scope, rule
@@ -158,7 +158,7 @@ _TASKS = frozenset({"regression", "autoencoder", "gan"})
     "output-range-misses-targets",
     level=ERROR,
     since="0.2",
-    requires=(roles, contract, parameters, ranges, shapes),
+    requires=(roles, contract, parameters, shapes, training_ranges),
     options=(Option("tolerance", 0.01, "share of the targets' range that may lie outside"),),
 )
 def output_range_misses_targets(scope: Scope) -> Iterator[Finding]:
@@ -211,7 +211,7 @@ def _bounded(scope: Scope, head: Head) -> Range | None:
         _one_number(scope[roles], scope[parameters], value) for node in after for value in node.inputs
     ):
         return None
-    proved = scope[ranges].of(head.value)
+    proved = scope[training_ranges].of(head.value)
     return proved if proved.known and not proved.assumed else None
 
 

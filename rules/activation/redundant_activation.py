@@ -126,7 +126,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netlint.analyses.ranges import Range, ranges
+from netlint.analyses.ranges import Range
 from netlint.analyses.roles import Roles, roles
 from netlint.graph import Graph, Node, Value
 from netlint.ops import read
@@ -147,13 +147,13 @@ _LAYOUT_STEPS = 12
     level=WARNING,
     also=(NOTE,),
     since="0.2",
-    requires=(roles, ranges, reach),
+    requires=(roles, reach),
 )
 def redundant_activation(scope: Scope) -> Iterator[Finding]:
     known = scope[reach]
     for node in scope.graph.of(*_RECTIFIERS, "Clip", "Max", "Min"):
         operand, kept = _identity_on(known, node)
-        proved = scope[ranges].of(operand)
+        proved = known.ranges.of(operand)
         if operand is None or kept is None or not proved.within(*kept) or not _whatever_weights(known, operand, kept):
             continue
         if not _quantised(scope.graph, scope[roles], operand):

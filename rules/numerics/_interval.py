@@ -39,6 +39,7 @@ class Reach:
     hi: float
     at_lo: How = How.NEVER
     at_hi: How = How.NEVER
+    """At an infinite end: ROUNDED where the value overflows soon, as an exponential does."""
     inside: How = How.POINT
     """How 0 is reached if it lies between the ends; NEVER where it is cut out."""
     raw: bool = False
@@ -190,9 +191,9 @@ def add(a: Reach, b: Reach) -> Reach | None:
     """a + b of values that vary on their own, or are both not negative."""
     raw, sources = a.raw or b.raw, _merged(a, b)
     if not dependent(a, b):
-        inside = How.POINT
-        at_lo, at_hi = min(a.at_lo, b.at_lo), min(a.at_hi, b.at_hi)
-        return Reach(a.lo + b.lo, a.hi + b.hi, at_lo, at_hi, inside, raw, sources, a.via)
+        at_lo = _both((a.lo, a.at_lo), (b.lo, b.at_lo))
+        at_hi = _both((a.hi, a.at_hi), (b.hi, b.at_hi))
+        return Reach(a.lo + b.lo, a.hi + b.hi, at_lo, at_hi, How.POINT, raw, sources, a.via)
     if a.lo >= 0 and b.lo >= 0:
         both = min(a.at_lo, b.at_lo)
         # Both may be exactly 0 together; that both underflow together is not shown: exp(x) + exp(-x) >= 2.
@@ -202,6 +203,12 @@ def add(a: Reach, b: Reach) -> Reach | None:
         found = add(negate(a), negate(b))
         return None if found is None else negate(found)
     return None
+
+
+def _both(x: tuple[float, How], y: tuple[float, How]) -> How:
+    """How a sum of two ends is reached; an infinite one needs no help."""
+    ends = [at for end, at in (x, y) if math.isinf(end)]
+    return max(ends) if ends else min(x[1], y[1])
 
 
 def multiply(a: Reach, b: Reach, dtype: str | None) -> Reach | None:
@@ -233,6 +240,7 @@ def invert(a: Reach, dtype: str | None) -> Reach | None:
     if a.hi <= 0:
         found = invert(negate(a), dtype)
         return None if found is None else negate(found)
-    lo, at_lo = (0.0, How.ROUNDED) if a.hi == INF else (rounded(1 / a.hi, dtype), a.at_hi)
+    # Only what overflows, as an exponential does, has an inverse that is rounded to 0.
+    lo, at_lo = (0.0, a.at_hi) if a.hi == INF else (rounded(1 / a.hi, dtype), a.at_hi)
     hi, at_hi = (INF, How.NEVER) if a.lo == 0 else (rounded(1 / a.lo, dtype), a.at_lo)
     return a.like(lo, hi, at_lo, at_hi)

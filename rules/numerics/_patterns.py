@@ -19,12 +19,27 @@ _DEPTH = 3
 _MOST_TERMS = 6
 _MEANS = frozenset({"ReduceMean", "GlobalAveragePool", "AveragePool"})
 _MAXIMA = frozenset({"ReduceMax", "TopK", "ReduceLogSumExp", "GlobalMaxPool"})
+_COPIES = frozenset(
+    {"Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Transpose", "Flatten", "Dropout", "Tile"}
+)
+_MOST_COPIES = 16
 _ROOTS = frozenset({"Sqrt", "Pow"})
 
 
 def maker(known: Reached, value: Value | None) -> Node | None:
     """The node that computes a value's elements, before layout."""
     return None if value is None else known.roles.source_node(value)
+
+
+def readers(graph: Graph, value: Value | None) -> Iterator[tuple[Node, Value]]:
+    """The nodes that read a value, and what they read of it: the value, or a copy in another layout."""
+    due = [value]
+    for _, copy in zip(range(_MOST_COPIES), due, strict=False):
+        for use in graph.uses(copy):
+            if use.op in _COPIES and not use.domain and use.input(0) is copy:
+                due.append(use.output())
+            elif copy is not None:
+                yield use, copy
 
 
 def same(known: Reached, a: Value | None, b: Value | None) -> bool:
@@ -245,25 +260,23 @@ def guarded_behind(graph: Graph, known: Reached, node: Node, operand: Value | No
 
     The value is safe then; the gradient of the branch not taken is not.
     """
-    due, steps, chosen = [node.output()], 0, False
-    seen = set(due)
-    while due and steps < _MOST_TERMS:
-        value, steps = due.pop(), steps + 1
+    due, chosen = [node.output()], False
+    for _, value in zip(range(_MOST_TERMS), due, strict=False):
         if graph.is_output(value):
             return False
-        for use in graph.uses(value):
-            if use.op == "Where" and _decides(known, use.input(0), (operand, value, node.output())):
+        for use, copy in readers(graph, value):
+            if graph.is_output(copy):
+                return False
+            if use.op == "Where" and _decides(known, use.input(0), (operand, copy, node.output())):
                 chosen = True
             elif use.op in _CARRIES and not use.domain:
-                if use.output() not in seen:
-                    seen.add(use.output())
-                    due.append(use.output())
+                due.append(use.output())
             elif use.op not in _ONLY_LOOKS:
                 return False
-    return chosen and not due
+    return chosen and len(due) <= _MOST_TERMS
 
 
-_CARRIES = frozenset({"Mul", "Neg", "Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Where", "Sub"})
+_CARRIES = frozenset({"Mul", "Neg", "Where", "Sub"})
 _ONLY_LOOKS = frozenset({"Shape", "Equal", "IsInf", "IsNaN", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"})
 
 

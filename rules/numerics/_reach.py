@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from netlint.analyses.constants import Constants, constants
 from netlint.analyses.layers import Layer, Layers, layers
 from netlint.analyses.parameters import Parameters, parameters
-from netlint.analyses.ranges import Ranges, ranges
+from netlint.analyses.ranges import Ranges, training_ranges
 from netlint.analyses.roles import Roles, roles
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analyses.weights import Weights, weights
@@ -29,7 +31,8 @@ class Reached:
         self.graph: Graph = scope.graph
         self.known: Parameters = scope[parameters]
         self.shapes: Shapes = scope[shapes]
-        self.ranges: Ranges = scope[ranges]
+        self.ranges: Ranges = scope[training_ranges]
+        """What holds for any weights: findings must not rest on numbers that training changes."""
         self.roles: Roles = scope[roles]
         self.constants: Constants = scope[constants]
         self._layers: Layers = scope[layers]
@@ -115,13 +118,14 @@ class Reached:
         number = self.number(value)
         if number is not None:
             return point(number)
-        stored = self.ranges.of(value)
-        if not stored.bounded:
+        bounds = self._weights.bounds(value)
+        array = self.constants.get(value) if bounds is None else None
+        if array is not None and array.size and array.dtype.kind in "fiu":
+            bounds = (float(array.min()), float(array.max()))
+        if bounds is None or not math.isfinite(bounds[0] - bounds[1]):
             return None
-        array = self.constants.get(value)
-        zero = How.SOLID if array is not None and array.size and bool((array == 0).all()) else How.NEVER
-        # Elements differ, so what is between them is not reached; whether one of them is 0, `all` of a slice is not.
-        return Reach(stored.lo, stored.hi, How.POINT, How.POINT, zero)
+        # Elements differ, so what is between them is not reached, and not all of a slice is 0.
+        return Reach(*bounds, How.POINT, How.POINT, How.NEVER)
 
     def _follows(self, layer: Layer) -> bool:
         """Whether what a layer reaches hangs on what it reads: without a bias nothing moves 0."""
@@ -149,7 +153,7 @@ class Reached:
         return stats is not None and not stats.nan and stats.lo >= 0 and stats.hi > 0
 
 
-@analysis(constants, layers, parameters, ranges, roles, shapes, weights)
+@analysis(constants, layers, parameters, roles, shapes, training_ranges, weights)
 def reach(scope: Scope) -> Reached:
     """What values are shown to reach, for some input and some weights."""
     return Reached(scope)

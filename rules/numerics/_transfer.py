@@ -329,6 +329,9 @@ def _sub(known: Reached, node: Node) -> Reach | None:
     if cancels(known, node):
         return _cancelled(a, b)
     if maximum_of(known, node.input(1), node.input(0)):
+        largest = maker(known, node.input(1))
+        if largest is not None and largest.op == "Max" and any(alike(known, v, node.input(0)) for v in largest.inputs):
+            return None  # x - max(x, y) and y - max(x, y) are not both low; which is, is not told
         return a.like(-INF if a.lo == -INF or a.raw else a.lo - a.hi, 0.0, How.NEVER, How.SOLID)
     if deviation(known, node):
         return a.like(-INF if a.raw else min(a.lo - a.hi, 0.0), INF if a.raw else a.hi - a.lo, How.NEVER, How.NEVER,
@@ -536,7 +539,10 @@ def _softplus(x: float) -> float:
 
 def _exp(known: Reached, node: Node) -> Reach | None:
     a = _arg(known, node)
-    return None if a is None else inner.monotone(_meant_as_logits(a), math.exp, _dtype(known, node))
+    if a is None:
+        return None
+    found = inner.monotone(_meant_as_logits(a), math.exp, _dtype(known, node))
+    return replace(found, at_hi=How.ROUNDED) if found.hi == INF else found
 
 
 def _sigmoid(x: float) -> float:

@@ -165,7 +165,7 @@ from netlint.graph import Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
 
 from ._interval import How
-from ._patterns import deviation, guarded_behind, logit_of, maker, norm_of
+from ._patterns import deviation, guarded_behind, logit_of, maker, norm_of, readers
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, hits_zero, how
@@ -214,7 +214,9 @@ def _spared(scope: Scope, known: Reached, node: Node, divisor: Value) -> bool:
     around = scope[surroundings]
     if around.of_framework(node) or known.roles.softmax(node) is not None or _of_softmax(known, node, divisor):
         return True
-    if logit_of(known, node) is not None and any(u.op == "Log" for u in scope.graph.uses(node.output())):
+    if logit_of(known, node) is not None and any(
+        use.op == "Log" for use, _ in readers(scope.graph, node.output())
+    ):
         return True  # inverse-function-domain (NUM007) speaks of it
     length = norm_of(known, divisor) is not None
     if length and hits_zero(known, divisor) == How.POINT and around.steady(divisor):

@@ -116,6 +116,7 @@ from netlint.analyses.ranges.rounding import FORMATS, Format
 from netlint.graph import Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
+from ._patterns import readers
 from ._reach import Reached, reach
 from ._witness import NEEDS, precision
 
@@ -179,5 +180,5 @@ def _lost(
 
 def _protects(scope: Scope, node: Node) -> bool:
     """Whether what the sum is read by needs protection from 0."""
-    out = node.output()
-    return any(use.op in _NEEDS_IT or (use.op == "Div" and use.input(1) is out) for use in scope.graph.uses(out))
+    uses = readers(scope.graph, node.output())
+    return any(use.op in _NEEDS_IT or (use.op == "Div" and use.input(1) is copy) for use, copy in uses)

@@ -169,7 +169,7 @@ from netlint.graph import Graph, Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Scope, rule
 
 from ._interval import INF
-from ._patterns import guarded_behind, maker
+from ._patterns import guarded_behind, maker, readers
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, limit, precision
@@ -235,7 +235,7 @@ def _said(scope: Scope, known: Reached, node: Node, argument: Value, most: float
 
 def _in_softmax(graph: Graph, known: Reached, node: Node) -> bool:
     """Whether a sum over the exponentials is divided by, or its logarithm taken: naive-softmax speaks of it."""
-    return any(_is_total(graph, use) for use in graph.uses(node.output()))
+    return any(_is_total(graph, use) for use, _ in readers(graph, node.output()))
 
 
 def _is_total(graph: Graph, node: Node) -> bool:
@@ -243,19 +243,19 @@ def _is_total(graph: Graph, node: Node) -> bool:
         return False
     due = [node.output()]
     for _, value in zip(range(8), due, strict=False):
-        for use in graph.uses(value):
-            if use.op in ("Log", "Reciprocal") or (use.op == "Div" and use.input(1) is value):
+        for use, copy in readers(graph, value):
+            if use.op in ("Log", "Reciprocal") or (use.op == "Div" and use.input(1) is copy):
                 return True
-            if use.op in ("Unsqueeze", "Reshape", "Expand", "Cast", "Identity", "Squeeze", "Add"):
+            if use.op == "Add":
                 due.append(use.output())
     return False
 
 
 def _written_out(graph: Graph, known: Reached, node: Node) -> str | None:
     """The function of which the exponential is a part that spoils it."""
-    for use in graph.uses(node.output()):
+    for use, _ in readers(graph, node.output()):
         if use.op == "Add" and 1.0 in (known.number(use.input(0)), known.number(use.input(1))):
-            if any(after.op == "Log" for after in graph.uses(use.output())):
+            if any(after.op == "Log" for after, _ in readers(graph, use.output())):
                 return "an unbounded value in a softplus written out, log(1 + exp(x))"
     if any(_reads(known, div.input(0), node) and _reads(known, div.input(1), node) for div in _quotients(graph, node)):
         return "an unbounded value: infinity divided by infinity is NaN"
@@ -266,7 +266,7 @@ def _quotients(graph: Graph, node: Node) -> list[Node]:
     """The divisions a few steps behind a node."""
     due, found = [(node.output(), 0)], []
     for value, depth in due:
-        for use in graph.uses(value)[:8]:
+        for use, _ in readers(graph, value):
             if use.op == "Div":
                 found.append(use)
             elif depth < _DEPTH and use.op in ("Add", "Sub", "Mul", "Neg", "Reciprocal"):
@@ -286,7 +286,7 @@ def _reads(known: Reached, value: Value | None, node: Node, depth: int = _DEPTH)
 
 def _inverted(graph: Graph, known: Reached, node: Node) -> bool:
     """Whether the exponential ends in 1 / (1 + exp(x)), which is right at infinity."""
-    for use in graph.uses(node.output()):
+    for use, _ in readers(graph, node.output()):
         if use.op == "Add" and 1.0 in (known.number(use.input(0)), known.number(use.input(1))):
-            return all(known.roles.sigmoid(after) is not None for after in graph.uses(use.output()))
+            return all(after.op in ("Div", "Reciprocal", "Pow") for after, _ in readers(graph, use.output()))
     return False

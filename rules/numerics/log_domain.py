@@ -220,7 +220,7 @@ from netlint.graph import Graph, Node
 from netlint.rule import ERROR, WARNING, Finding, Scope, rule
 
 from ._interval import How
-from ._patterns import guarded_behind, logit_of, maker
+from ._patterns import guarded_behind, logit_of, maker, readers
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how, never_above
@@ -262,7 +262,7 @@ def _what(graph: Graph, known: Reached, node: Node) -> str | None:
         return "a value that can be negative"
     if zero:
         return f"a value that can be 0, {how(zero)}"
-    if reached is not None and reached.raw and operand in graph.inputs and _expected(graph, known, node):
+    if reached is not None and reached.raw and operand is not None and known.source(operand) in graph.inputs and _expected(graph, known, node):
         return "an input, which may be 0, in a sum of logarithms times something"
     return None
 
@@ -270,9 +270,9 @@ def _what(graph: Graph, known: Reached, node: Node) -> str | None:
 def _expected(graph: Graph, known: Reached, log: Node) -> bool:
     """Whether the logarithm is weighted and summed: an entropy or a cross-entropy by hand, where 0 is no rare case."""
     due = [log.output()]
-    for _, value in zip(range(8), due, strict=False):
-        for use in graph.uses(value):
-            if use.op in ("ReduceSum", "ReduceMean") and value is not log.output():
+    for step, value in zip(range(8), due, strict=False):
+        for use, _ in readers(graph, value):
+            if use.op in ("ReduceSum", "ReduceMean") and step:
                 return True
             weighted = use.op == "Mul" and not any(known.known.constant(v) for v in use.inputs)
             if use.op in ("Neg", "Add", "Sub") or weighted:
@@ -307,7 +307,7 @@ def _exported(graph: Graph, known: Reached, node: Node) -> bool:
     if rest is None or rest.op != "Sub" or known.shapes.of(rest.input(0)) != (1,):
         return False
     for op in ("Mul", "Add", "Neg"):
-        uses = graph.uses(node.output())
+        uses = [use for use, _ in readers(graph, node.output())]
         if len(uses) != 1 or uses[0].op != op:
             return False
         node = uses[0]

@@ -135,7 +135,7 @@ from collections.abc import Iterator
 from netlint.graph import Graph, Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
-from ._patterns import maker, normalised_by_norm
+from ._patterns import maker, normalised_by_norm, readers
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, limit, precision
@@ -173,7 +173,7 @@ def _sums_of_exponentials(graph: Graph, known: Reached) -> Iterator[tuple[Node, 
         elif node.op == "Div":
             yield node, exp, "softmax"
         else:
-            products = [use for use in graph.uses(node.output()) if use.op == "Mul"]
+            products = [use for use, _ in readers(graph, node.output()) if use.op == "Mul"]
             yield products[0] if products else node, exp, "softmax"
 
 

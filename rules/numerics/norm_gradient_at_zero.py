@@ -98,7 +98,7 @@ from netlint.graph import Graph, Node, Value
 from netlint.rule import NOTE, Finding, Scope, rule
 
 from ._interval import How
-from ._patterns import guarded_behind, root_of, square_sum
+from ._patterns import guarded_behind, readers, root_of, square_sum
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 from ._witness import NEEDS, chain, evidence, hits_zero
@@ -136,9 +136,9 @@ def _spoken_for(graph: Graph, known: Reached, node: Node) -> bool:
     due = [node.output()]
     bounds = ("Clip", "Max", "Add") if node.op == "ReduceL2" else ()
     for _, value in zip(range(6), due, strict=False):
-        for use in graph.uses(value):
-            if use.op == "Reciprocal" or (use.op == "Div" and use.input(1) is value):
+        for use, copy in readers(graph, value):
+            if use.op == "Reciprocal" or (use.op == "Div" and use.input(1) is copy):
                 return True
-            if use.op in ("Unsqueeze", "Reshape", "Expand", "Cast", "Identity", *bounds):
+            if use.op in bounds:
                 due.append(use.output())
     return guarded_behind(graph, known, node, node.input(0))

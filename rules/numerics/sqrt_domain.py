@@ -8,7 +8,7 @@ for many inputs (equal points of a distance, a ReLU, a constant batch) and a gra
 
 It is an error where the operand is proved to be negative for every input. What a framework's own functions are
 exported to is a note, for they know what to do at 0: a standard deviation with the correction n / (n - 1), a root that
-is cut off at a positive number behind (the cosine of two vectors), a power of 1 / (2 + eps) (their distance).
+is kept from 0 only behind, before something is divided by it, a power of 1 / (2 + eps) (their distance).
 
 ## Why is this bad
 
@@ -173,7 +173,7 @@ from netlint.graph import Graph, Node, Value
 from netlint.rule import ERROR, NOTE, WARNING, Finding, Level, Scope, rule
 
 from ._interval import How
-from ._patterns import deviation, guarded_behind, maker, root_of, square_sum
+from ._patterns import deviation, guarded_behind, maker, readers, root_of, square_sum
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how
@@ -234,10 +234,10 @@ def _divides(graph: Graph, node: Node) -> bool:
     """Whether something is divided by the root itself."""
     due = [node.output()]
     for _, value in zip(range(6), due, strict=False):
-        for use in graph.uses(value):
-            if use.op == "Reciprocal" or (use.op == "Div" and use.input(1) is value):
+        for use, copy in readers(graph, value):
+            if use.op == "Reciprocal" or (use.op == "Div" and use.input(1) is copy):
                 return True
-            if use.op in ("Unsqueeze", "Reshape", "Expand", "Cast", "Identity", "Mul"):
+            if use.op == "Mul":
                 due.append(use.output())
     return False
 
@@ -259,10 +259,11 @@ def _corrected(known: Reached, operand: Value) -> bool:
 
 
 def _bounded_behind(known: Reached, graph: Graph, node: Node) -> bool:
-    """Whether all that reads the root cuts it off at a positive number: a cosine as frameworks export it."""
-    uses = graph.uses(node.output())
+    """Whether the root, kept from 0 behind, is what something is divided by: a normalisation by the spread or the
+    length, as it is usually guarded."""
+    uses = [use for use, _ in readers(graph, node.output())]
     return bool(uses) and all(
-        use.op in ("Max", "Clip") and known.ranges.of(use.output()).lo > 0 and not use.domain for use in uses
+        use.op in ("Max", "Clip", "Add") and known.ranges.of(use.output()).lo > 0 and _divides(graph, use) for use in uses
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     activations,
     attention,
+    compare,
     convolution,
     divide,
     indexing,
@@ -29,7 +30,20 @@ KNOWN = frozenset(OPERATORS) | {name.rpartition(".")[2] for name in BY_ORIGIN}
 __all__ = ["KNOWN", "lower"]
 
 _TOPICS = (
-    *(activations, attention, convolution, divide, indexing, layout, linear, losses, makers, normal, pointwise),
+    *(
+        activations,
+        attention,
+        compare,
+        convolution,
+        divide,
+        indexing,
+        layout,
+        linear,
+        losses,
+        makers,
+        normal,
+        pointwise,
+    ),
     *(recurrent, reduce, resampling, views, writing),
 )
 """Importing a topic enters its operators."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netlint.graph import Value
 
 from .builder import Builder, NotLowered
-from .pointwise import clamp
+from .compare import clamp
 from .table import operator
 
 
@@ -20,9 +20,7 @@ def relu6(b: Builder, input: Value, inplace: bool = False) -> Value:
 
 
 @operator("hardtanh")
-def hardtanh(
-    b: Builder, input: Value, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-) -> Value:
+def hardtanh(b: Builder, input: Value, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Value:
     return clamp(b, input, min_val, max_val)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from netlint.graph import Value
@@ -29,6 +30,7 @@ def split(b: Builder, input: Value, split_size: int | Sequence[int], dim: int = 
     length = b.dims(input)[axis]
     if not isinstance(length, int):
         raise NotLowered("parts of an unknown length")
+    b.bounded(-(-length // split_size))
     sizes = [min(split_size, length - start) for start in range(0, length, split_size)]
     return _split(b, input, sizes or [0], axis)
 
@@ -47,18 +49,16 @@ def tensor_split(b: Builder, input: Value, indices_or_sections: Any, dim: int = 
     axis = b.axis(input, dim)
     length = b.count(input, axis)
     if isinstance(indices_or_sections, int):
-        size, more = divmod(length, indices_or_sections)
+        size, more = divmod(length, b.bounded(indices_or_sections))
         return _split(b, input, [size + (nth < more) for nth in range(indices_or_sections)], axis)
     bounds = [0, *(min(max(i + length if i < 0 else i, 0), length) for i in indices_or_sections), length]
-    return _split(b, input, [max(end - start, 0) for start, end in zip(bounds, bounds[1:], strict=False)], axis)
+    return _split(b, input, [max(end - start, 0) for start, end in pairwise(bounds)], axis)
 
 
 @operator("unbind", "unbind_copy")
 def unbind(b: Builder, input: Value, dim: int = 0) -> list[Value]:
     axis = b.axis(input, dim)
-    count = b.dims(input)[axis]
-    if not isinstance(count, int):
-        raise NotLowered("parts of an unknown length")
+    count = b.bounded(b.count(input, axis))
     shape = tuple(length for place, length in enumerate(b.dims(input)) if place != axis)
     return [b("Gather", input, b.number(nth, "int64"), shape=shape, axis=axis) for nth in range(count)]
 
@@ -182,6 +182,7 @@ def unfold(b: Builder, input: Value, dimension: int, size: int, step: int) -> Va
     axis = b.axis(input, dimension)
     length = b.count(input, axis)
     starts = range(0, length - size + 1, step)
+    b.bounded(len(starts) * size)
     places = b.ints(*(start + nth for start in starts for nth in range(size)))
     table = b.reshape(places, len(starts), size)
     found = b("Gather", input, table, shape=None, axis=axis)
@@ -203,9 +204,10 @@ def im2col(b: Builder, input: Value, kernel_size: Ints, dilation: Ints, padding:
     height, width = (b.count(input, axis) + 2 * border[axis - 2] for axis in (2, 3))
     for axis, length, k, s, d in ((2, height, kernel[0], step[0], gap[0]), (4, width, kernel[1], step[1], gap[1])):
         count = (length - d * (k - 1) - 1) // s + 1
+        b.bounded(k * count)
         places = b.reshape(b.ints(*(nth * d + at * s for nth in range(k) for at in range(count))), k, count)
         x = b("Gather", x, places, shape=None, axis=axis)
-    batch, channels = b.dims(input)[:2]
+    channels = b.dims(input)[1]
     turned = b("Transpose", x, shape=None, perm=(0, 1, 2, 4, 3, 5))
     if not isinstance(channels, int):
         raise NotLowered("an unknown number of channels")
@@ -231,18 +233,22 @@ def fold(
 ) -> Value:
     image, block = (b.ints(*several(x, 2)) for x in (output_size, kernel_size))
     x = b.unsqueeze(input, 0) if b.rank(input) == 2 else input
-    attrs = {"dilations": several(dilation, 2), "pads": several(padding, 2, 0) * 2, "strides": several(stride, 2)}
+    attrs: dict[str, Any] = {
+        "dilations": several(dilation, 2),
+        "pads": several(padding, 2, 0) * 2,
+        "strides": several(stride, 2),
+    }
     found = b("Col2Im", x, image, block, shape=None, **attrs)
     return found if x is input else b.squeeze(found, 0)
 
 
 @operator("diagonal", "diagonal_copy", "linalg_diagonal")
-def diagonal(b: Builder, input: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Value:
+def diagonal_of(b: Builder, input: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Value:
     """The two axes first, then a GatherND of the places, then the diagonal last."""
     rank = b.rank(input)
     first, second = dim1 % rank, dim2 % rank
     rows, columns = b.count(input, first), b.count(input, second)
-    count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
+    count = b.bounded(max(min(rows + min(offset, 0), columns - max(offset, 0)), 0))
     order = [first, second, *(axis for axis in range(rank) if axis not in (first, second))]
     places = [(nth - min(offset, 0), nth + max(offset, 0)) for nth in range(count)]
     table = b.reshape(b.ints(*(place for pair in places for place in pair)), count, 2)
@@ -253,7 +259,7 @@ def diagonal(b: Builder, input: Value, offset: int = 0, dim1: int = 0, dim2: int
 @operator("diag")
 def diag(b: Builder, input: Value, diagonal: int = 0) -> Value:
     if b.rank(input) == 2:
-        return globals()["diagonal"](b, input, diagonal)
+        return diagonal_of(b, input, diagonal)
     return diag_embed(b, input, diagonal)
 
 

@@ -48,10 +48,10 @@ def cross_entropy(
 ) -> Value:
     """ONNX's operator takes class numbers and a batch axis; probabilities and smoothing stay torch's."""
     kind = reduction_of(reduction, size_average, reduce)
+    attrs: dict[str, Any] = {"reduction": kind, "ignore_index": ignore_index}
     if is_float(target.dtype) or label_smoothing or b.rank(input) < 2:
-        attrs = {"reduction": kind, "ignore_index": ignore_index, "label_smoothing": float(label_smoothing)}
+        attrs["label_smoothing"] = float(label_smoothing)
         return _loss(b, "cross_entropy", input, target, weight, **attrs)
-    attrs = {"reduction": kind, "ignore_index": ignore_index}
     return b("SoftmaxCrossEntropyLoss", input, target, weight, shape=b.shape, **attrs)
 
 
@@ -91,14 +91,16 @@ def nll_loss(
     reduction: str | int = 1,
     ignore_index: int = -100,
 ) -> Value:
-    attrs = {"reduction": reduction_of(reduction), "ignore_index": ignore_index}
+    attrs: dict[str, Any] = {"reduction": reduction_of(reduction), "ignore_index": ignore_index}
     if b.rank(input) < 2:
         return _loss(b, "nll_loss", input, target, weight, **attrs)
     return b("NegativeLogLikelihoodLoss", input, target, weight, shape=b.shape, **attrs)
 
 
 @operator("nll_loss_forward", "nll_loss2d_forward")
-def nll_loss_forward(b: Builder, input: Value, target: Value, weight: Value | None, reduction: int, ignore_index: int) -> list[Value]:
+def nll_loss_forward(
+    b: Builder, input: Value, target: Value, weight: Value | None, reduction: int, ignore_index: int
+) -> list[Value]:
     """With the total weight, which only a backward pass reads."""
     found = nll_loss(b, input, target, weight, reduction, ignore_index)
     return [found, b("total_weight", target, weight, dtype=input.dtype, shape=(), domain="torch")]
@@ -140,7 +142,9 @@ operator("huber_loss")(_bent("huber_loss", "delta"))
 
 
 @operator("binary_cross_entropy")
-def binary_cross_entropy(b: Builder, input: Value, target: Value, weight: Value | None = None, *rest: Any, **named: Any) -> Value:
+def binary_cross_entropy(
+    b: Builder, input: Value, target: Value, weight: Value | None = None, *rest: Any, **named: Any
+) -> Value:
     if rest and type(rest[0]) is int:
         named, rest = {"reduction": rest[0]}, ()
     return _loss(b, "binary_cross_entropy", input, target, weight, reduction=_size_averaged(rest, named)[0])
@@ -217,7 +221,9 @@ def gaussian_nll_loss(
 
 
 @operator("hinge_embedding_loss")
-def hinge_embedding_loss(b: Builder, input: Value, target: Value, margin: float = 1.0, *rest: Any, **named: Any) -> Value:
+def hinge_embedding_loss(
+    b: Builder, input: Value, target: Value, margin: float = 1.0, *rest: Any, **named: Any
+) -> Value:
     kind = _kind(rest, named)
     return _loss(b, "hinge_embedding_loss", input, target, reduction=kind, margin=float(margin))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from netlint import collector
 from netlint.frontends import order
 from netlint.graph import Graph, Value
 
@@ -20,7 +21,8 @@ from .views import MAYBE_COPIES
 
 def lower(program: Program) -> Graph:
     """The graph of a recording, in ONNX vocabulary; what the table lacks stays `torch.foo` or `aten.foo`."""
-    return _Lowering(program).graph()
+    with collector.paused():
+        return _Lowering(program).graph()
 
 
 class _Lowering:
@@ -96,7 +98,7 @@ class _Lowering:
         builder.loc, builder.out, builder.origin = call.loc, out, call.origin
         args = [self._resolved(arg) for arg in call.args]
         kwargs = {key: self._resolved(arg) for key, arg in call.kwargs.items()} if call.kwargs else {}
-        results = list(refs_in(call.result)) or [out]
+        results: list[Ref | None] = [*refs_in(call.result)] or [out]
         found: list[Value] | None = None
         if entry is not None:
             start = len(builder.nodes)
@@ -217,8 +219,8 @@ class _Lowering:
             return
         value = self._fitted(cell, value, results[0] if results and results[0].shape is not None else cell.ref)
         path = [(cell, value)]
-        while cell.view is not None:
-            cell, value = cell.view.parent, self._through(cell.view, value)
+        while (view := cell.view) is not None:
+            cell, value = view.parent, self._through(view, value)
             path.append((cell, value))
         cell.version += 1
         for written, held in path:
@@ -257,6 +259,7 @@ class _Lowering:
         if found is None:
             found = opaque.unsure(builder, parent.ref, parent.value, value)
         return self._finished(found, parent.ref)
+
 
 def refs_in(structure: Any) -> Iterator[Ref]:
     """The tensors in a nested structure, in order."""

@@ -130,7 +130,9 @@ def _flat(data: Any) -> tuple[list[Any], tuple[int, ...]]:
 
 
 @operator("arange")
-def arange(b: Builder, start: Operand, end: Operand | None = None, step: Operand = 1, *, dtype: str | None = None) -> Value:
+def arange(
+    b: Builder, start: Operand, end: Operand | None = None, step: Operand = 1, *, dtype: str | None = None
+) -> Value:
     first, last = (0, start) if end is None else (start, end)
     kind = b.dtype or dtype or "int64"
     if kind not in ("int64", "int32", "int16", "float32", "float64"):
@@ -154,7 +156,9 @@ def linspace(b: Builder, start: float, end: float, steps: int, *, dtype: str | N
 
 
 @operator("logspace")
-def logspace(b: Builder, start: float, end: float, steps: int, base: float = 10.0, *, dtype: str | None = None) -> Value:
+def logspace(
+    b: Builder, start: float, end: float, steps: int, base: float = 10.0, *, dtype: str | None = None
+) -> Value:
     exponents = linspace(b, start, end, steps, dtype=dtype)
     return b("Pow", b.number(base, exponents.dtype), exponents, shape=exponents.shape)
 
@@ -195,7 +199,7 @@ def meshgrid(b: Builder, *tensors: Any, indexing: str = "ij") -> list[Value]:
     return found
 
 
-def _random(op: str, **attrs: float) -> Any:
+def _random(op: str, **attrs: Any) -> Any:
     """Into memory that is there, or of a given size; nothing is said of the numbers but their distribution."""
 
     def lower(b: Builder, *given: Any, dtype: str | None = None) -> Value:
@@ -221,7 +225,7 @@ def normal_(b: Builder, input: Value, mean: float = 0, std: float = 1) -> Value:
 
 @operator("uniform_")
 def uniform_(b: Builder, input: Value, low: float = 0, high: float = 1, **given: float) -> Value:
-    bounds = {"low": float(given.get("from", low)), "high": float(given.get("to", high))}
+    bounds: dict[str, Any] = {"low": float(given.get("from", low)), "high": float(given.get("to", high))}
     return b("RandomUniformLike", input, shape=input.shape, **bounds)
 
 
@@ -261,6 +265,6 @@ def numel(b: Builder, input: Value) -> Value:
 
 @operator("hann_window")
 def hann_window(b: Builder, window_length: int, periodic: bool = True, *, dtype: str | None = None) -> Value:
-    return b("HannWindow", b.number(window_length, "int64"), dtype="float32", shape=(window_length,), periodic=int(periodic))
-
-
+    return b(
+        "HannWindow", b.number(window_length, "int64"), dtype="float32", shape=(window_length,), periodic=int(periodic)
+    )

@@ -10,9 +10,16 @@ from .table import BY_ORIGIN, OPERATORS, Entry
 
 _DUNDERS = {
     **{name: name for name in ("add", "sub", "mul", "matmul", "pow")},
-    **{"and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"},
-    **{"lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift", "invert": "bitwise_not"},
-    **{"mod": "remainder", "truediv": "div", "floordiv": "floor_divide", "div": "div"},
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+    "invert": "bitwise_not",
+    "mod": "remainder",
+    "truediv": "div",
+    "floordiv": "floor_divide",
+    "div": "div",
 }
 _SWAPPED = frozenset(f"__r{name}__" for name in _DUNDERS)
 

@@ -186,9 +186,9 @@ def native_group_norm(
     input: Value,
     weight: Value | None,
     bias: Value | None,
-    N: int,
-    C: int,
-    HxW: int,
+    batch: int,
+    channels: int,
+    positions: int,
     group: int,
     eps: float,
 ) -> list[Value]:
@@ -285,5 +285,3 @@ def pairwise_distance(
 def cdist(b: Builder, x1: Value, x2: Value, p: float = 2.0, *rest: object, **given: object) -> Value:
     distance = b("Sub", b.unsqueeze(x1, b.rank(x1) - 1), b.unsqueeze(x2, b.rank(x2) - 2))
     return vector_norm(b, distance, p, -1)
-
-

@@ -9,9 +9,9 @@ from typing import Any
 from netlint.graph import Value
 
 from .builder import Builder, NotLowered
-from .pointwise import Operand, maximum, minimum
+from .compare import maximum, minimum
 from .table import operator
-from .types import is_float, is_integral
+from .types import is_integral
 
 Axes = int | Sequence[int] | None
 
@@ -35,7 +35,7 @@ def _accumulated(b: Builder, input: Value, dtype: str | None) -> Value:
 
 
 @operator("sum")
-def sum(b: Builder, input: Value, dim: Axes = None, keepdim: bool = False, *, dtype: str | None = None) -> Value:
+def total(b: Builder, input: Value, dim: Axes = None, keepdim: bool = False, *, dtype: str | None = None) -> Value:
     return reduced(b, "ReduceSum", _accumulated(b, input, dtype), dim, keepdim)
 
 
@@ -127,14 +127,14 @@ def spread(b: Builder, input: Value, dim: Axes, correction: float | None, keepdi
     squares = b("Mul", distance, distance)
     if correction == 0:
         return reduced(b, "ReduceMean", squares, dim, keepdim), centre
-    total = reduced(b, "ReduceSum", squares, dim, keepdim)
+    summed = reduced(b, "ReduceSum", squares, dim, keepdim)
     axes = b.axes(input, dim)
     dims = b.dims(input)
     lengths = [dims[axis] for axis in (range(len(dims)) if axes is None else axes)]
     if all(isinstance(length, int) for length in lengths):
-        return b("Div", total, b.number(max(math.prod(lengths) - correction, 0), input.dtype)), centre  # type: ignore[arg-type]
+        return b("Div", summed, b.number(max(math.prod(lengths) - correction, 0), input.dtype)), centre  # type: ignore[arg-type]
     count = b.cast(b("ReduceProd", b.sizes(lengths, input), shape=(), keepdims=0), input.dtype)
-    return b("Div", total, b("Sub", count, b.number(correction, input.dtype))), centre
+    return b("Div", summed, b("Sub", count, b.number(correction, input.dtype))), centre
 
 
 def _spread(root: bool, with_mean: bool) -> Any:

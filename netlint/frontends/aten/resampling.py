@@ -11,8 +11,12 @@ from .builder import Builder, NotLowered
 from .table import operator
 
 _MODES = {
-    **{"nearest": "nearest", "linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"},
-    **{"nearest-exact": "nearest"},
+    "nearest": "nearest",
+    "linear": "linear",
+    "bilinear": "linear",
+    "trilinear": "linear",
+    "bicubic": "cubic",
+    "nearest-exact": "nearest",
 }
 
 
@@ -32,7 +36,9 @@ def interpolate(
     count = b.rank(input) - 2
     if size is not None or recompute_scale_factor:
         return _to_size(b, input, _output(b, input, size, scale_factor, count), mode, bool(align_corners), antialias)
-    scales = [float(scale_factor)] * count if isinstance(scale_factor, int | float) else [float(x) for x in scale_factor]
+    scales = (
+        [float(scale_factor)] * count if isinstance(scale_factor, int | float) else [float(x) for x in scale_factor]
+    )
     return _resize(b, input, (b.floats(1.0, 1.0, *scales), None), mode, bool(align_corners), antialias)
 
 
@@ -69,7 +75,14 @@ def _resize(
 
 
 @operator("upsample")
-def upsample(b: Builder, input: Value, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Value:
+def upsample(
+    b: Builder,
+    input: Value,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Value:
     return interpolate(b, input, size, scale_factor, mode, align_corners)
 
 
@@ -113,13 +126,11 @@ def pixel_shuffle(b: Builder, input: Value, upscale_factor: int) -> Value:
 @operator("pixel_unshuffle")
 def pixel_unshuffle(b: Builder, input: Value, downscale_factor: int) -> Value:
     """ONNX's SpaceToDepth puts the channels last, so this is written out."""
-    batch, channels, height, width = b.dims(input)
+    channels, height, width = (b.count(input, axis) for axis in (1, 2, 3))
     factor = downscale_factor
-    if not all(isinstance(length, int) for length in (channels, height, width)):
-        raise NotLowered("unknown lengths")
-    cut = b.reshape(input, 0, channels, height // factor, factor, width // factor, factor)  # type: ignore[operator, arg-type]
+    cut = b.reshape(input, 0, channels, height // factor, factor, width // factor, factor)
     turned = b("Transpose", cut, shape=None, perm=(0, 1, 3, 5, 2, 4))
-    dims = (0, channels * factor * factor, height // factor, width // factor)  # type: ignore[operator]
+    dims = (0, channels * factor * factor, height // factor, width // factor)
     return b("Reshape", turned, b.ints(*dims), shape=b.shape)
 
 
@@ -144,10 +155,10 @@ def grid_sample(
     padding_mode: str | int = "zeros",
     align_corners: bool | None = None,
 ) -> Value:
-    kinds = {"bilinear": "linear", "nearest": "nearest", "bicubic": "cubic", 0: "linear", 1: "nearest", 2: "cubic"}
-    borders = {0: "zeros", 1: "border", 2: "reflection"}
-    attrs = {"mode": kinds[mode], "padding_mode": borders.get(padding_mode, padding_mode)}  # type: ignore[call-overload]
-    return b("GridSample", input, grid, shape=None, align_corners=int(bool(align_corners)), **attrs)
+    kind = ("bilinear", "nearest", "bicubic")[mode] if isinstance(mode, int) else mode
+    border = ("zeros", "border", "reflection")[padding_mode] if isinstance(padding_mode, int) else padding_mode
+    attrs: dict[str, Any] = {"mode": _MODES[kind], "padding_mode": border, "align_corners": int(bool(align_corners))}
+    return b("GridSample", input, grid, shape=None, **attrs)
 
 
 @operator("affine_grid", "affine_grid_generator")

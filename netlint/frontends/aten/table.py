@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import CO_VARARGS
-from typing import Any
+from types import CodeType
+from typing import Any, TypeVar
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Lower = Callable[..., Any]
 """Takes the builder and the arguments of a call, tensors as `Value`; its signature binds them, under torch's names
 (`input` for `self`). Returns a `Value`, or a nested list of them that mirrors the results; raises `NotLowered`."""
@@ -35,11 +37,11 @@ VIEWS: dict[str, Inverse | None] = {}
 """Operators whose result lies in the memory of their first argument (at least sometimes)."""
 
 
-def operator(*names: str, origin: bool = False) -> Callable[[Lower], Lower]:
+def operator(*names: str, origin: bool = False) -> Callable[[Function], Function]:
     """Enter a function under bare names, or with `origin` under whole ones."""
 
-    def enter(lower: Lower) -> Lower:
-        code = lower.__code__
+    def enter(lower: Function) -> Function:
+        code: CodeType = lower.__code__
         known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         variadic = bool(code.co_flags & CO_VARARGS)
         entry = Entry(lower, known.index("inplace") if "inplace" in known else None, variadic)
@@ -50,10 +52,10 @@ def operator(*names: str, origin: bool = False) -> Callable[[Lower], Lower]:
     return enter
 
 
-def view(*names: str) -> Callable[[Inverse], Inverse]:
+def view(*names: str) -> Callable[[Function], Function]:
     """Enter the inverse of views."""
 
-    def enter(inverse: Inverse) -> Inverse:
+    def enter(inverse: Function) -> Function:
         VIEWS.update(dict.fromkeys(names, inverse))
         return inverse
 

@@ -21,17 +21,44 @@ _SIGNED = ("int8", "int16", "int32", "int64")
 _OF_WIDTH = {1: "complex32", 2: "complex64", 3: "complex128"}
 
 ONNX_CODES = {
-    **{"float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7, "bool": 9},
-    **{"float16": 10, "float64": 11, "uint32": 12, "uint64": 13, "bfloat16": 16},
-    **{"float8e4m3fn": 17, "float8e4m3fnuz": 18, "float8e5m2": 19, "float8e5m2fnuz": 20, "float8e8m0": 24},
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "uint16": 4,
+    "int16": 5,
+    "int32": 6,
+    "int64": 7,
+    "bool": 9,
+    "float16": 10,
+    "float64": 11,
+    "uint32": 12,
+    "uint64": 13,
+    "bfloat16": 16,
+    "float8e4m3fn": 17,
+    "float8e4m3fnuz": 18,
+    "float8e5m2": 19,
+    "float8e5m2fnuz": 20,
+    "float8e8m0": 24,
 }
 """The number that ONNX gives a type, for the `to` of a Cast. Complex types are left out: few operators take them."""
 
 _TORCH_NAMES = {
-    **{"float": "float32", "double": "float64", "half": "float16", "long": "int64", "int": "int32", "short": "int16"},
-    **{"char": "int8", "byte": "uint8", "cfloat": "complex64", "cdouble": "complex128", "chalf": "complex32"},
-    **{"float8_e4m3fn": "float8e4m3fn", "float8_e4m3fnuz": "float8e4m3fnuz", "float8_e5m2": "float8e5m2"},
-    **{"float8_e5m2fnuz": "float8e5m2fnuz", "float8_e8m0fnu": "float8e8m0"},
+    "float": "float32",
+    "double": "float64",
+    "half": "float16",
+    "long": "int64",
+    "int": "int32",
+    "short": "int16",
+    "char": "int8",
+    "byte": "uint8",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
+    "chalf": "complex32",
+    "float8_e4m3fn": "float8e4m3fn",
+    "float8_e4m3fnuz": "float8e4m3fnuz",
+    "float8_e5m2": "float8e5m2",
+    "float8_e5m2fnuz": "float8e5m2fnuz",
+    "float8_e8m0fnu": "float8e8m0",
 }
 
 
@@ -104,15 +131,15 @@ def result_type(operands: Iterable[object], default: str = "float32") -> str | N
             place, dtype = 2, ("bool", "int64", default, "complex64")[number_category(operand)]
         known = groups[place]
         groups[place] = dtype if known is None else promote(known, dtype)
+        if groups[place] is None:
+            return None
     found: str | None = None
-    for dtype in groups:
-        if dtype is not None and (found is None or _CATEGORY[dtype] > _CATEGORY[found]):
-            found = dtype if found is None or _CATEGORY[dtype] < FLOAT else _merged(found, dtype)
+    for group in groups:
+        if group is not None and (found is None or _CATEGORY[group] > _CATEGORY[found]):
+            found = group if found is None else _merged(found, group)
     return found
 
 
 def _merged(higher: str, lower: str) -> str:
     """The type where a group of higher priority has a lower category: a complex number keeps the width of a float."""
-    if _CATEGORY[higher] == FLOAT and _CATEGORY[lower] == COMPLEX:
-        return _OF_WIDTH[_WIDTH[higher]]
-    return lower
+    return _OF_WIDTH[_WIDTH[higher]] if _CATEGORY[higher] == FLOAT else lower

@@ -8,8 +8,8 @@ from typing import Any
 from netlint.graph import Value
 
 from .builder import Builder, NotLowered
-from .indexing import Slice, parsed
 from .layout import listed, reshaped
+from .places import Slice, parsed
 from .table import VIEWS, view
 from .writing import inverse, replaced, write
 
@@ -116,10 +116,20 @@ def on_diagonal(
 ) -> Value:
     if b.rank(base) != 2 or offset or (dim1, dim2) not in ((0, 1), (-2, -1)):
         raise NotLowered("a diagonal of a batch")
-    count = min(b.static(base))
+    count = b.bounded(min(b.static(base)))
     places = b.unsqueeze(b.ints(*range(count)), 1)
     return b("ScatterND", base, b("Concat", places, places, shape=(count, 2), axis=1), new, shape=base.shape)
 
 
-for _name in ("expand", "expand_as", "broadcast_to", "as_strided", "unfold", "view_as_real", "view_as_complex", "real", "tensor_split"):
+for _name in (
+    "expand",
+    "expand_as",
+    "broadcast_to",
+    "as_strided",
+    "unfold",
+    "view_as_real",
+    "view_as_complex",
+    "real",
+    "tensor_split",
+):
     VIEWS[_name] = None

@@ -8,7 +8,8 @@ from typing import Any
 from netlint.graph import Shape, Value
 
 from .builder import END, Builder, NotLowered
-from .indexing import Index, Slice, front_order, parsed, stacked
+from .indexing import front_order, stacked
+from .places import Index, Slice, parsed
 from .pointwise import Operand
 from .table import operator
 
@@ -49,7 +50,7 @@ def write(b: Builder, base: Value, index: Index, new: Value) -> Value:
     new = _fitted(b, new, tuple(shown), base)
     if tuple(shown) != tuple(dims):
         new = b("Reshape", new, b.sizes(dims, base, new), shape=tuple(dims))
-    return _replaced(b, base, [cut for cut in index.slices], new)
+    return _replaced(b, base, index.slices, new)
 
 
 def _region(b: Builder, base: Value, index: Index) -> tuple[list[Any], list[Any]]:
@@ -95,7 +96,7 @@ def replaced(b: Builder, base: Value, cut: Slice, new: Value) -> Value:
     parts = [new]
     if not (isinstance(start, int) and start == 0):
         parts.insert(0, b.slice(base, cut.axis, 0, start))
-    if not (isinstance(end, int) and (end == END or end == length)):
+    if not (isinstance(end, int) and end in (END, length)):
         parts.append(b.slice(base, cut.axis, end, END))
     if len(parts) == 1:
         return new
@@ -109,6 +110,7 @@ def _interleaved(b: Builder, base: Value, cut: Slice, new: Value) -> Value:
         raise NotLowered("every n-th place of an axis of unknown length")
     places = range(length)[cut.start : cut.end : cut.step]
     order = front_order(b.rank(base), [cut.axis])
+    b.bounded(len(places))
     indices = b.unsqueeze(b.ints(*places), 1)
     found = b("ScatterND", b.transpose(base, order), indices, b.transpose(new, order), shape=None)
     found.shape = tuple(base.shape[axis] for axis in order) if base.shape is not None else None
@@ -134,15 +136,15 @@ def _scattered(b: Builder, base: Value, index: Index, new: Value, reduction: str
     updates = _updates(b, new, b.dims(places)[:-1], rest, before, places, base)
     if before:
         rank = indexed + len(rest)
-        updates = b.transpose(updates, [*range(before, before + indexed), *range(before), *range(before + indexed, rank)])
+        updates = b.transpose(
+            updates, [*range(before, before + indexed), *range(before), *range(before + indexed, rank)]
+        )
     attrs = {} if reduction == "none" else {"reduction": reduction}
     found = b("ScatterND", front, places, updates, shape=front.shape, **attrs)
     return b.transpose(found, inverse(order))
 
 
-def _updates(
-    b: Builder, new: Value, indexed: Shape, rest: Shape, before: int, places: Value, base: Value
-) -> Value:
+def _updates(b: Builder, new: Value, indexed: Shape, rest: Shape, before: int, places: Value, base: Value) -> Value:
     """The new elements in the shape that the index gives: indexed axes stand at place `before` of the others."""
     shape = (*rest[:before], *indexed, *rest[before:])
     if new.shape is not None and len(new.shape) == len(shape) and None in shape and 1 not in new.shape:
@@ -150,7 +152,11 @@ def _updates(
     if None in shape:
         lengths = [b("Shape", places, dtype="int64", shape=(len(indexed),), start=0, end=len(indexed))]
         before_it, after_it = rest[:before], rest[before:]
-        parts = [*([b.sizes(before_it, base)] if before_it else []), *lengths, *([b.sizes(after_it, base)] if after_it else [])]
+        parts = [
+            *([b.sizes(before_it, base)] if before_it else []),
+            *lengths,
+            *([b.sizes(after_it, base)] if after_it else []),
+        ]
         target = b("Concat", *parts, dtype="int64", shape=(len(shape),), axis=0) if len(parts) > 1 else lengths[0]
         return b("Expand", new, target, shape=shape)
     return b.expand(new, shape, places, base)
@@ -171,9 +177,7 @@ def _part_scattered(b: Builder, base: Value, index: Index, new: Value, reduction
 
 
 @operator("index_put", "_unsafe_index_put", "_index_put_impl")
-def index_put(
-    b: Builder, input: Value, indices: Any, values: Value, accumulate: bool = False, *rest: object
-) -> Value:
+def index_put(b: Builder, input: Value, indices: Any, values: Value, accumulate: bool = False, *rest: object) -> Value:
     items = [slice(None) if item is None else item for item in indices]
     if not accumulate:
         return setitem(b, input, items, values)
@@ -203,7 +207,14 @@ def zero(b: Builder, input: Value) -> Value:
 
 @operator("scatter")
 def scatter(
-    b: Builder, input: Value, dim: int, index: Value, src: Operand | None = None, *, value: float | None = None, reduce: str | None = None
+    b: Builder,
+    input: Value,
+    dim: int,
+    index: Value,
+    src: Operand | None = None,
+    *,
+    value: float | None = None,
+    reduce: str | None = None,
 ) -> Value:
     given = src if src is not None else value
     if given is None:

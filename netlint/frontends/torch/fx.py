@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,9 @@ class _Reader:
         outputs = self._walk(self._graph, self._attribute)
         return Program(self._inputs, self._calls, list(_refs(outputs)), name)
 
-    def _walk(self, graph: torch.fx.Graph, attribute: Callable[[str], Any], operands: Sequence[Any] | None = None) -> Any:
+    def _walk(
+        self, graph: torch.fx.Graph, attribute: Callable[[str], Any], operands: Sequence[Any] | None = None
+    ) -> Any:
         """Read the nodes of a graph and return what it returns. `operands`: in place of its inputs."""
         given = iter(operands or ())
         result: Any = None
@@ -158,7 +161,9 @@ class _Reader:
             return self._result(node, node.meta["val"])
         if "tensor_meta" in node.meta:
             return _from_meta(node.name, node.meta["tensor_meta"])
-        places = [user.args[1] for user in node.users if user.target is operator.getitem and isinstance(user.args[1], int)]
+        places = [
+            user.args[1] for user in node.users if user.target is operator.getitem and isinstance(user.args[1], int)
+        ]
         if places and len(places) == len(node.users) and name in _SEVERAL:
             return [Ref(f"{node.name}_{place}", None, None) for place in range(max(places) + 1)]
         return Ref(node.name, None, None)
@@ -211,15 +216,20 @@ def spelled(node: torch.fx.Node) -> tuple[str, str, str]:
     target = node.target
     if isinstance(target, str):
         return target, "", f"torch.Tensor.{target}" if node.op == "call_method" else target
+    return _spelled(target)
+
+
+@lru_cache(maxsize=10_000)
+def _spelled(target: Callable[..., Any]) -> tuple[str, str, str]:
     if isinstance(target, torch._ops.OpOverload):
         return target._schema.name.rpartition("::")[2], target._overloadname, str(target)
+    if target is getattr:
+        return "getattr", "", "getattr"
     name = str(getattr(target, "__name__", None) or type(target).__name__)
     module = getattr(target, "__module__", None) or "torch"
     if module in ("_operator", "operator"):
         bare = name.strip("_")
-        return (bare if bare == "getitem" or bare == "setitem" else f"__{bare}__"), "", f"operator.{bare}"
-    if target is getattr:
-        return "getattr", "", "getattr"
+        return (bare if bare in ("getitem", "setitem") else f"__{bare}__"), "", f"operator.{bare}"
     return name, "", resolve_name(target) or f"{module}.{name}"
 
 
@@ -242,8 +252,8 @@ def _mirrored(name: str, value: Any, shape: Any) -> Any:
         shapes = shape if isinstance(shape, list | tuple) and len(shape) == len(value) else [None] * len(value)
         return [_mirrored(f"{name}_{nth}", item, shapes[nth]) for nth, item in enumerate(value)]
     if isinstance(value, dict):
-        shapes = shape if isinstance(shape, dict) else {}
-        return {key: _mirrored(f"{name}_{key}", item, shapes.get(key)) for key, item in value.items()}
+        keyed = shape if isinstance(shape, dict) else {}
+        return {key: _mirrored(f"{name}_{key}", item, keyed.get(key)) for key, item in value.items()}
     return value
 
 
@@ -258,7 +268,9 @@ def _from_meta(name: str, meta: Any) -> Any:
 
 
 def _dim(length: Any) -> Dim:
-    return length if type(length) is int else str(length).strip("()") if isinstance(length, torch.SymInt) else int(length)
+    return (
+        length if type(length) is int else str(length).strip("()") if isinstance(length, torch.SymInt) else int(length)
+    )
 
 
 def _class_name(kind: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import random
 import sys
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -38,29 +40,22 @@ def _state(module: nn.Module) -> tuple[nn.Module, dict[str, Any], _Held]:
     return module, attributes, held
 
 
-_HOLDERS = frozenset({list, dict, set})
+_HOLDERS = frozenset({list, dict, set, OrderedDict, deque})
 
 
 def _restore(owner: nn.Module, attributes: dict[str, Any], held: _Held) -> None:
     for holder, before in held:
-        if isinstance(holder, list):
-            if len(holder) != len(before) or any(map(_differ, holder, before)):
-                holder[:] = before
-        elif isinstance(holder, dict):
-            if holder.keys() != before.keys() or any(map(_differ, holder.values(), before.values())):
-                holder.clear()
-                holder.update(before)
+        if isinstance(holder, dict):
+            changed = holder.keys() != before.keys() or any(map(operator.is_not, holder.values(), before.values()))
         else:
+            changed = len(holder) != len(before) or any(map(operator.is_not, holder, before))
+        if changed:
             holder.clear()
-            holder.update(before)
+            (holder.extend if isinstance(holder, (list, deque)) else holder.update)(before)
     now = vars(owner)
     for name in [name for name in now if name not in attributes]:
         del now[name]
     now.update(attributes)
-
-
-def _differ(one: Any, other: Any) -> bool:
-    return one is not other
 
 
 @contextmanager

@@ -361,6 +361,10 @@ class Recorder(TorchFunctionMode):
 
     # What others of the recorder's parts ask for
 
+    def slots(self) -> list[Slot]:
+        """Those that the run has at its end."""
+        return list(self._slots.values())
+
     def names(self, tensor: torch.Tensor) -> bool:
         """Whether the model holds this tensor under a name."""
         return id(tensor) in self._named

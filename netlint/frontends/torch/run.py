@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from netlint.frontends import TargetError
-from netlint.frontends.torch import frames, guard
+from netlint.frontends.torch import frames, guard, leaks
 from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
 from netlint.frontends.torch.errors import Demanded, Lost
@@ -74,6 +74,14 @@ class Run:
     def once(self, arguments: Arguments, *, real: bool, thorough: bool, locate: bool = True) -> Recorder:
         """One run. Raises `Demanded`, `Lost` or what the model raises."""
         recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate)
+        try:
+            self._record(recorder, arguments)
+        finally:
+            if not real and leaks.clear(recorder.slots()):
+                recorder.trace.notes.append("the model keeps a result of the run for its next call")
+        return recorder
+
+    def _record(self, recorder: Recorder, arguments: Arguments) -> None:
         with ExitStack() as stack:
             stack.enter_context(guard.same_random())
             for module in {id(m): m for m in (self.root, *arguments.modules()) if m is not None}.values():
@@ -82,11 +90,10 @@ class Run:
             stack.enter_context(guard.following(recorder))
             stack.enter_context(guard.whole_functions(recorder))
             args, kwargs = arguments.entered(recorder)
-            if thorough:
+            if recorder.thorough:
                 stack.enter_context(Watching(recorder))
             result = _execute(recorder, self.target, args, kwargs)
             recorder.trace.outputs = outputs_of(recorder, result)
-        return recorder
 
     def _initialise(self) -> None:
         """Lazy modules get their parameters, in a copy."""

@@ -330,7 +330,7 @@ def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None 
         finder = _Search(model, layout, attempt, origin)
         for start in starts:
             found = finder.climb(start)
-            if found is None and origin == GUESSED:
+            if found is None and origin == LAYERS:
                 found = _ladder(finder, start)
             if found is not None:
                 return found
@@ -341,7 +341,7 @@ def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None 
     )
 
 
-GUESSED = "guessed from the signature and the first layers"
+LAYERS = "the signature and the first layers"
 
 
 def _starts(model: nn.Module, step: Step | None) -> Iterator[tuple[str, Iterator[list[Slot]]]]:
@@ -349,15 +349,15 @@ def _starts(model: nn.Module, step: Step | None) -> Iterator[tuple[str, Iterator
     declared = families.declared(model)
     guessed = first_guess(model)
     if step is None:
-        yield f"from the configuration of {type(model).__name__}", declared
-        yield GUESSED, guessed
+        yield f"the configuration of {type(model).__name__}", declared
+        yield LAYERS, guessed
     elif step.run is model:
-        yield f"from the configuration of {type(model).__name__}", with_labels(model, declared)
+        yield f"the configuration of {type(model).__name__}", with_labels(model, declared)
     elif step.batched:
-        yield GUESSED, ([*slots, Slot("target", "int", (BATCH,))] for slots in guessed)
+        yield LAYERS, ([*slots, Slot("target", "int", (BATCH,))] for slots in guessed)
     else:
         names = list(step.names)
-        yield GUESSED, (named_as(slots, names) for slots in guessed)
+        yield LAYERS, (named_as(slots, names) for slots in guessed)
 
 
 def with_labels(model: nn.Module, declared: Iterator[list[Slot]]) -> Iterator[list[Slot]]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netlint.capture import MADE_UP, PART, Capture, PythonTarget, python_target
+from netlint.capture import GUESSED, INPUTS, PART, Capture, PythonTarget, python_target
 from netlint.frontends import TargetError
 from netlint.frontends.aten import lower
 from netlint.graph import Graph
@@ -23,14 +23,13 @@ from . import recipe
 from .build import LIMIT, build
 from .fx import program
 from .inputs import Example
+from .loads import pretrained, watching_loads
 from .record import record_symbolic
 from .recording import Recording
 from .resolve import attribute, check_arguments, module_of, users_code
 from .search import search, tell, telling
 
 Stage = Callable[[str], None]
-
-NEED_WEIGHTS = "the model was made without memory for its weights: --weights auto, or a smaller model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,8 @@ class Made:
     example: Example | None = None
     imported: str = ""
     """Why not all of its file was executed."""
+    fresh: bool = False
+    """Whether its weights are as its code initialised them."""
 
 
 def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
@@ -70,6 +71,10 @@ def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
         example = example_inputs.example_of(slots, "--input")
     step = step_of(how.step, target, made.model, sliced)
     captured = captured_model(made.model, example, step, how.mode, stage)
+    if how.factory and how.factory != text:
+        captured = replace(captured, training=Training(stage=Known("trained", "the file of weights")))
+    elif made.fresh:
+        captured = replace(captured, training=Training(stage=Known("init", f"{target.name}, which reads no weights")))
     if made.imported:
         facts = {**captured.facts, PART: Known("its definitions alone", made.imported)}
         captured = replace(captured, facts=facts)
@@ -94,10 +99,11 @@ def made_by(target: PythonTarget, weights: str, sliced: bool, stage: Stage) -> M
         return rest[0].model if isinstance(rest[0].model, nn.Module) else nn.Module()
 
     way_out = "see that the model can be made without data, network or input"
-    with users_code("cannot be built", way_out):
-        model, _ = build(factory, 0 if weights == "never" else LIMIT)
+    with users_code("cannot be built", way_out), watching_loads() as loads:
+        model, without_weights = build(factory, 0 if weights == "never" else LIMIT)
     made = rest[0]
-    return replace(made, model=model if isinstance(made.model, nn.Module) else made.model, imported=reason)
+    fresh = isinstance(made.model, nn.Module) and not (loads.any or without_weights or pretrained(made.model))
+    return replace(made, model=model if isinstance(made.model, nn.Module) else made.model, imported=reason, fresh=fresh)
 
 
 def _unpacked(made: Any, target: PythonTarget) -> Made:
@@ -192,7 +198,8 @@ def captured_model(
         else:
             stage("record")
             recording = attempt(example)
-    facts = {MADE_UP if example.guessed else "inputs": Known(str(example), example.origin)}
+    origin = f"{GUESSED}{example.origin}" if example.guessed else example.origin
+    facts = {INPUTS: Known(str(example), origin)}
     if recording.notes:
         facts["recording"] = Known("; ".join(recording.notes), "the recorder")
     return Captured(lower(program(recording, _name(model))), Training(), facts)
