@@ -13,6 +13,7 @@ from benchmarks.figures import STARTUP, Results, figures
 from benchmarks.measure import Command, measure
 from benchmarks.models import SUBJECTS, Subject, generate
 from benchmarks.report import as_json, figures_table, subject_table
+from benchmarks.torch_models import TORCH_LLAMA_70B, TORCH_RESNET50, torch_commands
 
 
 def main() -> int:
@@ -33,7 +34,7 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     """The command line."""
-    names = [STARTUP, *(subject.name for subject in SUBJECTS)]
+    names = [STARTUP, *(subject.name for subject in SUBJECTS), TORCH_RESNET50, TORCH_LLAMA_70B]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure netlint beside onnx.load.")
     parser.add_argument("--runs", type=_count, default=5, metavar="N", help="counted runs (default 5)")
     parser.add_argument("--only", action="append", choices=names, help="measure this; may be repeated")
@@ -72,6 +73,9 @@ def _measure_all(options: argparse.Namespace, tools: Tools, folder: Path) -> Res
     results: Results = {}
     if not options.only or STARTUP in options.only:
         results.update(_measure_one(STARTUP, startup_commands(tools), options.runs, folder))
+    for name, commands in torch_commands(tools.netlint_bin / "netlint").items():
+        if not options.only or name in options.only:
+            results.update(_measure_one(name, commands, options.runs, folder))
     for subject in _chosen(options):
         _note(f"{subject.name}: writing the model")
         model = generate(subject, folder)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks.commands import BARE_CLICK, NETLINT, NETLINT_RULE, ONNX_LOAD, POLYGRAPHY
 from benchmarks.measure import Measurement
+from benchmarks.torch_models import BUILD, NETLINT_TORCH, TORCH_LLAMA_70B, TORCH_RESNET50
 
 STARTUP = "startup"
 
@@ -65,6 +66,13 @@ TARGETS = (
     Target("one_file_1gib: netlint, peak RSS", 150, _on("one_file_1gib")),
     Target("external_4gib: netlint beside onnx.load, CPU", 0.5, _on("external_4gib"), _load("external_4gib")),
     Target("external_4gib: netlint, peak RSS", 150, _on("external_4gib")),
+    Target(
+        "torch_resnet50: netlint beside building the model, CPU",
+        1.6,
+        (TORCH_RESNET50, NETLINT_TORCH),
+        (TORCH_RESNET50, BUILD),
+    ),
+    Target("torch_llama_70b: netlint, peak RSS", 1000, (TORCH_LLAMA_70B, NETLINT_TORCH)),
     Target(
         "light_resnet50: Polygraphy's lint beside netlint, CPU",
         10,

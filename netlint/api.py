@@ -40,11 +40,13 @@ def check(
     `inputs`: a tensor, a tuple of arguments, a dict of them, or shapes as `--input` takes them; without it they are
     inferred. With `loss` (any callable) and `targets` (a tensor, or a tuple of what the loss takes after the
     prediction), `loss(model(*inputs), *targets)` is recorded; with `step`, `step(model, *inputs)`, or the method of
-    that name. `optimizer`, `scheduler` and the rest of `contract` (`task="regression"`, `classes=10` …) tell what the graph
-    cannot.
+    that name. `targets` may also be a range, `(-1, 1)` or `"-1..1"`. `optimizer`, `scheduler` and the rest of
+    `contract` (`task="regression"`, `classes=10` …) tell what the graph cannot.
 
     Raises `TargetError` where the model cannot be analysed, `ConfigError` and `ContractError` for mistakes in settings.
     """
+    if isinstance(targets, str) or _is_range(targets):
+        contract, targets = {**contract, "targets": targets}, None
     stated = parse_training(_texts(contract), lambda field: f"{field}=")
     if isinstance(loss, str):
         stated = stated.otherwise(parse_training({"loss": loss}, lambda field: "loss="))
@@ -83,6 +85,10 @@ def _capture(inputs: Any, step: Any, mode: str) -> Capture:
 
 def _listed(texts: Sequence[str] | str) -> list[str]:
     return [texts] if isinstance(texts, str) else list(texts)
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2 and all(type(end) in (int, float) for end in value)
 
 
 def _texts(contract: Mapping[str, Any]) -> dict[str, object]:

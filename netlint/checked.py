@@ -14,6 +14,7 @@ from .graph import Graph, Value
 from .rule import Level, Rule
 from .training import Known, Training
 
+
 class Findings(AssertionError):
     """A model has findings that its test does not allow; the message is the report."""
 

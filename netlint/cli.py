@@ -104,7 +104,12 @@ def _capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--factory", metavar="TARGET", default="", help="What makes the model of a .pt with weights."),
         click.option("--mode", type=click.Choice(MODES), help="Training or inference mode; default: as it is made."),
         click.option("--weights", type=click.Choice(WEIGHTS), help="never: initial weights are not even made."),
-        click.option("--time-limit", metavar="SECONDS", type=_Seconds(), help="For the model's own code; default 60."),
+        click.option(
+            "--time-limit",
+            metavar="SECONDS",
+            type=click.FloatRange(0, min_open=True),
+            help="For the model's own code; default 60.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -112,19 +117,6 @@ def _capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _INPUT_HELP = "Example input of a Python target, e.g. 1,3,224,224 or ids:int64:1,128; repeatable."
-
-
-class _Seconds(click.ParamType):
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds < float("inf"):
-            self.fail(f"'{value}' is not a number of seconds above 0", param, ctx)
-        return seconds
 
 
 def _capture(options: dict[str, Any]) -> Capture:

@@ -1,13 +1,14 @@
 """Run the examples in a rule's page: each says, line by line, what the rule must report, and nothing else.
 
 An example is an ```onnx or a ```torch fence. `# want "text"` at the end of a line expects a finding there, in whose
-message that text stands; `# want note "text"` also expects the level; `# todo want "text"` marks a known gap and fails once the gap
-is closed. A first line `# given loss=mse_loss targets=-1..1` sets the training contract.
+message that text stands; `# want note "text"` also expects the level; `# todo want "text"` marks a known gap and fails
+once the gap is closed. A first line `# given loss=mse_loss targets=-1..1` sets the training contract.
 
 A torch fence is Python in which `torch`, `nn`, `F` and `math` are known. Its model is what a function `make()` gives,
-else an instance of the last `nn.Module` class in it. A function `step(model, ...)`, if there is one, is recorded instead
-of the forward pass. `inputs=2,3` or `inputs=ids:int64:1,8;mask:bool:1,8` in the first line states the inputs, which are
-inferred otherwise, and `mode=eval` the mode; `loss=mse_loss targets=2,1`, a shape, has that loss recorded, too. Where torch is missing, such examples cannot run: see `runnable`.
+else an instance of the last `nn.Module` class in it. A function `step(model, ...)`, if there is one, is recorded in
+place of the forward pass. The first line may state the inputs, `inputs=2,3` or `inputs=ids:int64:1,8;mask:bool:1,8`,
+which are inferred otherwise, and the mode, `mode=eval`; with `loss=mse_loss targets=2,1`, a shape, that loss is
+recorded, too. Where torch is missing, such examples cannot run: see `runnable`.
 """
 
 from __future__ import annotations

@@ -385,3 +385,131 @@ PAIRS = (
     Pair("negative variance", "INI011", lambda fault: statistics(fault, negative), IMAGE, TRAINED),
     Pair("variances wiped", "INI011", lambda fault: statistics(fault, wiped), IMAGE, TRAINED),
 )
+
+
+class LayerScale(nn.Module):
+    """Branches that start at a millionth, as those of ConvNeXt and CaiT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 3, padding=1)
+        self.norms = nn.ModuleList(nn.GroupNorm(1, 32) for _ in range(6))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(32, 64, 1), nn.GELU(), nn.Conv2d(64, 32, 1)) for _ in range(6)
+        )
+        self.scales = nn.ParameterList(torch.full((32, 1, 1), 1e-6) for _ in range(6))
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.stem(x)
+        for norm, block, scale in zip(self.norms, self.blocks, self.scales, strict=True):
+            h = h + scale * block(norm(h))
+        return self.head(h.mean((2, 3)))
+
+
+class Modulated(nn.Module):
+    """adaLN-Zero: shifts, scales and gates from a zero layer, and a zero head (DiT)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.condition = nn.Linear(16, 64), nn.Linear(16, 64)
+        self.norm = nn.LayerNorm(64, elementwise_affine=False)
+        self.modulate, self.block = nn.Linear(64, 192), nn.Sequential(nn.Linear(64, 128), nn.GELU(), nn.Linear(128, 64))
+        self.head = nn.Linear(64, 16)
+        for layer in (self.modulate, self.head):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.embed(x)
+        shift, scale, gate = self.modulate(torch.nn.functional.silu(self.condition(x))).chunk(3, -1)
+        return self.head(h + gate * self.block(self.norm(h) * (1 + scale) + shift))
+
+
+class Sine(nn.Module):
+    """A SIREN: the scale of a weight is a frequency."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(2, 64), nn.Linear(64, 64), nn.Linear(64, 64)])
+        self.head = nn.Linear(64, 3)
+        for index, layer in enumerate(self.layers):
+            bound = 1 / 2 if index == 0 else math.sqrt(6 / 64) / 30
+            nn.init.uniform_(layer.weight, -bound, bound)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = torch.sin(30 * layer(x))
+        return self.head(x)
+
+
+class Parametrised(nn.Module):
+    """Weights of std 1 that a constant divides by √fan_in, as under neural tangent and µ-parametrisations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)
+        for layer in (self.first, self.second, self.head):
+            nn.init.normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.first(x) / 8)
+        return self.head(torch.relu(self.second(h) / 8)) / 8
+
+
+def transformer(weight: Weigh | None = None) -> nn.Module:
+    block = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True, dropout=0.0)
+    model = nn.Sequential(
+        nn.TransformerEncoder(block, 4, enable_nested_tensor=False), nn.LayerNorm(32), nn.Linear(32, 5)
+    )
+    return model if weight is None else weigh(model, weight)
+
+
+def logistic(zero: bool = True) -> nn.Module:
+    return weigh(nn.Sequential(nn.Linear(32, 1)), nn.init.zeros_ if zero else nn.init.ones_)
+
+
+def zero_gamma() -> nn.Module:
+    model = Residual(4, nn.ReLU)
+    for block in model.blocks:
+        assert isinstance(block, nn.Sequential)
+        block.append(norm := nn.LayerNorm(64))
+        nn.init.zeros_(norm.weight)
+    return model
+
+
+INITIALISERS: dict[str, Weigh] = {
+    "xavier uniform": nn.init.xavier_uniform_,
+    "xavier normal": nn.init.xavier_normal_,
+    "kaiming uniform": nn.init.kaiming_uniform_,
+    "kaiming normal by fan-out": lambda weight: nn.init.kaiming_normal_(weight, mode="fan_out"),
+    "orthogonal": nn.init.orthogonal_,
+    "sparse": lambda weight: nn.init.sparse_(weight, 0.1),
+    "truncated normal 0.02": lambda weight: nn.init.trunc_normal_(weight, std=0.02),
+    "normal 0.02": normal(0.02),
+    "normal 0.05": normal(0.05),
+    "uniform 0.05": lambda weight: nn.init.uniform_(weight, -0.05, 0.05),
+}
+
+
+def _drawn(how: Weigh) -> Callable[[], nn.Module]:
+    return lambda: weigh(mlp(128, 256, 256, 64, 10), how)
+
+
+HEALTHY: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    **{name: (_drawn(how), (8, 128)) for name, how in INITIALISERS.items()},
+    "as torch does": (lambda: mlp(128, 256, 256, 64, 10), (8, 128)),
+    "cnn with norms": (lambda: cnn(16, 32, 64, 64, norm=True), IMAGE),
+    "layer scale": (LayerScale, IMAGE),
+    "modulation from zero": (Modulated, (8, 16)),
+    "siren": (Sine, (8, 2)),
+    "scaled by a constant": (Parametrised, (8, 64)),
+    "transformer": (transformer, (2, 7, 32)),
+    "transformer of std 0.02": (lambda: transformer(normal(0.02)), (2, 7, 32)),
+    "logistic regression": (logistic, FLAT),
+    "zero scales of norms": (zero_gamma, (8, 64)),
+    "low-rank update": (lambda: LowRank(False), FLAT),
+    "zero convolution": (lambda: Control(False), IMAGE),
+}
+"""Models that start as they should, in all the ways that people use."""

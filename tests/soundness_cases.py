@@ -122,7 +122,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "Resize": (
         case(IMAGE, None, C([1, 1, 2, 1.7], "float32"), attrs=attrs(mode=["nearest", "linear", "cubic"])),
-        case(IMAGE, None, C([1, 1, 0.6, 0.5], "float32"), attrs=attrs(mode=["linear"], antialias=[0, 1])),
+        case(IMAGE, None, C([1, 1, 0.6, 0.5], "float32"), attrs=attrs(mode=["linear", "cubic"], antialias=[0, 1])),
+        case(IMAGE, None, C([1, 1, 1.3, 2], "float32"), attrs=attrs(mode=["cubic"], cubic_coeff_a=[-0.5, -1.0, 0.3])),
         case(
             IMAGE,
             C([0, 0, -0.5, 0, 1, 1, 1.5, 1], "float32"),
@@ -187,10 +188,12 @@ CASES: dict[str, tuple[Case, ...]] = {
         case(IMAGE, W((3, 2, 3, 3)), W((3,)), attrs=attrs(pads=[None, [1, 1, 1, 1]], strides=[None, [2, 2]])),
         case(IMAGE, W((2, 1, 2, 2), 0.0, 1.0), attrs=attrs(group=[2], auto_pad=["SAME_UPPER", "VALID"])),
         case(IMAGE, W((4, 2, 1, 1), -1.0, 0.0)),
+        case(IMAGE, X((3, 2, 2, 2)), W((3,)), within=MODEST),
     ),
     "ConvTranspose": (
         case(IMAGE, W((2, 3, 3, 3)), W((3,)), attrs=attrs(strides=[None, [2, 2]], output_padding=[None])),
         case(IMAGE, W((2, 1, 2, 2)), attrs=({"group": 2},)),
+        case(IMAGE, X((2, 3, 2, 2)), within=MODEST),
     ),
     "Gemm": (
         case(ROW, W((4, 3)), W((3,)), attrs=attrs(alpha=[None, -0.5], beta=[None, 2.0])),

@@ -19,7 +19,7 @@ from netlint.training import parse_training
 
 torch: Any = pytest.importorskip("torch")
 
-from tests.pairs_initialisation import PAIRS, Pair  # noqa: E402  (needs torch)
+from tests.pairs_initialisation import HEALTHY, PAIRS, Pair  # noqa: E402  (needs torch)
 
 RULES = [rule for rule in load_rules().values() if rule.code.startswith("INI")]
 SIDES = [pytest.param(True, id="fault"), pytest.param(False, id="twin")]
@@ -78,6 +78,32 @@ def test_torch_modules(one: Pair, fault: bool) -> None:
     model, given = built(one, fault)
     run: Any = netlint.check  # type: ignore[attr-defined]
     judge(run(model.eval(), inputs=given, select=[rule.code for rule in RULES], **one.contract), one, fault)
+
+
+@cache
+def healthy(name: str) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    make, shape = HEALTHY[name]
+    return make(), torch.randn(shape)
+
+
+def is_quiet(report: Report) -> None:
+    assert report.crashed == ()
+    assert [f"{e.rule.code}: {e.finding.message}" for e in report.findings if e.level >= Level.WARNING] == []
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_models_exported(name: str) -> None:
+    model, given = healthy(name)
+    is_quiet(lint(load_bytes(export(model.eval(), given, "script")), RULES, parse_training({}, lambda name: name)))
+
+
+@pytest.mark.skipif(not hasattr(netlint, "check"), reason="needs the front end for torch")
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_torch_modules(name: str) -> None:
+    model, given = healthy(name)
+    run: Any = netlint.check  # type: ignore[attr-defined]
+    is_quiet(run(model.train(), inputs=given, select=[rule.code for rule in RULES]))
 
 
 def test_every_rule_on_initialisation_has_a_pair() -> None:

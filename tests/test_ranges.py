@@ -6,13 +6,8 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from netlint.analyses.ranges import TOP, Range, Ranges, ranges
-from netlint.analyses.ranges.algebra import add, divide, multiply, subtract
-from netlint.analyses.ranges.interval import hull
-from netlint.analyses.ranges.rounding import format_of, settle
 from netlint.analysis import Results
 from netlint.frontends.onnx import load_text
 from netlint.graph import Graph, Value
@@ -267,60 +262,3 @@ def test_a_missing_input_is_top() -> None:
     found: Ranges = infer("y = Relu(x)")[0]
     assert found.of(None) is TOP
     assert not TOP.known and TOP.contains(math.nan) and TOP.contains(math.inf)
-
-
-# The lattice and the arithmetic, on small numbers that add and multiply exactly.
-
-numbers = st.integers(-8, 8).map(float) | st.sampled_from([-math.inf, math.inf])
-
-
-@st.composite
-def some_range(draw: Any) -> Range:
-    lo, hi = sorted((draw(numbers), draw(numbers)))
-    if lo == hi and math.isinf(lo):
-        lo, hi = -math.inf, math.inf
-    flags = [draw(st.booleans()) for _ in range(6)]
-    return Range(lo, hi, flags[0] and lo < hi, flags[1] and lo < hi, *flags[2:])
-
-
-@given(some_range(), some_range(), some_range())
-def test_join_is_a_least_upper_bound(a: Range, b: Range, c: Range) -> None:
-    assert a.join(a) == a
-    assert a.join(b) == b.join(a)
-    assert a.join(b).join(c) == a.join(b.join(c)) == hull([a, b, c])
-    assert a.within(a.join(b).lo, a.join(b).hi)
-
-
-@given(some_range(), some_range(), some_range())
-def test_arithmetic_is_monotone(a: Range, b: Range, wider: Range) -> None:
-    for operation in (add, subtract, multiply, divide):
-        narrow, wide = operation(a, b), operation(a.join(wider), b)
-        assert wide.lo <= narrow.lo and narrow.hi <= wide.hi
-        assert wide.nan or not narrow.nan
-
-
-@given(some_range(), some_range(), st.data())
-def test_arithmetic_holds_every_result(a: Range, b: Range, data: Any) -> None:
-    x, y = (data.draw(st.floats(max(r.lo, -99), min(r.hi, 99))) for r in (a, b))
-    assert add(a, b).contains(x + y) or abs(x + y) < 1e-9
-    assert multiply(a, b).lo - 1e-9 <= x * y <= multiply(a, b).hi + 1e-9
-    if y:
-        quotient = divide(a, b)
-        assert quotient.lo - 1e-9 * abs(x / y) <= x / y <= quotient.hi + 1e-9 * abs(x / y)
-
-
-def test_each_type_has_its_own_precision() -> None:
-    eps = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7, "float8e4m3fn": 2.0**-3}
-    assert {dtype: format_of(dtype).eps for dtype in eps} == eps
-
-
-@given(
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from(["float64", "float32", "float16", "bfloat16", None]),
-)
-def test_ends_are_rounded_outward_to_numbers_of_the_type(x: float, dtype: str | None) -> None:
-    form = format_of(dtype)
-    below, above = form.down(x), form.up(x)
-    assert below <= x <= above
-    assert form.down(below) == below and form.up(above) == above
-    assert settle(Range(x, x), dtype).within(below, above)

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -35,10 +36,43 @@ def test_command_runs(command: str, netlint: Callable[..., CompletedProcess[str]
     (tmp_path / "exports").mkdir()
     for place in ("model.onnx", "models/a.onnx", "exports/b.onnx"):
         shutil.copy(FIXTURES / "plain_mlp.onnx", tmp_path / place)
+    if ".py:" in command or ".pt2" in command:
+        _torch_models(tmp_path)
     argv, _, redirected = command.partition("<")
     stdin = (tmp_path / redirected.strip()).read_bytes() if redirected else b""
     done = netlint(*shlex.split(argv)[1:], stdin=stdin)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _torch_models(folder: Path) -> None:
+    """What the commands on PyTorch models name: a file of Python, weights, an exported program."""
+    torch = pytest.importorskip("torch")
+    (folder / "net.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self, classes=10):\n"
+        "        super().__init__()\n"
+        "        self.conv = torch.nn.Conv2d(3, 8, 3)\n"
+        "        self.fc = torch.nn.Linear(8, classes)\n"
+        "    def forward(self, x):\n"
+        "        return self.fc(torch.relu(self.conv(x)).mean((2, 3)))\n"
+        "def training_step(model, x, y):\n"
+        "    return torch.nn.functional.cross_entropy(model(x), y)\n"
+    )
+    scope: dict[str, Any] = {}
+    exec((folder / "net.py").read_text(), scope)
+    model = scope["Net"]()
+    torch.save(model.state_dict(), folder / "weights.pt")
+    torch.export.save(torch.export.export(model, (torch.zeros(2, 3, 16, 16),)), folder / "model.pt2")
+
+
+def test_api_does_what_is_said() -> None:
+    pytest.importorskip("torch")
+    (source,) = (text for _, language, text in BLOCKS if language == "python" and "netlint.check" in text)
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    assert "LOS002" in {found.rule.code for found in scope["report"].findings}
+    scope["test_model"]()
 
 
 def test_settings_are_valid(tmp_path: Path) -> None:
@@ -51,10 +85,11 @@ def test_settings_are_valid(tmp_path: Path) -> None:
     settings.chosen(registry)
     settings.options(registry)
     assert settings.contract(str(tmp_path / "models" / "regressor_a.onnx")).targets.known
+    assert settings.capture(str(tmp_path / "net.py") + ":Net").inputs == ("3,3,64,64",)
 
 
 def test_rule_of_the_tutorial_works(tmp_path: Path) -> None:
-    (source,) = (text for _, language, text in BLOCKS if language == "python")
+    (source,) = (text for _, language, text in BLOCKS if language == "python" and "@rule" in text)
     (tmp_path / "sqrt_of_relu.py").write_text(source)
     rule = load_rules([tmp_path]).find("sqrt-of-relu")
     assert check(rule) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,19 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
+from torch._subclasses import FakeTensorMode  # noqa: E402
+from torch.fx.passes.shape_prop import ShapeProp  # noqa: E402
 
+from netlint.analyses.layers import layers  # noqa: E402
+from netlint.analysis import Results  # noqa: E402
 from netlint.frontends.aten import lower  # noqa: E402
+from netlint.frontends.aten.table import OPERATORS, Entry  # noqa: E402
+from netlint.frontends.torch import fx  # noqa: E402
+from netlint.frontends.torch.tensors import LiveTensor  # noqa: E402
+from netlint.graph import TensorUnreadable  # noqa: E402
+from netlint.ops import TORCH_LOSSES  # noqa: E402
+from netlint.ops.read import dropout_active  # noqa: E402
+from netlint.training import Training  # noqa: E402
 
 from .onnx_graphs import opaque, run  # noqa: E402
 from .torch_programs import written  # noqa: E402
@@ -148,7 +160,9 @@ CASES: dict[str, tuple[Any, ...]] = {
     **{name: (getattr(torch, name), X) for name in ("asinh", "erf", "erfc", "sign", "floor", "ceil", "round", "trunc")},
     **{name: (getattr(torch, name), X) for name in ("expm1", "exp2", "frac", "reciprocal", "sigmoid", "tanh", "relu")},
     **{name: (getattr(torch, name), ("pos", X)) for name in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt")},
-    **{name: (lambda x, f=getattr(torch, name): f(torch.tanh(x)), X) for name in ("asin", "acos", "atanh")},
+    "asin": (lambda x: torch.asin(torch.tanh(x)), X),
+    "acos": (lambda x: torch.acos(torch.tanh(x)), X),
+    "atanh": (lambda x: torch.atanh(torch.tanh(x)), X),
     "acosh": (lambda x: torch.acosh(x.abs() + 1.1), X),
     "exp of int": (torch.exp, S),
     "sigmoid of int": (torch.sigmoid, S),
@@ -161,6 +175,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "leaky_relu inplace": (lambda x: F.leaky_relu(x * 1, 0.2, True), X),
     "elu": (lambda x: F.elu(x, 0.7), X),
     "elu inplace": (lambda x: F.elu(x * 1, 0.7, True), X),
+    "aten elu": (lambda x: torch.ops.aten.elu(x, 1.5, 2.0), X),
     "celu": (lambda x: F.celu(x, 0.7), X),
     "gelu tanh": (lambda x: F.gelu(x, approximate="tanh"), X),
     "prelu": (F.prelu, (2, 3, 4, 5), (3,)),
@@ -544,6 +559,28 @@ CASES |= {
 }
 
 
+TARGETS = ("int", 4, (5,))
+
+CASES |= {
+    # losses that ONNX has
+    "cross_entropy": (F.cross_entropy, (5, 4), TARGETS),
+    "cross_entropy weighted": (
+        lambda x, t, w: F.cross_entropy(x, t, w, ignore_index=1),
+        (5, 4),
+        TARGETS,
+        ("pos", (4,)),
+    ),
+    "cross_entropy of an image": (
+        lambda x, t: F.cross_entropy(x, t, reduction="none"),
+        (2, 4, 3, 3),
+        ("int", 4, (2, 3, 3)),
+    ),
+    "cross_entropy by flags": (lambda x, t: F.cross_entropy(x, t, size_average=False), (5, 4), TARGETS),
+    "nll_loss": (lambda x, t: F.nll_loss(x.log_softmax(1), t, reduction="sum"), (5, 4), TARGETS),
+    "CrossEntropyLoss": (nn.CrossEntropyLoss(), (5, 4), TARGETS),
+}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_operators_compute_what_torch_does(name: str) -> None:
     same_numbers(*CASES[name])
@@ -699,3 +736,307 @@ def test_what_is_computed_for_nothing_stays() -> None:
 
     graph = lower(written(function, torch.randn(4, 3))[0])
     assert [node.op for node in graph.nodes] == ["Split", "Exp", "ReduceSum"]
+
+
+_PLAIN, _DEEP = nn.LSTM(3, 5), nn.LSTM(3, 5, 2)
+RECURRENT: dict[str, tuple[Any, ...]] = {
+    "LSTM": (nn.LSTM(3, 5), (4, 2, 3)),
+    "LSTM deep": (nn.LSTM(3, 5, num_layers=3, bidirectional=True, batch_first=True), (2, 4, 3)),
+    "LSTM without bias": (nn.LSTM(3, 5, bias=False), (4, 2, 3)),
+    "LSTM one sequence": (nn.LSTM(3, 5, bidirectional=True), (4, 3)),
+    "LSTM with states": (lambda x, h, c: _DEEP(x, (h, c)), (4, 2, 3), (2, 2, 5), (2, 2, 5)),
+    "GRU": (nn.GRU(3, 5), (4, 2, 3)),
+    "GRU deep": (nn.GRU(3, 5, num_layers=2, bidirectional=True, batch_first=True), (2, 4, 3)),
+    "RNN": (nn.RNN(3, 5), (4, 2, 3)),
+    "RNN relu": (nn.RNN(3, 5, nonlinearity="relu", num_layers=2, bidirectional=True), (4, 2, 3)),
+    "LSTM of computed weights": (lambda x: _halved(_PLAIN, x), (4, 2, 3)),
+    "LSTMCell": (nn.LSTMCell(3, 5), (2, 3)),
+    "GRUCell": (nn.GRUCell(3, 5), (2, 3)),
+    "RNNCell": (nn.RNNCell(3, 5), (2, 3)),
+}
+
+
+def _halved(module: Any, x: Any) -> Any:
+    weights = [weight * 0.5 for weight in module._flat_weights]
+    states = (torch.zeros(1, 2, 5), torch.zeros(1, 2, 5))
+    return torch.lstm(x, states, weights, True, 1, 0.0, False, False, False)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_layers(name: str) -> None:
+    same_numbers(*RECURRENT[name])
+
+
+def test_recurrent_weights_stay_constants() -> None:
+    graph = lower(written(nn.LSTM(3, 5, bidirectional=True), torch.randn(4, 2, 3))[0])
+    (node,) = graph.of("LSTM")
+    kernel, recurrence, bias = (node.input(place) for place in (1, 2, 3))
+    assert [value.constant is not None for value in (kernel, recurrence, bias) if value] == [True] * 3
+    assert kernel is not None and kernel.shape == (2, 20, 3) and kernel.trainable
+    assert bias is not None and bias.constant is not None
+    assert sum(len(part) for part in bias.constant.chunks(16)) == bias.constant.load().size == 2 * 40
+
+
+LOSSES: dict[str, tuple[Any, ...]] = {
+    "mse_loss": (F.mse_loss, X, X),
+    "l1_loss": (lambda x, y: F.l1_loss(x, y, reduction="sum"), X, X),
+    "smooth_l1_loss": (lambda x, y: F.smooth_l1_loss(x, y, beta=0.5), X, X),
+    "huber_loss": (lambda x, y: F.huber_loss(x, y, delta=0.5), X, X),
+    "binary_cross_entropy": (lambda x, y: F.binary_cross_entropy(x.sigmoid(), y.sigmoid()), X, X),
+    "binary_cross_entropy_with_logits": (F.binary_cross_entropy_with_logits, X, X),
+    "kl_div": (lambda x, y: F.kl_div(x, y, reduction="batchmean", log_target=True), X, X),
+    "poisson_nll_loss": (F.poisson_nll_loss, X, X),
+    "gaussian_nll_loss": (F.gaussian_nll_loss, X, X, ("pos", X)),
+    "hinge_embedding_loss": (lambda x, y: F.hinge_embedding_loss(x, y.sign(), 0.5), X, X),
+    "soft_margin_loss": (lambda x, y: F.soft_margin_loss(x, y.sign()), X, X),
+    "multilabel_soft_margin_loss": (lambda x, y: F.multilabel_soft_margin_loss(x, y.sigmoid()), (2, 3), (2, 3)),
+    "multi_margin_loss": (F.multi_margin_loss, (5, 4), TARGETS),
+    "margin_ranking_loss": (lambda x, y: F.margin_ranking_loss(x, y, y.sign(), 0.1), (5,), (5,)),
+    "cosine_embedding_loss": (lambda x, y: F.cosine_embedding_loss(x, y, y[:, 0].sign()), (5, 4), (5, 4)),
+    "triplet_margin_loss": (lambda x, y: F.triplet_margin_loss(x, y, y * 2), (5, 4), (5, 4)),
+    "cross_entropy": (lambda x, y: F.cross_entropy(x, y.softmax(1)), (5, 4), (5, 4)),
+    "nll_loss": (lambda x, t: F.nll_loss(x, t), (4,), ("int", 4, ())),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_stay_single_nodes(name: str) -> None:
+    function, *specs = LOSSES[name]
+    rng = np.random.default_rng(0)
+    graph = lower(written(function, *(tensor(spec, rng) for spec in specs))[0])
+    (node,) = graph.of(f"torch.{name}")
+    assert node.full_op in TORCH_LOSSES
+    assert node.attrs["reduction"] in ("mean", "sum", "none", "batchmean")
+    assert node.input(0) is not None and node.input(1) is not None
+    assert node.inputs[0] is graph.inputs[0] or graph.producer(node.inputs[0]) is not None
+
+
+def test_smoothed_labels_and_binary_weights_are_said() -> None:
+    program, _ = written(
+        lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), torch.randn(5, 4), torch.ones(5).long()
+    )
+    (node,) = lower(program).nodes
+    assert (node.full_op, node.attrs["label_smoothing"]) == ("torch.cross_entropy", 0.1)
+    function = lambda x, t, w: F.binary_cross_entropy_with_logits(x, t, pos_weight=w)  # noqa: E731
+    (node,) = lower(written(function, *(torch.ones(2, 3) for _ in range(3)))[0]).nodes
+    assert node.inputs[2] is None and node.inputs[3] is not None
+
+
+def test_random_numbers_are_drawn() -> None:
+    def function(x: Any) -> Any:
+        a = torch.randn(2, 3) + torch.rand_like(x) + torch.randn_like(x)
+        b = torch.empty(2, 3).normal_(1, 2) + torch.empty(2, 3).uniform_(-1, 2) + torch.bernoulli(x.sigmoid())
+        return a + b + F.dropout(x, 0.3)
+
+    graph = lower(written(function, torch.randn(2, 3))[0])
+    assert opaque(graph) == []
+    assert {"RandomNormal", "RandomUniformLike", "RandomNormalLike", "Bernoulli", "Dropout"} <= graph.ops
+
+
+def test_training_is_said() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3))
+    graph = lower(written(module.train(), torch.randn(5, 3))[0])
+    assert graph.of("BatchNormalization")[0].attrs["training_mode"] == 1
+    assert dropout_active(graph.of("Dropout")[0], graph.opset[""])
+    graph = lower(written(module.eval(), torch.randn(5, 3))[0])
+    assert "training_mode" not in graph.of("BatchNormalization")[0].attrs
+    assert not dropout_active(graph.of("Dropout")[0], graph.opset[""])
+
+
+def test_layers_are_found_with_their_weights() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 5), nn.Unflatten(1, (5, 1)), nn.Linear(1, 2))
+    graph = lower(written(module, torch.randn(2, 3, 4, 4))[0])
+    found = Results(graph, Training()).get(layers).all
+    assert [(layer.kind, layer.unit_axis, layer.bias is not None) for layer in found] == [
+        ("conv", 0, True),
+        ("dense", 0, True),
+        ("dense", 1, True),
+    ]
+    assert all(layer.weight.trainable or layer.node.op == "MatMul" for layer in found)
+
+
+def test_unknown_calls_and_odd_arguments_stay_as_they_are() -> None:
+    program, _ = written(lambda x: torch.histc(x, 4) + torch.round(x, decimals=2).sum(), torch.randn(3))
+    graph = lower(program)
+    assert opaque(graph) == ["torch.histc", "torch.round"]
+    (node,) = graph.of("torch.round")
+    assert node.inputs == graph.inputs and dict(node.attrs) == {"decimals": 2}
+    (node,) = graph.of("torch.histc")
+    assert dict(node.attrs) == {"arg1": 4}
+
+
+def test_complex_numbers_stay_as_they_are() -> None:
+    graph = lower(written(lambda x: torch.fft.fft(x).real * 2, torch.randn(3))[0])
+    assert len(opaque(graph)) == 2 and [node.op for node in graph.nodes][-1] == "Mul"
+
+
+def test_a_function_that_fails_leaves_no_nodes_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(b: Any, input: Any) -> Any:
+        b("Relu", b("Exp", input))
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(OPERATORS, "relu", Entry(fails, None, False))
+    graph = lower(written(lambda x: torch.relu(x) * 2, torch.randn(3))[0])
+    assert [node.full_op for node in graph.nodes] == ["torch.relu", "Mul"]
+
+
+def test_the_order_is_the_same_whatever_the_names() -> None:
+    def function(x: Any) -> Any:
+        a = x.exp()
+        b = x.sin()
+        return b + a, a * b
+
+    graph = lower(written(function, torch.randn(3))[0])
+    assert [node.op for node in graph.nodes] == ["Sin", "Exp", "Add", "Mul"]
+
+
+def test_five_thousand_calls_are_lowered_at_once() -> None:
+    def function(x: Any) -> Any:
+        for _ in range(1000):
+            x = F.layer_norm((x.view(2, 6).transpose(0, 1) + 1).relu(), (2,)).reshape(3, 4)
+        return x
+
+    program, _ = written(function, torch.randn(3, 4))
+    assert len(program.calls) == 6000
+    start = time.process_time()
+    lower(program)
+    assert time.process_time() - start < 2  # takes a tenth of that
+
+
+class Net(nn.Module):
+    """Convolution, normalisation, in-place activation, a view, buffers, a constant, a switch of gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(2))
+        self.head = nn.Linear(8, 4)
+        self.tied = nn.Linear(8, 4)
+        self.tied.weight = self.head.weight
+        self.register_buffer("scale", torch.full((4,), 2.0))
+
+    def forward(self, x: Any) -> Any:
+        hidden = self.body(x).mean((2, 3))
+        hidden = hidden.view(x.size(0), -1)
+        hidden[:, 0] = 0.5
+        with torch.no_grad():
+            weight = hidden.softmax(-1)
+        return {"out": (self.head(hidden) + self.tied(hidden)) * self.scale + torch.tensor([1.0, 2, 3, 4]), "w": weight}
+
+
+IMAGES = (3, 3, 8, 8)
+
+
+def module_numbers(module: Any, graph: Any, images: Any) -> None:
+    """The graph computes what the module does."""
+    assert opaque(graph) == []
+    with torch.no_grad():
+        expected = module(images)
+    for found, wanted in zip(run(graph, [images.numpy()]), expected.values(), strict=True):
+        np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_exported_programs() -> None:
+    module = Net().eval()
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(module, (torch.randn(IMAGES),), dynamic_shapes={"x": {0: batch}})
+    for program_of in (exported, exported.run_decompositions()):
+        graph = lower(fx.program(program_of))
+        module_numbers(module, graph, torch.randn(5, 3, 8, 8))
+        assert [value.name for value in graph.inputs] == ["x"]
+        batch_name = graph.inputs[0].shape[0]  # type: ignore[index]
+        assert isinstance(batch_name, str)
+        assert all(value.shape and value.shape[0] == batch_name for value in graph.outputs)
+
+
+def test_exported_programs_say_where_their_calls_stand() -> None:
+    graph = lower(fx.program(torch.export.export(Net().eval(), (torch.randn(IMAGES),))))
+    (conv,) = graph.of("Conv")
+    assert (conv.loc.module, conv.loc.path) == ("body.0", "body.0 ▸ conv2d")
+    assert conv.loc.module_class == "torch.nn.modules.conv.Conv2d"
+    assert conv.loc.source is not None and conv.loc.source[0] == __file__
+
+
+def test_parameters_are_read_where_they_lie() -> None:
+    module = Net().eval()
+    graph = lower(fx.program(torch.export.export(module, (torch.randn(IMAGES),))))
+    first, second = (node.input(1) for node in graph.of("Gemm"))
+    assert first is second and first is not None and first.trainable and first.constant is not None
+    with torch.no_grad():
+        module.head.weight.fill_(3)
+    assert first.constant.load().tolist() == [[3.0] * 8] * 4
+    (scale,) = (node.input(1) for node in graph.of("Mul") if node.input(1) and node.input(1).constant)  # type: ignore[union-attr]
+    assert scale is not None and scale.trainable is False
+
+
+def test_training_mode_exports() -> None:
+    module = Net().train()
+    graph = lower(fx.program(torch.export.export(module, (torch.randn(IMAGES),))))
+    assert opaque(graph) == []
+    assert len(graph.outputs) == 2
+    assert not [node for node in graph.nodes if "int64" in {value.dtype for value in node.outputs if value}]
+
+
+class Plain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.act = nn.GELU()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        first, second = self.act(self.norm(self.conv(x))).mean((2, 3)).chunk(2)
+        return self.head(torch.cat([second, first.relu()]).sin_())
+
+
+def test_symbolic_traces_without_shapes() -> None:
+    module = Plain().train()
+    tracked = module.norm.num_batches_tracked.clone()
+    graph = lower(fx.program(torch.fx.symbolic_trace(module)))
+    assert module.norm.num_batches_tracked == tracked
+    assert {"Conv", "BatchNormalization", "Gelu", "MatMul", "Concat"} <= graph.ops
+    assert graph.of("Conv")[0].loc.module == "conv"
+    assert graph.of("Conv")[0].input(1).trainable  # type: ignore[union-attr]
+
+
+def test_symbolic_traces_with_shapes() -> None:
+    module = Plain().eval()
+    traced = torch.fx.symbolic_trace(module)
+    images = torch.randn(4, 3, 8, 8)
+    ShapeProp(traced).propagate(images)
+    graph = lower(fx.program(traced))
+    assert graph.outputs[0].shape == (4, 2)
+
+
+def test_leaves_that_cannot_be_opened_stay() -> None:
+    class Odd(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x if x.sum() > 0 else -x
+
+    class Tracer(torch.fx.Tracer):
+        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            return True
+
+    root = nn.Sequential(Odd(), nn.ReLU())
+    traced = torch.fx.GraphModule(root, Tracer().trace(root))
+    graph = lower(fx.program(traced))
+    assert [node.full_op for node in graph.nodes] == ["torch.Odd", "Relu"]
+    assert graph.nodes[0].loc.module == "0"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float16, torch.int64, torch.bool])
+def test_live_tensors_of_every_type(dtype: Any) -> None:
+    made = LiveTensor(torch.tensor([[1, 0], [1, 1]]).to(dtype).t())
+    assert made.load().astype(float).tolist() == [[1, 1], [0, 1]]
+    assert sum(part.nbytes for part in made.chunks(2)) == made.nbytes
+
+
+def test_tensors_without_memory_say_so() -> None:
+    for made in (torch.empty(3, device="meta"), FakeTensorMode().from_tensor(torch.ones(3))):
+        with pytest.raises(TensorUnreadable, match="without memory"):
+            LiveTensor(made).load()
+    with pytest.raises(TensorUnreadable, match="sparse"):
+        LiveTensor(torch.eye(3).to_sparse()).load()
+    first, second = torch.ones(4), torch.ones(4)
+    assert LiveTensor(first).storage == LiveTensor(first[:]).storage != LiveTensor(second).storage
+    assert LiveTensor(first[:2]).storage != LiveTensor(first[2:]).storage

@@ -171,7 +171,7 @@ def test_moments_are_those_of_a_sample(name: str, mean: float, variance_: float)
     y = np.array([f(z) for z in mean + math.sqrt(variance_) * t])
     slope = np.gradient(y, t * math.sqrt(variance_))
     expected = [float((part * mass).sum() / mass.sum()) for part in (y, y * y, slope * slope)]
-    assert found == pytest.approx(expected, rel=0.03, abs=1e-3)
+    assert found == pytest.approx(expected, rel=0.05, abs=1e-3)
 
 
 def test_selu_keeps_mean_zero_and_variance_one() -> None:

@@ -68,9 +68,8 @@ class Written(TorchFunctionMode):
         if name in _ASKING:
             return func(*args, **kwargs)
         given = [self.given(x) for x in args], {key: self.given(x) for key, x in kwargs.items()}
-        before = {id(x) for x in self.kept}
         result = func(*args, **kwargs)
-        call = Call(name, "", origin, *given, self.made(result, before), Location(name))
+        call = Call(name, "", origin, *given, self.made(result), Location(name))
         self.calls.append(call)
         return result
 
@@ -87,7 +86,7 @@ class Written(TorchFunctionMode):
             return slice(self.given(x.start), self.given(x.stop), self.given(x.step))
         return x.item() if isinstance(x, np.generic) else x
 
-    def made(self, x: Any, before: set[int]) -> Any:
+    def made(self, x: Any) -> Any:
         if isinstance(x, torch.Tensor):
             self.kept.append(x)
             old = self.refs.pop(id(x), None)
@@ -96,7 +95,7 @@ class Written(TorchFunctionMode):
                 ref.trainable = old.trainable
             return ref
         if isinstance(x, list | tuple):
-            return [self.made(item, before) for item in x]
+            return [self.made(item) for item in x]
         return None
 
 

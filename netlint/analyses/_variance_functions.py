@@ -172,7 +172,11 @@ def gaussian_moments(found: Expression, mean: float, variance: float) -> tuple[f
     if spread <= 0 or abs(mean) > _POINT * spread:
         return _integrated(found, mean, 0.0)
     spread = math.exp(round(math.log(spread) / _ROUGHLY) * _ROUGHLY)
-    return _integrated(found, round(mean / (_ROUGHLY * spread)) * _ROUGHLY * spread, spread)
+    moments = _integrated(found, round(mean / (_ROUGHLY * spread)) * _ROUGHLY * spread, spread)
+    if moments is None and abs(mean) > 2 * spread:
+        # A root or reciprocal of what is positive: a mean of squares is no Gaussian, and varies little.
+        return _integrated(found, mean, 0.0)
+    return moments
 
 
 def _rectified(mean: float, spread: float) -> tuple[float, float, float]:

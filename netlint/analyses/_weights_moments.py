@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .weights import Moments
+from ._weights_stats import Moments
 
 Array = np.ndarray[Any, Any]
 

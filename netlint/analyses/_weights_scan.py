@@ -11,7 +11,8 @@ import numpy as np
 from netlint.graph import Tensor
 
 from ._weights_moments import TINIEST, Sampler, moments
-from .weights import MOST_ROWS, Moments, WeightStats
+from ._weights_stats import Moments, WeightStats
+from .weights import MOST_ROWS
 
 Array = np.ndarray[Any, Any]
 

@@ -6,15 +6,17 @@ Nothing is read before it is asked for, each storage once, a bounded part at a t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import prod, sqrt
+from math import prod
 
 from netlint.analysis import Scope, Unavailable, analysis
 from netlint.graph import Graph, Node, Tensor, TensorUnreadable, Value
 
+from ._weights_stats import Moments, WeightStats
 from ._weights_units import StoredUnits, equal_units
 from .layers import layers
 from .parameters import Parameters, parameters
+
+__all__ = ["MOST_ROWS", "Moments", "WeightStats", "Weights", "real_weights", "weights"]
 
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 _SMALL = 1 << 12
@@ -22,68 +24,6 @@ MOST_ROWS = 1 << 17
 """Of more units than this it is not known which are equal: what is kept of each would take too much memory."""
 _FEW_LAYERS = 3
 """Below this many, weights that are all fills may well be meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Moments of the elements of a weight, from a sample of at most 8,192 spread evenly over it."""
-
-    count: int
-    """The size of the sample."""
-    mean: float
-    square: float
-    """The mean of the squares."""
-    kurtosis: float
-    """Of the centred elements: 1.8 if uniform, 3 if normal, 2.37 if normal and cut at two standard deviations."""
-    unevenness: float
-    """How much the variance differs between parts of the weight, over what chance explains: about 1 if drawn alike."""
-    tiny: float
-    """The share of elements that are zero or smaller than any normal float32."""
-
-    @property
-    def std(self) -> float:
-        """Standard deviation."""
-        return sqrt(max(self.square - self.mean * self.mean, 0.0))
-
-    @property
-    def rms(self) -> float:
-        """Root of the mean square."""
-        return sqrt(self.square)
-
-
-# Not frozen: models have a hundred thousand constants, and freezing triples the cost of each.
-@dataclass(slots=True)
-class WeightStats:
-    """The elements of a constant taken together."""
-
-    lo: float
-    hi: float
-    """Extremes of all elements but NaN; `lo > hi` if there is no such element."""
-    nan: int
-    inf: int
-    rows_differ: bool = False
-    """No two slices along the first axis of the stored tensor are equal; False: not known."""
-    columns_differ: bool = False
-    """The same along the last axis."""
-    moments: Moments | None = None
-    """Of tensors that are read in several parts; `Weights.moments` has those of all."""
-
-    @property
-    def has_nan(self) -> bool:
-        return self.nan > 0
-
-    @property
-    def has_inf(self) -> bool:
-        return self.inf > 0
-
-    @property
-    def constant(self) -> bool:
-        """All elements are equal."""
-        return self.lo == self.hi and not self.nan
-
-    @property
-    def zero(self) -> bool:
-        return self.lo == self.hi == 0 and not self.nan
 
 
 class Weights:

@@ -3,8 +3,8 @@
 ## What it does
 
 Reports a ReLU (or a clip, a thresholded ReLU, a `Max` with a constant) whose operand is proved to lie where it gives
-one number only, and a sigmoid, tanh or hard sigmoid that is proved to be saturated, for every input. It is an error where
-that holds for any weights, a warning where it holds for the stored ones.
+one number only, and a sigmoid, tanh or hard sigmoid that is proved to be saturated, for every input. It is an error
+where that holds for any weights, a warning where it holds for the stored ones.
 
 ## Why is this bad
 

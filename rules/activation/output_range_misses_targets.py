@@ -169,9 +169,11 @@ def output_range_misses_targets(scope: Scope) -> Iterator[Finding]:
     missed = {}
     for head in scope[roles].predictions:
         proved = _bounded(scope, head)
-        if proved is not None and _misses(proved, targets.value, float(scope.options["tolerance"])):
-            if not _class_numbers(scope, head, training, targets.value) and not _rectified(scope, head, proved, targets):
-                missed[head] = proved
+        if proved is None or not _misses(proved, targets.value, float(scope.options["tolerance"])):
+            continue
+        if _class_numbers(scope, head, training, targets.value) or _rectified(scope, head, proved, targets):
+            continue
+        missed[head] = proved
     for head in scope[roles].certainly(missed):
         yield from _finding(head, missed[head], targets)
 
@@ -204,7 +206,7 @@ def _of_classes(training: Training) -> bool:
 
 def _bounded(scope: Scope, head: Head) -> Range | None:
     """The proved range of a head that an activation bounds, whatever the weights are; None for others."""
-    if head.activation is None or head.softmax is not None and not scope[contract].loss.known:
+    if head.activation is None or (head.softmax is not None and not scope[contract].loss.known):
         return None
     after = head.chain[: head.chain.index(head.activation)]
     if any(node.op == "BatchNormalization" for node in after) or not all(

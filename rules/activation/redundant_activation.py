@@ -3,8 +3,8 @@
 ## What it does
 
 Reports ReLU, leaky and parametric ReLU, ELU, `Abs`, `Clip`, and `Max` or `Min` with a constant where the operand is
-proved to lie where the activation is the identity, for any weights; and a softmax of a softmax over the same axis, which does
-change its input, to nothing that anybody wants.
+proved to lie where the activation is the identity, for any weights; and a softmax of a softmax over the same axis,
+which does change its input, to nothing that anybody wants.
 
 `Clip`, `Max` and `Min` are notes: they are often written as a guard that another part of the program makes unneeded.
 So is a ReLU behind a sum of rectified branches, which a block of a residual network may share with blocks that need it.
@@ -79,7 +79,8 @@ Activations that cut something off, and quantised models, whose types bound ever
 
 ```onnx
 useful (float[N, 3] x) => (float[N, 2] y, float[N, 2] z)
-<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float lo = {0}, float hi = {6}, float eps = {1e-7}>
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float lo = {0}, float hi = {6},
+float eps = {1e-7}>
 {
     h = Gemm(x, w, b)
     r = Relu(h)

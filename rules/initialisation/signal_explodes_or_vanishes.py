@@ -218,7 +218,7 @@ def signal_explodes_or_vanishes(scope: Scope) -> Iterator[Finding]:
     found = [
         (gradient, layer)
         for layer in scope[layers].all
-        if layer.node in scope[trunk] and (gradient := known.gradient(layer.output)) is not None
+        if layer.node in scope[trunk] and (gradient := _gradient(layer, known)) is not None
     ]
     if not found:
         return
@@ -231,6 +231,14 @@ def signal_explodes_or_vanishes(scope: Scope) -> Iterator[Finding]:
     grown = _grown(known)
     if grown is not None and abs(grown[0]) > bound:
         yield _signal(grown[1], grown[0], scope)
+
+
+def _gradient(layer: Layer, known: Variance) -> float | None:
+    """log10 of the gradient at a layer's output. A small signal under a norm has a large one, without harm."""
+    gradient, size = known.gradient(layer.output), known.change(layer)
+    if layer.kind == "embedding" or gradient is None or gradient <= 0:
+        return None if layer.kind == "embedding" else gradient
+    return max(gradient + min(size or 0.0, 0.0), 0.0)
 
 
 def _grown(known: Variance) -> tuple[float, Layer] | None:

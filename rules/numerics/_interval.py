@@ -143,9 +143,7 @@ def join(a: Reach, b: Reach) -> Reach:
     at_lo = max(a.at_lo, b.at_lo) if a.lo == b.lo else low.at_lo
     at_hi = max(a.at_hi, b.at_hi) if a.hi == b.hi else (a if a.hi > b.hi else b).at_hi
     via = a.via or b.via
-    return Reach(
-        low.lo, max(a.hi, b.hi), at_lo, at_hi, zero, a.raw or b.raw, _merged(a, b), via
-    )
+    return Reach(low.lo, max(a.hi, b.hi), at_lo, at_hi, zero, a.raw or b.raw, _merged(a, b), via)
 
 
 def _merged(a: Reach, b: Reach) -> frozenset[Value]:

@@ -13,7 +13,12 @@ from ._interval import INF, How
 if TYPE_CHECKING:
     from ._reach import Reached
 
-_ORDERS = {"Greater": (True, True), "GreaterOrEqual": (True, False), "Less": (False, True), "LessOrEqual": (False, False)}
+_ORDERS = {
+    "Greater": (True, True),
+    "GreaterOrEqual": (True, False),
+    "Less": (False, True),
+    "LessOrEqual": (False, False),
+}
 """Whether the first operand is the larger one, and whether the comparison is strict."""
 _DEPTH = 3
 _MOST_TERMS = 6
@@ -47,7 +52,7 @@ def same(known: Reached, a: Value | None, b: Value | None) -> bool:
     return a is not None and b is not None and (a is b or known.source(a) is known.source(b))
 
 
-def alike(known: Reached, a: Value | None, b: Value | None, depth: int = _DEPTH) -> bool:
+def alike(known: Reached, a: Value | None, b: Value | None, depth: int = 2 * _DEPTH) -> bool:
     """Whether two values are the same, or computed in the same way from the same values."""
     if same(known, a, b):
         return True
@@ -73,9 +78,7 @@ def maximum_of(known: Reached, bound: Value | None, value: Value | None, depth: 
 def deviation(known: Reached, node: Node) -> bool:
     """Whether a node is x - mean(x)."""
     mean = maker(known, node.input(1))
-    return node.op == "Sub" and mean is not None and mean.op in _MEANS and same(
-        known, mean.input(0), node.input(0)
-    )
+    return node.op == "Sub" and mean is not None and mean.op in _MEANS and same(known, mean.input(0), node.input(0))
 
 
 def spread(known: Reached, node: Node) -> bool:
@@ -201,7 +204,7 @@ def terms(known: Reached, node: Node) -> Iterator[tuple[Value, float]]:
 def cancels(known: Reached, node: Node) -> bool:
     """Whether a node is E[x²] - E[x]² or |a|² + |b|² - 2ab: never negative but for rounding."""
     first = maker(known, node.input(0)), maker(known, node.input(1))
-    if all(made is None or made.op not in _MAY_CANCEL for made in first):
+    if any(made is None or made.op not in _MAY_CANCEL or known.known.constant(made.output()) for made in first):
         return False
     summands = list(terms(known, node))
     plus = [square_sum(known, value) for value, factor in summands if factor > 0]

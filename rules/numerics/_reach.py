@@ -7,12 +7,13 @@ import math
 from netlint.analyses.constants import Constants, constants
 from netlint.analyses.layers import Layer, Layers, layers
 from netlint.analyses.parameters import Parameters, parameters
-from netlint.analyses.ranges import Ranges, training_ranges
+from netlint.analyses.ranges import Ranges, ranges, training_ranges
 from netlint.analyses.roles import Roles, roles
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analyses.weights import Weights, weights
 from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node, Value
+from netlint.training import Known
 
 from ._interval import INF, How, Reach, free, point
 from ._patterns import normalised_by_norm
@@ -31,16 +32,22 @@ class Reached:
         self.graph: Graph = scope.graph
         self.known: Parameters = scope[parameters]
         self.shapes: Shapes = scope[shapes]
-        self.ranges: Ranges = scope[training_ranges]
-        """What holds for any weights: findings must not rest on numbers that training changes."""
+        stage = scope.training.stage
+        self.ranges: Ranges = scope[
+            ranges if isinstance(stage, Known) and stage.value == "trained" else training_ranges
+        ]
+        """What holds for any weights, for findings must not rest on numbers that training changes; for the stored ones
+        where training is declared to be over."""
         self.roles: Roles = scope[roles]
         self.constants: Constants = scope[constants]
         self._layers: Layers = scope[layers]
         self._weights: Weights = scope[weights]
         self._found: dict[Value, Reach | None] = {}
         stated = scope.training.input_range
-        self._stated = (stated.value.lo, stated.value.hi) if stated.known else None  # type: ignore[union-attr]
+        self._stated = (stated.value.lo, stated.value.hi) if isinstance(stated, Known) else None
         self._inputs = frozenset(scope.graph.inputs)
+        # Of several inputs the declared range is the common one: which of them reaches its ends is not told.
+        self._single_input = sum(_is_float(self.shapes.dtype(value)) for value in scope.graph.inputs) == 1
 
     def of(self, value: Value | None) -> Reach | None:
         """What a value reaches; None where nothing is shown."""
@@ -108,7 +115,7 @@ class Reached:
         dtype = self.shapes.dtype(value) or ""
         if dtype == "bool":
             return Reach(0.0, 1.0, How.SOLID, How.SOLID, sources=frozenset({value}))
-        if self._stated is not None and dtype.startswith(("float", "bfloat")):
+        if self._stated is not None and self._single_input and _is_float(dtype):
             lo, hi = self._stated
             return Reach(lo, hi, How.SOLID, How.SOLID, How.SOLID, False, frozenset({value}))
         # Zeros are always possible (padding, a black image, silence), and so is 1 (a mask, a class).
@@ -129,16 +136,21 @@ class Reached:
 
     def _follows(self, layer: Layer) -> bool:
         """Whether what a layer reaches hangs on what it reads: without a bias nothing moves 0."""
-        return layer.bias is None and layer.kind in ("dense", "conv", "conv-transpose")
+        return layer.kind in ("dense", "conv", "conv-transpose") and not self._biased(layer)
+
+    def _biased(self, layer: Layer) -> bool:
+        """One number that is added behind the layer is a guard, and is added there."""
+        own = layer.output in layer.node.outputs
+        return layer.bias is not None and (own or self.number(layer.bias) is None)
 
     def _of_layer(self, layer: Layer, value: Value) -> Reach | None:
         if layer.kind == "recurrent":
             return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=frozenset({value}))
         data = self._found.get(layer.data) if self._follows(layer) else None
-        if data is not None and all(normalised_by_norm(self, side) for side in (layer.data, layer.weight)):
-            return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=data.sources)
         if data is None:
             return free(value)
+        if all(normalised_by_norm(self, side) for side in (layer.data, layer.weight)):
+            return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=data.sources)
         if (data.raw or data.lo >= 0) and self._positive(layer):
             # Sums of what is not negative are not negative; how large they are is not told.
             return data if data.raw else data.like(0.0, INF if data.hi > 0 else 0.0, data.at_lo, data.at_hi)
@@ -147,13 +159,19 @@ class Reached:
     def _positive(self, layer: Layer) -> bool:
         """Whether the weights have one sign and training is not said to change them: a filter bank, an average."""
         tensor = layer.weight.constant
-        if layer.weight.trainable or tensor is None or tensor.nbytes > _LARGEST_SCAN:
+        if layer.weight.trainable or (tensor is not None and tensor.nbytes > _LARGEST_SCAN):
             return False
-        stats = self._weights.of(layer.weight)
-        return stats is not None and not stats.nan and stats.lo >= 0 and stats.hi > 0
+        if tensor is None and self.ranges.of(layer.weight).lo >= 0 and not self._weights.filled(layer.weight):
+            return True  # computed from weights, by a square or an exponential
+        bounds = self._weights.bounds(layer.weight)
+        return bounds is not None and bounds[0] >= 0 and bounds[1] > 0
 
 
-@analysis(constants, layers, parameters, roles, shapes, training_ranges, weights)
+def _is_float(dtype: str | None) -> bool:
+    return dtype is not None and dtype.startswith(("float", "bfloat"))
+
+
+@analysis(constants, layers, parameters, ranges, roles, shapes, training_ranges, weights)
 def reach(scope: Scope) -> Reached:
     """What values are shown to reach, for some input and some weights."""
     return Reached(scope)

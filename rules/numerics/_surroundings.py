@@ -22,7 +22,9 @@ _NO_GRADIENT = frozenset(
     {"ArgMax", "ArgMin", "Shape", "Size", "NonMaxSuppression", "NonZero", "Not", "IsNaN", "IsInf", "Sign", "Floor"}
     | {"Ceil", "Round", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "OneHot"}
 )
-_MOVES = frozenset({"Reshape", "Transpose", "Unsqueeze", "Squeeze", "Pad", "Cast", "Identity", "Slice", "Gather", "Flatten"})
+_MOVES = frozenset(
+    {"Reshape", "Transpose", "Unsqueeze", "Squeeze", "Pad", "Cast", "Identity", "Slice", "Gather", "Flatten"}
+)
 _MOVES_AND_SCALES = _MOVES | {"Mul", "Div", "Add", "Sub", "Expand", "Concat", "Split"}
 
 
@@ -46,9 +48,9 @@ class Surroundings:
         return node in self._before_loss
 
     def _cone(self) -> set[Node]:
-        ends = [node for node in self._sites] + [
-            made for out in self._graph.outputs if self._is_loss(out) and (made := self._graph.producer(out)) is not None
-        ]
+        losses = filter(self._is_loss, self._graph.outputs)
+        made_of = (self._graph.producer(out) for out in losses)
+        ends = [*self._sites, *(node for node in made_of if node is not None)]
         cone, due = set(ends), list(ends)
         while due:
             node = due.pop()
@@ -63,7 +65,11 @@ class Surroundings:
     def _is_loss(self, output: Value) -> bool:
         """One number that sums or averages everything, perhaps scaled or added to another such number."""
         dtype = self._shapes.dtype(output) or ""
-        if not dtype.startswith(("float", "bfloat")) or not self._single(output) or (self._shapes.rank(output) or 0) > 1:
+        if (
+            not dtype.startswith(("float", "bfloat"))
+            or not self._single(output)
+            or (self._shapes.rank(output) or 0) > 1
+        ):
             return False
         due: list[Value | None] = [output]
         for _, value in zip(range(_TO_SCALAR), due, strict=False):
@@ -72,7 +78,9 @@ class Surroundings:
                 continue
             if node.op in ops.LOSSES or node.full_op in ops.TORCH_LOSSES:
                 return True
-            if node.op in ("ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2") and self._reduces(node):
+            if node.op in ("ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2") and self._reduces(
+                node
+            ):
                 return True
             if self._single(value):
                 due += node.inputs
@@ -103,7 +111,9 @@ class Surroundings:
         layer = self._layers.of(node)
         if layer is None or layer.bias is not None or layer.kind == "embedding" or layer.weight.trainable:
             return False
-        return all(before.op in _MOVES_AND_SCALES or self._unbiased(before) for before in self._behind(layer.data, _FEW))
+        return all(
+            before.op in _MOVES_AND_SCALES or self._unbiased(before) for before in self._behind(layer.data, _FEW)
+        )
 
     def _unbiased(self, node: Node) -> bool:
         layer = self._layers.of(node)

@@ -214,9 +214,7 @@ def _spared(scope: Scope, known: Reached, node: Node, divisor: Value) -> bool:
     around = scope[surroundings]
     if around.of_framework(node) or known.roles.softmax(node) is not None or _of_softmax(known, node, divisor):
         return True
-    if logit_of(known, node) is not None and any(
-        use.op == "Log" for use, _ in readers(scope.graph, node.output())
-    ):
+    if logit_of(known, node) is not None and any(use.op == "Log" for use, _ in readers(scope.graph, node.output())):
         return True  # inverse-function-domain (NUM007) speaks of it
     length = norm_of(known, divisor) is not None
     if length and hits_zero(known, divisor) == How.POINT and around.steady(divisor):
@@ -249,9 +247,7 @@ def _by_parameter(known: Reached, node: Node, divisor: Value) -> Iterator[Findin
 
 def _normalisations(scope: Scope) -> Iterator[Finding]:
     """Normalisations over the sample itself whose epsilon is 0."""
-    for node in scope.graph.of(
-        "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"
-    ):
+    for node in scope.graph.of("LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"):
         if float(node.attrs.get("epsilon", 1e-5)) <= 0:
             yield Finding(
                 f"{node.op} divides by a standard deviation with epsilon 0",

@@ -141,7 +141,7 @@ def epsilon_lost(scope: Scope) -> Iterator[Finding]:
                     text,
                     node,
                     evidence=(Evidence("epsilon", eps), Evidence("beside", str(known.ranges.of(value)))),
-                    help=f"use a larger constant ({_sensible(FORMATS[dtype]):.0e} in {dtype}), where the number is small",
+                    help=f"add a larger one ({_sensible(FORMATS[dtype]):.0e} in {dtype}) where the number is small",
                     why="the guard has no effect: what it should keep from 0 reaches it",
                 )
 
@@ -160,9 +160,7 @@ def _guards(known: Reached, node: Node) -> Iterator[tuple[Value, float]]:
             yield value, number
 
 
-def _lost(
-    scope: Scope, known: Reached, node: Node, value: Value, eps: float, dtype: str, most: float
-) -> str | None:
+def _lost(scope: Scope, known: Reached, node: Node, value: Value, eps: float, dtype: str, most: float) -> str | None:
     """Why a constant has no effect; None if it has, or if it is no guard."""
     form = FORMATS[dtype]
     if eps > most:
@@ -172,7 +170,7 @@ def _lost(
         return f"an epsilon of {eps:g} is 0 in {dtype}" if lowest else None
     proved = known.ranges.of(value)
     least = proved.lo if proved.lo > 0 else -proved.hi if proved.hi < 0 else 0.0
-    if not least or math.isinf(least) or proved.nan and not proved.known:
+    if not least or math.isinf(least) or (proved.nan and not proved.known):
         return None
     spacing = form.eps * 2.0 ** math.floor(math.log2(least))
     return f"an epsilon of {eps:g} is lost beside {least:g} or more" if eps < spacing / 4 else None

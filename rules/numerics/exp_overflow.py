@@ -169,7 +169,7 @@ from netlint.graph import Graph, Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Scope, rule
 
 from ._interval import INF
-from ._patterns import guarded_behind, maker, readers
+from ._patterns import alike, guarded_behind, maker, readers
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, limit, precision
@@ -254,9 +254,9 @@ def _is_total(graph: Graph, node: Node) -> bool:
 def _written_out(graph: Graph, known: Reached, node: Node) -> str | None:
     """The function of which the exponential is a part that spoils it."""
     for use, _ in readers(graph, node.output()):
-        if use.op == "Add" and 1.0 in (known.number(use.input(0)), known.number(use.input(1))):
-            if any(after.op == "Log" for after, _ in readers(graph, use.output())):
-                return "an unbounded value in a softplus written out, log(1 + exp(x))"
+        plus_one = use.op == "Add" and 1.0 in (known.number(use.input(0)), known.number(use.input(1)))
+        if plus_one and any(after.op == "Log" for after, _ in readers(graph, use.output())):
+            return "an unbounded value in a softplus written out, log(1 + exp(x))"
     if any(_reads(known, div.input(0), node) and _reads(known, div.input(1), node) for div in _quotients(graph, node)):
         return "an unbounded value: infinity divided by infinity is NaN"
     return None
@@ -277,7 +277,7 @@ def _quotients(graph: Graph, node: Node) -> list[Node]:
 def _reads(known: Reached, value: Value | None, node: Node, depth: int = _DEPTH) -> bool:
     """Whether a value grows with the result of a node, by sums and differences alone."""
     made = maker(known, value)
-    if made is node:
+    if made is node or (made is not None and made.op == node.op and alike(known, value, node.output())):
         return True
     if made is None or made.op not in ("Add", "Sub", "Neg") or not depth:
         return False

@@ -262,7 +262,13 @@ def _what(graph: Graph, known: Reached, node: Node) -> str | None:
         return "a value that can be negative"
     if zero:
         return f"a value that can be 0, {how(zero)}"
-    if reached is not None and reached.raw and operand is not None and known.source(operand) in graph.inputs and _expected(graph, known, node):
+    if (
+        reached is not None
+        and reached.raw
+        and operand is not None
+        and known.source(operand) in graph.inputs
+        and _expected(graph, known, node)
+    ):
         return "an input, which may be 0, in a sum of logarithms times something"
     return None
 
@@ -301,8 +307,8 @@ def _of_softmax(known: Reached, node: Node) -> bool:
 
 
 def _exported(graph: Graph, known: Reached, node: Node) -> bool:
-    """Whether the logarithm of 1 - p belongs to -(t * log p + (1 - t) * log(1 - p)) as torch's TorchScript exporter
-    writes a cross-entropy with logits: the 1 is a vector of one element, and the sum is negated before it is averaged."""
+    """Whether the logarithm of 1 - p belongs to a cross-entropy with logits as torch's TorchScript exporter writes it,
+    -(t * log p + (1 - t) * log(1 - p)): the 1 is a vector of one element, and the sum is negated before the average."""
     rest = maker(known, node.input(0))
     if rest is None or rest.op != "Sub" or known.shapes.of(rest.input(0)) != (1,):
         return False

@@ -263,7 +263,8 @@ def _bounded_behind(known: Reached, graph: Graph, node: Node) -> bool:
     length, as it is usually guarded."""
     uses = [use for use, _ in readers(graph, node.output())]
     return bool(uses) and all(
-        use.op in ("Max", "Clip", "Add") and known.ranges.of(use.output()).lo > 0 and _divides(graph, use) for use in uses
+        use.op in ("Max", "Clip", "Add") and known.ranges.of(use.output()).lo > 0 and _divides(graph, use)
+        for use in uses
     )
 
 

@@ -6,6 +6,7 @@ follows loses its lanes and keeps the range.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,7 @@ from .interval import INF, Range
 from .rounding import INTEGER_LIMITS, Format, format_of
 from .state import FOLLOWING, MOST_LANES, Floats, Lanes
 from .step import Step
+from .table import EXACT
 
 Ends = tuple[Floats, Floats]
 Follow = Callable[[Step, Range], Lanes | None]
@@ -34,7 +36,7 @@ def refine(step: Step, found: Range) -> Range:
             lanes = follow(step, found)
     if lanes is None or not lanes.lo.size or state.dtype(out) in INTEGER_LIMITS:
         return found
-    lo, hi = _settled(lanes, format_of(state.dtype(out)))
+    lo, hi = _settled(lanes, format_of(state.dtype(out)), step.node.op in EXACT)
     lo, hi = np.fmax(lo, found.lo), np.fmin(hi, found.hi)
     if (lo > hi).any():
         return found
@@ -44,17 +46,21 @@ def refine(step: Step, found: Range) -> Range:
     return found
 
 
-def _settled(lanes: Lanes, form: Format) -> Ends:
-    """What underflows may be 0, what overflows infinite."""
+def _settled(lanes: Lanes, form: Format, exact: bool) -> Ends:
+    """Ends rounded outward; what underflows may be 0, what overflows infinite."""
     lo, hi = lanes.lo, lanes.hi
+    if not exact:
+        finest = math.ldexp(1.0, form.smallest_step)
+        lo, hi = lo - (np.abs(lo) * form.eps + finest), hi + (np.abs(hi) * form.eps + finest)
     lo = np.where((lo > 0) & (lo < form.smallest), 0.0, np.where(lo < -form.largest, -INF, lo))
     hi = np.where((hi < 0) & (hi > -form.smallest), 0.0, np.where(hi > form.largest, INF, hi))
     return np.minimum(lo, form.largest), np.maximum(hi, -form.largest)
 
 
-def _outward(step: Step, lo: Floats, hi: Floats, relative: float = 1.0, absolute: float = 0.0) -> Ends:
+def _outward(step: Step, lo: Floats, hi: Floats, relative: float, absolute: float = 0.0) -> Ends:
+    """Ends moved by what an implementation may err beyond rounding."""
     eps = step.eps
-    return lo - (np.abs(lo) * relative + absolute) * eps - 1e-45, hi + (np.abs(hi) * relative + absolute) * eps + 1e-45
+    return lo - (np.abs(lo) * relative + absolute) * eps, hi + (np.abs(hi) * relative + absolute) * eps
 
 
 def kept(step: Step, found: Range) -> Lanes | None:
@@ -115,13 +121,13 @@ def _both(step: Step) -> tuple[int, Ends, Ends] | None:
     return found.axis, ends[0], ends[1]
 
 
-def binary(combine: Callable[[Ends, Ends], Ends | None], relative: float = 1.0) -> Follow:
+def binary(combine: Callable[[Ends, Ends], Ends | None]) -> Follow:
     """An operator on two values of equal standing."""
 
     def follow(step: Step, found: Range) -> Lanes | None:
         both = _both(step)
         ends = combine(both[1], both[2]) if both is not None else None
-        return None if both is None or ends is None else Lanes(both[0], *_outward(step, *ends, relative))
+        return None if both is None or ends is None else Lanes(both[0], *ends)
 
     return follow
 
@@ -254,8 +260,7 @@ def _passed(step: Step, found: Range) -> Lanes | None:
     """A Dropout that drops nothing; a Cast between floats."""
     if step.node.op == "Dropout" and read.dropout_active(step.node, step.opset):
         return None
-    lanes = kept(step, found)
-    return None if lanes is None else Lanes(lanes.axis, *_outward(step, lanes.lo, lanes.hi))
+    return kept(step, found)
 
 
 def _sigmoid(x: Floats) -> Floats:
@@ -281,8 +286,8 @@ LANES: dict[str, Follow] = {
     "Sub": binary(_subtract),
     "Mul": binary(_corners),
     "Div": binary(_divide),
-    "Max": _two(binary(_largest, 0)),
-    "Min": _two(binary(_smallest, 0)),
+    "Max": _two(binary(_largest)),
+    "Min": _two(binary(_smallest)),
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"), _pooled),
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin"), _reduced),
 }

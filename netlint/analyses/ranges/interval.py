@@ -59,7 +59,8 @@ class Range(NamedTuple):
         what lies beyond an end by `OVERSHOOT` of it."""
         if math.isnan(x):
             return self.nan
-        return self.lo - abs(self.lo) * OVERSHOOT <= x <= self.hi + abs(self.hi) * OVERSHOOT
+        above = self.lo <= x or self.lo - abs(self.lo) * OVERSHOOT <= x
+        return above and (x <= self.hi or x <= self.hi + abs(self.hi) * OVERSHOOT)
 
     def within(self, lo: float, hi: float) -> bool:
         """Whether every element that is not NaN is proved to lie in [lo, hi]."""

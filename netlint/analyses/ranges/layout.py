@@ -9,7 +9,6 @@ from netlint.graph import Value
 from . import relations
 from .facts import match_axes, match_long_axes
 from .interval import INF, TOP, ZERO, Range, hull, point
-from .rounding import widen
 from .step import Step, Transfer
 
 
@@ -218,38 +217,6 @@ def constant_of_shape(step: Step) -> Range:
         return TOP
 
 
-def resize(step: Step) -> Range:
-    """Nearest and linear interpolation average neighbours; cubic overshoots."""
-    data = step.arg(0)
-    mode = step.text("mode", "nearest")
-    if mode not in ("nearest", "linear", "bilinear"):
-        return TOP
-    if step.text("coordinate_transformation_mode", "") == "tf_crop_and_resize":
-        data = data.join(point(step.number("extrapolation_value", 0.0)))
-    return data if mode == "nearest" else _averaged(step, data)
-
-
-def _averaged(step: Step, data: Range) -> Range:
-    """Weights computed in the type of the data add up to 1 only nearly."""
-    margin = 32 * step.eps
-    found = widen(data, margin, margin * data.magnitude if data.bounded else 0.0)
-    lo = found.lo - margin if found.lo in (1.0, -1.0) else found.lo
-    hi = found.hi + margin if found.hi in (1.0, -1.0) else found.hi
-    return found._replace(lo=lo, hi=hi)
-
-
-def grid_sample(step: Step) -> Range:
-    if step.text("mode", "bilinear") not in ("bilinear", "linear", "nearest"):
-        return TOP
-    data = step.arg(0)
-    found = data.join(ZERO) if step.text("padding_mode", "zeros") == "zeros" else data
-    return _averaged(step, found).having(nan=step.arg(1).nan)
-
-
-def roi_align(step: Step) -> Range:
-    return _averaged(step, step.arg(0).join(ZERO))
-
-
 def join_all(step: Step) -> Range:
     return hull(step.args())
 
@@ -277,11 +244,7 @@ LAYOUT: dict[str, Transfer] = {
     "TensorScatter": tensor_scatter,
     "OneHot": one_hot,
     "ConstantOfShape": constant_of_shape,
-    "Resize": resize,
-    "Upsample": resize,
-    "GridSample": grid_sample,
-    "RoiAlign": roi_align,
     "SequenceConstruct": join_all,
     "SequenceInsert": lambda step: step.arg(0).join(step.arg(1)),
 }
-"""Operators whose results are elements of their inputs, or weighted averages of them."""
+"""Operators whose results are elements of their inputs."""

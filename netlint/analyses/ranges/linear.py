@@ -64,7 +64,7 @@ def conv(step: Step) -> Range:
     data = step.arg(0)
     weight = _weight(step, 1, data)
     if weight is None or weight.ndim < 3:
-        return TOP
+        return _by_ranges(step, data, 0)
     group = int(step.number("group", 1))
     given = data_of(step, 0, 1 - weight.ndim).grouped(group, weight.shape[1])
     if given is None or weight.shape[0] % group:
@@ -74,13 +74,26 @@ def conv(step: Step) -> Range:
     return _finish(step, sums(step, given, blocks), data, _bias(step, 2), 1 - weight.ndim)
 
 
+def _by_ranges(step: Step, data: Range, outputs: int) -> Range:
+    """A convolution of which only the range of the weight is known; `outputs` is the axis of the weight that counts
+    output channels."""
+    shape = step.shape(1)
+    if not data.bounded or not shape or _unread(step, step.node.input(1)):
+        return TOP
+    rest = [size for axis, size in enumerate(shape) if axis != outputs]
+    whole = [size for size in rest if isinstance(size, int)]
+    count = math.prod(whole) if len(whole) == len(rest) else None
+    found = products(step, algebra.with_zero(data), step.arg(1), count)
+    return algebra.add(found, step.arg(2)) if step.has(2) else found
+
+
 def conv_transpose(step: Step) -> Range:
     """Every output takes a part of the taps, so 0 joins the data."""
     data = step.arg(0)
     weight = _weight(step, 1, data)
     group = int(step.number("group", 1))
     if weight is None or weight.ndim < 3 or group < 1 or weight.shape[0] % group:
-        return TOP
+        return _by_ranges(step, data, 1)
     given = data_of(step, 0, 1 - weight.ndim).grouped(group, weight.shape[0] // group)
     if given is None:
         return TOP
@@ -163,8 +176,8 @@ def _dot(step: Step, count: Dim, alpha: float = 1.0, beta: float = 1.0) -> Range
     return algebra.add(product, algebra.multiply(step.arg(2), Range(beta, beta))) if step.has(2) else product
 
 
-def _unread(step: Step, value: Value) -> bool:
-    return value.constant is not None and value not in step.state.ranges
+def _unread(step: Step, value: Value | None) -> bool:
+    return value is not None and value.constant is not None and value not in step.state.ranges
 
 
 def einsum(step: Step) -> Range:

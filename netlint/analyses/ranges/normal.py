@@ -118,8 +118,11 @@ def _normalised_axes(step: Step) -> int | None:
 def layer_normalization(step: Step) -> tuple[Range, ...]:
     bias = step.arg(2) if step.has(2) else ZERO
     found = normalised(step, _normalised_axes(step), True, step.arg(1), bias, per=-1)
-    inverse = Range(0.0, INF, lo_open=True, nan=step.arg(0).nan)
-    return found, TOP, inverse
+    data, epsilon = step.arg(0), step.number("epsilon", 1e-5)
+    largest = 1 / math.sqrt(epsilon) if epsilon > 0 else INF
+    inverse = Range(0.0, largest, lo_open=True, nan=data.nan or not data.bounded)
+    mean = step.summed(data._replace(integral=False), None).having(nan=not data.bounded)
+    return found, mean, widen(inverse, 8 * step.eps)
 
 
 def rms_normalization(step: Step) -> Range:

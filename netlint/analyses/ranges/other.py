@@ -27,6 +27,11 @@ def count(step: Step) -> Range:
     return COUNT
 
 
+def length(step: Step) -> Range:
+    """Lengths of axes, or their product. None is 0: that is taken for granted."""
+    return Range(1.0, INF, integral=True)
+
+
 def truth(step: Step) -> Range:
     return TRUTH
 
@@ -74,7 +79,8 @@ OTHER: dict[str, Transfer] = {
     "OptionalHasElement": truth,
     "RegexFullMatch": truth,
     "Range": range_,
-    **dict.fromkeys(("Shape", "Size", "NonZero", "NonMaxSuppression", "SequenceLength"), count),
+    **dict.fromkeys(("Shape", "Size"), length),
+    **dict.fromkeys(("NonZero", "NonMaxSuppression", "SequenceLength"), count),
     "Unique": unique,
     "Multinomial": multinomial,
     "BitShift": bit_shift,

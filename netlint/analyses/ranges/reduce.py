@@ -111,6 +111,9 @@ def _product(step: Step, r: Range, count: int | None) -> Range:
         return Range(1.0 if r.lo >= 1 else 0.0, 1.0 if r.hi <= 1 else INF, nan=r.nan or r.hi == INF, loose=True)
     if r.magnitude <= 1:
         return Range(-1.0, 1.0, nan=r.nan, integral=r.integral, assumed=r.assumed, loose=True)
+    if count is not None and r.bounded:
+        size = step.summed(algebra.power(Range(0.0, r.magnitude), Range(float(count), float(count))), count).hi
+        return Range(-size, size, nan=r.nan or size == INF, integral=r.integral, assumed=r.assumed, loose=True)
     return TOP
 
 

@@ -132,6 +132,8 @@ def _beyond(found: Range, form: Format) -> Range:
     """What certainly overflows is at least the largest number; what may come of infinities is unknown."""
     if found.lo != found.lo or found.hi != found.hi:
         return Range(-INF, INF, nan=True)
+    if found.lo == found.hi:
+        return found
     return found._replace(lo=min(found.lo, form.largest), hi=max(found.hi, -form.largest))
 
 
@@ -151,8 +153,8 @@ def _whole(found: Range, dtype: str | None, limits: tuple[int, int]) -> Range:
 def widen(found: Range, relative: float, absolute: float = 0.0, keep: tuple[float, ...] = ()) -> Range:
     """Ends moved outward by a part of themselves and a constant; those in `keep` are exact and stay."""
     lo, hi = found.lo, found.hi
-    if lo > -INF and lo not in keep:
+    if abs(lo) < INF and lo not in keep:
         lo -= abs(lo) * relative + absolute
-    if hi < INF and hi not in keep:
+    if abs(hi) < INF and hi not in keep:
         hi += abs(hi) * relative + absolute
     return found.moved(lo, hi)

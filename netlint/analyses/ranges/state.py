@@ -11,7 +11,7 @@ from netlint.training import Interval, Training
 
 from . import rounding
 from .facts import Facts
-from .interval import COUNT, TOP, Range
+from .interval import INF, TOP, Range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,12 +98,19 @@ class State:
         return self._followed(value) or rounding.of_dtype(dtype) or TOP
 
     def _followed(self, value: Value) -> Range | None:
-        """The range of integers that are known from shapes."""
+        """The range of integers that are known from shapes: numbers, and lengths of axes."""
         dims = self.shapes.ints(value)
-        if dims and all(isinstance(dim, int) for dim in dims):
-            whole = [float(dim) for dim in dims if isinstance(dim, int)]
+        if not dims or not all(isinstance(dim, int) or (isinstance(dim, str) and dim.isidentifier()) for dim in dims):
+            return None
+        whole = [float(dim) for dim in dims if isinstance(dim, int)]
+        if len(whole) == len(dims):
             return Range(min(whole), max(whole), integral=True)
-        return COUNT if dims and all(isinstance(dim, int | str) and _natural(dim) for dim in dims) else None
+        return Range(min([1.0, *whole]), INF, integral=True)
+
+    def followed(self, value: Value, found: Range) -> Range:
+        """A range of integers, with what is known from shapes."""
+        known = None if found.lo == found.hi else self._followed(value)
+        return found if known is None else found.meet(known)
 
     def _constant(self, value: Value) -> Range:
         assert value.constant is not None
@@ -207,11 +214,6 @@ def _elements(tensor: Tensor) -> int:
     for size in tensor.shape:
         count *= size
     return count
-
-
-def _natural(dim: int | str) -> bool:
-    """A length: a whole number that is not negative, or the name of one."""
-    return dim >= 0 if isinstance(dim, int) else dim.isidentifier()
 
 
 def bounds(array: Floats) -> Range:

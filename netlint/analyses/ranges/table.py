@@ -14,6 +14,7 @@ from .pool import POOLING
 from .quantised import QUANTISED
 from .recurrent import RECURRENT
 from .reduce import REDUCTIONS
+from .resample import RESAMPLING
 from .signal import SIGNAL
 from .step import Transfer
 from .unary import UNARY
@@ -22,6 +23,7 @@ TRANSFER: dict[str, Transfer] = {
     **UNARY,
     **ARITHMETIC,
     **LAYOUT,
+    **RESAMPLING,
     **REDUCTIONS,
     **POOLING,
     **LINEAR,
@@ -58,7 +60,7 @@ PASSIVE = frozenset(
     (
         *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile", "Split", "Slice", "Gather"),
         *("GatherElements", "GatherND", "DepthToSpace", "SpaceToDepth", "ReverseSequence", "Compress", "Trilu"),
-        *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization", "Resize", "Upsample"),
+        *("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample"),
         *("Floor", "Ceil", "Round", "LeakyRelu", "Pad", "CenterCropPad", "Sinh", "Asinh", "Tan"),
     )
 )

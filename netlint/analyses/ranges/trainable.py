@@ -91,12 +91,11 @@ def _candidates(graph: Graph, known: Parameters, all_layers: Layers) -> Iterator
             stored = known.stored(value)
             yield stored.value if stored is not None else known.fill(value)
     for node in graph.nodes:
-        for value in node.inputs:
+        slots = _NORM_SLOTS.get(node.full_op if node.domain else node.op, ())
+        for slot, value in enumerate(node.inputs):
             if value is not None and value.trainable:
                 yield value
-        for slot in _NORM_SLOTS.get(node.full_op, ()):
-            value = node.input(slot)
-            if value is not None and (node.op not in _ELEMENTWISE or _blank(value)):
+            elif value is not None and slot in slots and (node.op not in _ELEMENTWISE or _blank(value)):
                 stored = known.stored(value)
                 yield stored.value if stored is not None else known.fill(value)
 

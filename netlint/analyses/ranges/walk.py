@@ -55,7 +55,10 @@ def _store(state: State, step: Step, op: str, out: Value | None, found: Range) -
     if out is None or (out in state.opened and not found.known):
         return
     if found.known and op not in EXACT:
-        found = settle(found, state.dtype(out))
+        dtype = state.dtype(out)
+        found = settle(found, dtype)
+        if dtype in ("int64", "int32"):
+            found = state.followed(out, found)
     if out is step.node.outputs[0] and (found.known or out in state.lanes) and _laned(state, step, op, out):
         from .channels import refine
 

@@ -56,8 +56,11 @@ def rrelu(
 @operator("elu")
 def elu(b: Builder, input: Value, alpha: float = 1.0, *rest: float, inplace: bool = False) -> Value:
     """`rest`: aten's `scale` and `input_scale`, or `inplace`."""
-    if any(type(x) is not bool and x != 1 for x in rest):
-        raise NotLowered("a scaled elu")
+    numbers = [x for x in rest if type(x) is not bool]
+    if len(numbers) > 1 and numbers[1] != 1:
+        raise NotLowered("an elu of a scaled argument")
+    if numbers and numbers[0] != 1:
+        return b("Selu", input, alpha=float(alpha), gamma=float(numbers[0]))
     return b("Elu", input, alpha=float(alpha))
 
 

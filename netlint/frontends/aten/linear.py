@@ -12,7 +12,7 @@ from .table import operator
 @operator("linear")
 def linear(b: Builder, input: Value, weight: Value, bias: Value | None = None) -> Value:
     """Gemm for matrices; else a MatMul with the transposed weight."""
-    if b.rank(input) == 2 and b.rank(weight) == 2:
+    if input.shape is not None and len(input.shape) == 2 and b.rank(weight) == 2:
         return b("Gemm", input, weight, bias, transB=1)
     product = b("MatMul", input, b.transpose(weight, (1, 0)) if b.rank(weight) == 2 else weight)
     return product if bias is None else b("Add", product, bias)

@@ -22,7 +22,7 @@ def reduction_of(reduction: str | int, size_average: bool | None = None, reduce:
     return _REDUCTIONS[reduction] if isinstance(reduction, int) else reduction
 
 
-def _loss(b: Builder, name: str, *inputs: Value | None, **attrs: Any) -> Value:
+def loss(b: Builder, name: str, *inputs: Value | None, **attrs: Any) -> Value:
     return b(name, *inputs, dtype=b.dtype, shape=b.shape, domain="torch", **attrs)
 
 
@@ -51,7 +51,7 @@ def cross_entropy(
     attrs: dict[str, Any] = {"reduction": kind, "ignore_index": ignore_index}
     if is_float(target.dtype) or label_smoothing or b.rank(input) < 2:
         attrs["label_smoothing"] = float(label_smoothing)
-        return _loss(b, "cross_entropy", input, target, weight, **attrs)
+        return loss(b, "cross_entropy", input, target, weight, **attrs)
     return b("SoftmaxCrossEntropyLoss", input, target, weight, shape=b.shape, **attrs)
 
 
@@ -79,7 +79,7 @@ def functional_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Value:
-    return nll_loss(b, input, target, weight, reduction_of(reduction, size_average, reduce), ignore_index)
+    return nllloss(b, input, target, weight, reduction_of(reduction, size_average, reduce), ignore_index)
 
 
 @operator("nll_loss", "nll_loss_nd", "nll_loss2d")
@@ -93,7 +93,7 @@ def nll_loss(
 ) -> Value:
     attrs: dict[str, Any] = {"reduction": reduction_of(reduction), "ignore_index": ignore_index}
     if b.rank(input) < 2:
-        return _loss(b, "nll_loss", input, target, weight, **attrs)
+        return loss(b, "nll_loss", input, target, weight, **attrs)
     return b("NegativeLogLikelihoodLoss", input, target, weight, shape=b.shape, **attrs)
 
 
@@ -102,7 +102,7 @@ def nll_loss_forward(
     b: Builder, input: Value, target: Value, weight: Value | None, reduction: int, ignore_index: int
 ) -> list[Value]:
     """With the total weight, which only a backward pass reads."""
-    found = nll_loss(b, input, target, weight, reduction, ignore_index)
+    found = nllloss(b, input, target, weight, reduction, ignore_index)
     return [found, b("total_weight", target, weight, dtype=input.dtype, shape=(), domain="torch")]
 
 
@@ -113,7 +113,7 @@ def _plain(name: str) -> Any:
             named, rest = {**named, "reduction": rest[0]}, ()
         weight = named.pop("weight", None)
         kind, _ = _size_averaged(rest, named)
-        return _loss(b, name, input, target, weight, reduction=kind)
+        return loss(b, name, input, target, weight, reduction=kind)
 
     return lower
 
@@ -132,7 +132,7 @@ def _bent(name: str, bend: str) -> Any:
         else:
             named = {**dict(zip(("size_average", "reduce", "reduction", bend), rest, strict=False)), **named}
         kind, said = _size_averaged((), named)
-        return _loss(b, name, input, target, said.get("weight"), reduction=kind, **{bend: float(said.get(bend, 1.0))})
+        return loss(b, name, input, target, said.get("weight"), reduction=kind, **{bend: float(said.get(bend, 1.0))})
 
     return lower
 
@@ -147,7 +147,7 @@ def binary_cross_entropy(
 ) -> Value:
     if rest and type(rest[0]) is int:
         named, rest = {"reduction": rest[0]}, ()
-    return _loss(b, "binary_cross_entropy", input, target, weight, reduction=_size_averaged(rest, named)[0])
+    return loss(b, "binary_cross_entropy", input, target, weight, reduction=_size_averaged(rest, named)[0])
 
 
 @operator("torch.nn.functional.binary_cross_entropy_with_logits", origin=True)
@@ -174,7 +174,7 @@ def with_logits(
     reduction: str | int = 1,
 ) -> Value:
     kind = reduction_of(reduction)
-    return _loss(b, "binary_cross_entropy_with_logits", input, target, weight, pos_weight, reduction=kind)
+    return loss(b, "binary_cross_entropy_with_logits", input, target, weight, pos_weight, reduction=kind)
 
 
 @operator("kl_div")
@@ -185,7 +185,7 @@ def kl_div(b: Builder, input: Value, target: Value, *rest: Any, **named: Any) ->
     else:
         named = {**dict(zip(("size_average", "reduce", "reduction", "log_target"), rest, strict=False)), **named}
     kind, said = _size_averaged((), named)
-    return _loss(b, "kl_div", input, target, reduction=kind, log_target=int(said.get("log_target", False)))
+    return loss(b, "kl_div", input, target, reduction=kind, log_target=int(said.get("log_target", False)))
 
 
 @operator("poisson_nll_loss")
@@ -202,7 +202,7 @@ def poisson_nll_loss(
     order = ("eps", "reduction") if len(rest) == 2 else ("size_average", "eps", "reduce", "reduction")
     kind, said = _size_averaged((), {**dict(zip(order, rest, strict=False)), **named})
     attrs = {"log_input": int(log_input), "full": int(full), "eps": float(said.get("eps", 1e-8))}
-    return _loss(b, "poisson_nll_loss", input, target, reduction=kind, **attrs)
+    return loss(b, "poisson_nll_loss", input, target, reduction=kind, **attrs)
 
 
 @operator("gaussian_nll_loss")
@@ -217,79 +217,14 @@ def gaussian_nll_loss(
 ) -> Value:
     variance = b.tensor(var, input.dtype)
     attrs = {"full": int(full), "eps": float(eps), "reduction": reduction_of(reduction)}
-    return _loss(b, "gaussian_nll_loss", input, target, variance, **attrs)
+    return loss(b, "gaussian_nll_loss", input, target, variance, **attrs)
 
 
-@operator("hinge_embedding_loss")
-def hinge_embedding_loss(
-    b: Builder, input: Value, target: Value, margin: float = 1.0, *rest: Any, **named: Any
-) -> Value:
-    kind = _kind(rest, named)
-    return _loss(b, "hinge_embedding_loss", input, target, reduction=kind, margin=float(margin))
-
-
-@operator("multilabel_soft_margin_loss")
-def multilabel_soft_margin_loss(
-    b: Builder, input: Value, target: Value, weight: Value | None = None, *rest: Any, **named: Any
-) -> Value:
-    return _loss(b, "multilabel_soft_margin_loss", input, target, weight, reduction=_kind(rest, named))
-
-
-@operator("multi_margin_loss")
-def multi_margin_loss(
-    b: Builder,
-    input: Value,
-    target: Value,
-    p: float = 1,
-    margin: float = 1.0,
-    weight: Value | None = None,
-    *rest: Any,
-    **named: Any,
-) -> Value:
-    attrs = {"reduction": _kind(rest, named), "p": float(p), "margin": float(margin)}
-    return _loss(b, "multi_margin_loss", input, target, weight, **attrs)
-
-
-def _kind(rest: tuple[Any, ...], named: dict[str, Any]) -> str:
+def kind_of(rest: tuple[Any, ...], named: dict[str, Any]) -> str:
     """The reduction, given as aten's number or after torch's former pair of flags."""
     if len(rest) == 1 and (type(rest[0]) is int or isinstance(rest[0], str)):
         return reduction_of(rest[0])
     return _size_averaged(rest, {key: named[key] for key in ("size_average", "reduce", "reduction") if key in named})[0]
-
-
-@operator("margin_ranking_loss")
-def margin_ranking_loss(
-    b: Builder, input1: Value, input2: Value, target: Value, margin: float = 0, *rest: Any, **named: Any
-) -> Value:
-    """The second prediction comes after the target."""
-    kind = _kind(rest, named)
-    return _loss(b, "margin_ranking_loss", input1, target, input2, reduction=kind, margin=float(margin))
-
-
-@operator("cosine_embedding_loss")
-def cosine_embedding_loss(
-    b: Builder, input1: Value, input2: Value, target: Value, margin: float = 0, *rest: Any, **named: Any
-) -> Value:
-    """The second prediction comes after the target."""
-    kind = _kind(rest, named)
-    return _loss(b, "cosine_embedding_loss", input1, target, input2, reduction=kind, margin=float(margin))
-
-
-@operator("triplet_margin_loss")
-def triplet_margin_loss(
-    b: Builder,
-    anchor: Value,
-    positive: Value,
-    negative: Value,
-    margin: float = 1.0,
-    p: float = 2,
-    eps: float = 1e-6,
-    swap: bool = False,
-    *rest: Any,
-    **named: Any,
-) -> Value:
-    attrs = {"reduction": _kind(rest, named), "margin": float(margin), "p": float(p), "eps": float(eps)}
-    return _loss(b, "triplet_margin_loss", anchor, positive, negative, swap=int(swap), **attrs)
 
 
 @operator("ctc_loss")
@@ -305,4 +240,4 @@ def ctc_loss(
 ) -> Value:
     lengths = [x if isinstance(x, Value) else b.ints(*x) for x in (input_lengths, target_lengths)]
     attrs = {"blank": blank, "reduction": reduction_of(reduction), "zero_infinity": int(zero_infinity)}
-    return _loss(b, "ctc_loss", log_probs, targets, *lengths, **attrs)
+    return loss(b, "ctc_loss", log_probs, targets, *lengths, **attrs)

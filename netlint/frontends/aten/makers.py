@@ -134,6 +134,10 @@ def arange(
     b: Builder, start: Operand, end: Operand | None = None, step: Operand = 1, *, dtype: str | None = None
 ) -> Value:
     first, last = (0, start) if end is None else (start, end)
+    if b.shape is not None and type(last) is int and not isinstance(b.shape[0], int):
+        if b.shape[0] is None or (first, step) != (0, 1):
+            raise NotLowered("as many numbers as the data say")
+        last = Length(last, b.shape[0])
     kind = b.dtype or dtype or "int64"
     if kind not in ("int64", "int32", "int16", "float32", "float64"):
         return b.cast(b("Range", *(b.tensor(x, "float32") for x in (first, last, step)), shape=None), kind)

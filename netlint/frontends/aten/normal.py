@@ -52,15 +52,17 @@ def batch_norm(
 
 def _statistics(b: Builder, x: Value, *given: Value | None) -> list[Value]:
     """Scale, bias, mean and variance, all of which ONNX wants."""
-    channels = b.dims(x)[1]
     found = [x]
     for value, default in zip(given, (1, 0, 0, 1), strict=True):
-        if value is None:
-            if not isinstance(channels, int):
-                raise NotLowered("an unknown number of channels")
-            value = b.filled((channels,), default, x.dtype)
-        found.append(value)
+        found.append(_one_per_channel(b, x, default) if value is None else value)
     return found
+
+
+def _one_per_channel(b: Builder, x: Value, number: float) -> Value:
+    channels = b.dims(x)[1]
+    if isinstance(channels, int):
+        return b.filled((channels,), number, x.dtype)
+    return b("Expand", b.number(number, x.dtype), b.size(x, 1), shape=(channels,))
 
 
 @operator("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional")

@@ -121,16 +121,24 @@ def _parts(value: Any) -> list[tuple[Any, Any]]:
 def outputs_of(recorder: Recorder, result: Any) -> Any:
     """The result of a run as slots; None for what holds no tensor.
 
-    A run that returns none has as outputs what it differentiated, or else whatever nothing else used.
+    Objects of unknown kinds (caches, distributions) are looked into where there is nothing else. A run that returns no
+    tensor has as outputs what it differentiated, or else whatever nothing else used.
     """
     found = _output(recorder, result, 0)
+    if not _any(found):
+        found = _output(recorder, result, 2)
     losses = [slot for slot in recorder.losses if slot not in set(slots_in(found))]
-    if any(True for _ in slots_in(found)):
+    if _any(found):
         return (found, *losses) if losses else found
     return losses or _unused(recorder)
 
 
+def _any(value: Any) -> bool:
+    return any(True for _ in slots_in(value))
+
+
 def _output(recorder: Recorder, value: Any, depth: int) -> Any:
+    """`depth`: how far to look into objects."""
     if isinstance(value, torch.Tensor):
         return recorder.slot(value)
     if isinstance(value, (tuple, list)):
@@ -139,10 +147,10 @@ def _output(recorder: Recorder, value: Any, depth: int) -> Any:
         return {str(key): _output(recorder, item, depth) for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _output(recorder, getattr(value, field.name), depth) for field in dataclasses.fields(value)}
-    if isinstance(value, _PLAIN) or depth > 1:
+    if isinstance(value, _PLAIN) or not depth:
         return None
-    inside = {key: _output(recorder, item, depth + 1) for key, item in _parts(value) if not callable(item)}
-    return inside if any(True for _ in slots_in(inside)) else None
+    inside = {str(key): _output(recorder, item, depth - 1) for key, item in _parts(value) if not callable(item)}
+    return inside if _any(inside) else None
 
 
 def _unused(recorder: Recorder) -> list[Slot]:

@@ -103,6 +103,11 @@ MASKED = frozenset({"__getitem__", "repeat_interleave", "where", "__setitem__", 
 
 EXECUTED = frozenset(
     (
+        *(
+            f"{kind}{axes}d"
+            for kind in ("conv", "conv_transpose", "max_pool", "adaptive_avg_pool")
+            for axes in (1, 2, 3)
+        ),
         *("__invert__", "abs", "addcdiv", "addcmul", "addmm", "affine_grid", "all", "angle", "any", "arange"),
         *("argsort", "avg_pool1d", "avg_pool2d", "avg_pool3d", "baddbmm", "binary_cross_entropy"),
         *("binary_cross_entropy_with_logits", "bitwise_not", "channel_shuffle", "clamp", "clip", "conj"),

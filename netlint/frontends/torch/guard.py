@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import random
 import sys
+import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,9 @@ _MAX_KEPT = 1000
 def unchanged(model: nn.Module | None) -> Iterator[None]:
     """Puts back the attributes of all modules, and the lists and dicts among them."""
     kept = [_state(module) for module in model.modules()] if model is not None else []
+    for module, *_ in kept:
+        if module._backward_hooks or module._backward_pre_hooks:  # nothing is differentiated
+            module._backward_hooks, module._backward_pre_hooks = OrderedDict(), OrderedDict()
     try:
         yield
     finally:
@@ -119,8 +123,10 @@ def _recorded(recorder: Recorder, cls: type, forward: Any) -> Any:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Switches off what hides calls: compiled code, fused fast paths, checks of values in distributions."""
+    """Switches off what hides calls, compiled code and fused paths, checks of values in distributions, and warnings."""
     with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         fused = torch.backends.mha.get_fastpath_enabled()

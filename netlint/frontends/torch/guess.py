@@ -53,8 +53,8 @@ def first_guess(model: nn.Module) -> Iterator[list[Slot]]:
         yield [_slot(name, place, model, first) for place, name in enumerate([*required, *optional])]
     widths = {n for p in model.parameters(recurse=False) if p.dim() > 1 for n in p.shape if n > 1} if not first else ()
     for width in sorted(widths)[:3]:
-        for shape in ((BATCH, width), (BATCH, _LENGTH, width)):
-            yield [Slot(name, "float", shape) for name in required]
+        yield [Slot(name, "float", (BATCH, width)) for name in required]
+        yield [Slot(name, "float", (BATCH, _LENGTH, width)) for name in required]
     for shape in _others(_first("", model, first)):
         yield [Slot(name, "float", shape) for name in required]
     if any(isinstance(module, nn.Embedding) for module in model.modules()):

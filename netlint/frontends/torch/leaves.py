@@ -8,8 +8,6 @@ from typing import Any
 import torch
 import torch.fx
 
-_RECURRENT = {torch.nn.LSTM: "lstm", torch.nn.GRU: "gru"}
-
 
 class _Inside(torch.fx.Tracer):
     """Goes into everything; buffers stay symbols, so that nothing of the user's is updated while tracing."""
@@ -41,10 +39,17 @@ def opened(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
 
 
 def _traced(leaf: torch.nn.Module) -> torch.fx.Graph | None:
+    if hasattr(leaf, "_check_input_dim"):  # it branches on the rank, which nobody knows here
+        leaf = copy.copy(leaf)
+        leaf.__dict__["_check_input_dim"] = _unchecked
     try:
         return _Inside().trace(leaf)
     except Exception:  # control flow that depends on values, arguments beyond tensors
         return None
+
+
+def _unchecked(*args: object) -> None:
+    """In place of a check of an input's rank."""
 
 
 def _opaque(leaf: torch.nn.Module) -> Any:

@@ -44,7 +44,9 @@ def captured(
     elif callable(loss) and targets is not None and isinstance(model, nn.Module):
         if example is None:
             raise TargetError("a loss with targets= needs inputs= of the same batch", "give inputs=")
-        recorded, example = recipe.loss_step(model, loss, example, targets if isinstance(targets, tuple) else (targets,))
+        recorded, example = recipe.loss_step(
+            model, loss, example, targets if isinstance(targets, tuple) else (targets,)
+        )
     with torch.random.fork_rng(devices=[]):
         found = captured_model(model, example, recorded, mode)
     return replace(found, training=training)

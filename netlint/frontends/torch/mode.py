@@ -6,7 +6,7 @@ model they claim to lie where its own parameters lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MethodWrapperType
@@ -76,7 +76,7 @@ class Recorder(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in functions.ASKING:
+        if func in functions.ASKING or (self.thorough and torch._C._are_functorch_transforms_active()):
             return func(*args, **(kwargs or {}))
         self.busy, busy = True, self.busy
         try:
@@ -212,6 +212,8 @@ class Recorder(TorchFunctionMode):
 
     def _computed(self, func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if self.real:
+            if info.name in functions.DYNAMIC or (info.name in functions.MASKED and _by_mask(args)):
+                self.decide([self.slot(tensor) for tensor in _tensors((args, kwargs))], "the size")
             return func(*args, **kwargs)
         if torch._C._is_any_autocast_enabled():
             args, kwargs = autocast(info.name, self.claimed.type, args, kwargs)
@@ -361,10 +363,6 @@ class Recorder(TorchFunctionMode):
 
     # What others of the recorder's parts ask for
 
-    def slots(self) -> list[Slot]:
-        """Those that the run has at its end."""
-        return list(self._slots.values())
-
     def names(self, tensor: torch.Tensor) -> bool:
         """Whether the model holds this tensor under a name."""
         return id(tensor) in self._named
@@ -440,12 +438,25 @@ def _short(line: frames.Line) -> str:
     return f"{line[0].replace(chr(92), '/').rpartition('/')[2]}:{line[1]}"
 
 
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors(item)
+
+
 def _any_tensor(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return any(_any_tensor(item) for item in value)
-    if isinstance(value, dict):
-        return any(_any_tensor(item) for item in value.values())
-    return isinstance(value, torch.Tensor)
+    return any(True for _ in _tensors(value))
+
+
+def _by_mask(args: Sequence[Any]) -> bool:
+    """Whether a call that takes masks or counts has one: then they decide on the size of the result."""
+    inside = [tensor for tensor in _tensors(list(args[1:])) if tensor.dtype is torch.bool or tensor.dim() == 1]
+    return bool(inside) or len(args) == 1
 
 
 def _written(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Slot]:

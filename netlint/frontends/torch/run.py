@@ -21,7 +21,7 @@ from netlint.frontends.torch.mode import Recorder
 Fallback = Literal["auto", "never"]
 Target = nn.Module | Callable[..., Any]
 
-REAL_LIMIT = 4 << 30
+REAL_LIMIT = 2 << 30
 """Bytes of parameters up to which a model is executed on real tensors if need be."""
 
 _NO_VALUES = (
@@ -74,11 +74,8 @@ class Run:
     def once(self, arguments: Arguments, *, real: bool, thorough: bool, locate: bool = True) -> Recorder:
         """One run. Raises `Demanded`, `Lost` or what the model raises."""
         recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate)
-        try:
+        with leaks.no_leaks(not real):
             self._record(recorder, arguments)
-        finally:
-            if not real and leaks.clear(recorder.slots()):
-                recorder.trace.notes.append("the model keeps a result of the run for its next call")
         return recorder
 
     def _record(self, recorder: Recorder, arguments: Arguments) -> None:
@@ -97,7 +94,8 @@ class Run:
 
     def _initialise(self) -> None:
         """Lazy modules get their parameters, in a copy."""
-        root = copy.deepcopy(self.root)
+        assert self.root is not None
+        root = _copied(self.root)
         if self.target is self.root:
             self.target = root  # type: ignore[assignment]
         elif not any(value is self.root for value in self.arguments.args):
@@ -110,6 +108,20 @@ class Run:
                 self.target(*real.args, **real.kwargs)
         except Exception as raised:
             raise _target_error(raised) from raised
+
+
+def _copied(root: nn.Module) -> nn.Module:
+    """A deep copy; torch itself refuses to copy what has no shape yet."""
+    memo: dict[int, Any] = {}
+    for tensor in (*root.parameters(), *root.buffers()):
+        if is_lazy(tensor):
+            with_grad = {"requires_grad": tensor.requires_grad} if isinstance(tensor, nn.Parameter) else {}
+            memo[id(tensor)] = type(tensor)(device=tensor.device, dtype=tensor.dtype, **with_grad)
+    made = copy.deepcopy(root, memo)
+    for old, new in zip(root.modules(), made.modules(), strict=True):
+        if line := frames.BORN.get(old):
+            frames.BORN[new] = line
+    return made
 
 
 def _execute(recorder: Recorder, target: Target, args: Any, kwargs: Any) -> Any:

@@ -231,7 +231,9 @@ def telling(model: nn.Module) -> Iterator[None]:
     if not WATCHES:
         yield
         return
-    hook = model.register_forward_pre_hook(lambda module, args, kwargs: tell(args, kwargs), with_kwargs=True, prepend=True)
+    hook = model.register_forward_pre_hook(
+        lambda module, args, kwargs: tell(args, kwargs), with_kwargs=True, prepend=True
+    )
     try:
         yield
     finally:

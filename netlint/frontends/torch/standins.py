@@ -123,7 +123,10 @@ _SMALL = 1 << 18
 
 
 def executed(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """The result of the call on zeros, without elements; None if they would be many, or torch refuses them."""
+    """The result of the call on zeros, without elements; None if they would be many, or the CPU cannot do it.
+
+    Other errors are the model's.
+    """
     count = 0
 
     def zeros(value: Any) -> Any:
@@ -139,8 +142,12 @@ def executed(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
 
     try:
         result = func(*map(zeros, args), **{name: zeros(value) for name, value in kwargs.items()})
-    except (MemoryError, RuntimeError, TypeError, ValueError, IndexError):
+    except MemoryError:
         return None
+    except RuntimeError as error:
+        if "not implemented" in str(error):
+            return None
+        raise
     return _without_elements(result)
 
 

@@ -27,7 +27,7 @@ from .loads import pretrained, watching_loads
 from .record import record_symbolic
 from .recording import Recording
 from .resolve import attribute, check_arguments, module_of, users_code
-from .search import search, tell, telling
+from .search import NoInputs, search, tell, telling
 
 Stage = Callable[[str], None]
 
@@ -193,7 +193,10 @@ def captured_model(
         attempt = _attempt(model, step)
         if example is None:
             stage("inputs")
-            found = search(model, attempt, step)
+            try:
+                found = search(model, attempt, step)
+            except NoInputs as error:
+                return _symbolic(model, error)
             recording, example = found.result, found.example
         else:
             stage("record")
@@ -203,6 +206,18 @@ def captured_model(
     if recording.notes:
         facts["recording"] = Known("; ".join(recording.notes), "the recorder")
     return Captured(lower(program(recording, _name(model))), Training(), facts)
+
+
+def _symbolic(model: nn.Module, error: NoInputs) -> Captured:
+    """The graph without shapes, where `torch.fx` can trace it. Raises the error given."""
+    try:
+        traced = torch.fx.symbolic_trace(model)
+        graph = lower(program(traced, _name(model)))
+    except Exception as failure:
+        why = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        raise NoInputs(f"{error}\ntorch.fx.symbolic_trace: {why[:200]}", error.help) from error
+    how = f"{GUESSED}nothing: the model ran on no inputs that were tried, and was traced without shapes"
+    return Captured(graph, Training(), {INPUTS: Known("none", how)})
 
 
 def _name(model: Any) -> str:

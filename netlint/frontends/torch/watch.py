@@ -211,7 +211,11 @@ class Watch(TorchFunctionMode):
         trace = self.trace(value)
         if trace is not None and trace.slot is not None and trace.axes == tuple(range(len(trace.axes))):
             rows = len(trace.axes) > 3 and value.shape[-1] != width
-            self.demands.append(Demand(trace.slot, "float", 2, {1: width}) if rows else Demand(trace.slot, "float", None, {len(trace.axes) - 1: width}))
+            self.demands.append(
+                Demand(trace.slot, "float", 2, {1: width})
+                if rows
+                else Demand(trace.slot, "float", None, {len(trace.axes) - 1: width})
+            )
         else:
             self.ask(value, kind="float", sizes={-1: width})
 

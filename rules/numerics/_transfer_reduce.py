@@ -1,0 +1,117 @@
+"""Transfer functions of reductions, of what joins and fills, and of random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netlint.graph import Node
+
+from . import _interval as inner
+from ._interval import INF, How, Reach
+from ._patterns import maker
+from ._reach import Reached
+from ._step import Transfer, arg, dtype_of, is_unit
+
+
+def _keeps(known: Reached, node: Node) -> Reach | None:
+    """Means and extremes: as many elements as one likes may be near an end together.
+
+    The largest of probabilities is no small one.
+    """
+    a = arg(known, node)
+    largest = node.op in ("ReduceMax", "TopK", "MaxPool", "GlobalMaxPool")
+    if a is not None and largest and known.ranges.sums_to_one(node.input(0)) is not None:
+        return a.like(0.0, 1.0, How.NEVER, How.ROUNDED)
+    return a
+
+
+def _sum(known: Reached, node: Node) -> Reach | None:
+    a = arg(known, node)
+    if a is None or known.ranges.sums_to_one(node.input(0)) is not None:
+        return None
+    product = maker(known, node.input(0))
+    if product is not None and product.op == "Mul" and all(is_unit(known, v) for v in product.inputs):
+        return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=a.sources)
+    if a.raw:
+        return replace(a, raw=False)
+    return a.like(_grown(a.lo), _grown(a.hi), a.at_lo, a.at_hi)
+
+
+def _grown(x: float) -> float:
+    """At least twice as large: the number of summands is often not known."""
+    return 2 * x
+
+
+def _sum_squares(known: Reached, node: Node) -> Reach | None:
+    a = arg(known, node)
+    return None if a is None else inner.square(a, dtype_of(known, node))
+
+
+def _norm(known: Reached, node: Node) -> Reach | None:
+    a = arg(known, node)
+    return None if a is None else inner.magnitude(replace(a, raw=False))
+
+
+def _product(known: Reached, node: Node) -> Reach | None:
+    a = arg(known, node)
+    return a if a is not None and (a.lo >= 0 or a.raw) else None
+
+
+def _concat(known: Reached, node: Node) -> Reach | None:
+    found = [known.known_so_far(value) for value in node.inputs if value is not None]
+    joined = found[0] if found else None
+    for each in found[1:]:
+        joined = None if joined is None or each is None else inner.join(joined, each)
+    return joined
+
+
+def _pad(known: Reached, node: Node) -> Reach | None:
+    a = arg(known, node)
+    return a if a is None or a.raw or a.lo <= 0 <= a.hi else inner.join(a, inner.point(0.0))
+
+
+def _scatter(known: Reached, node: Node) -> Reach | None:
+    """Elements of the data that nothing is written to stay; so does what is written."""
+    data, updates = arg(known, node, 0), arg(known, node, 2)
+    if data is None or updates is None:
+        return None
+    joined = inner.join(data, updates)
+    added = node.attrs.get("reduction") == "add"
+    return joined if not added else joined.like(joined.lo, joined.hi, joined.at_lo, joined.at_hi)
+
+
+def _length(known: Reached, node: Node) -> Reach | None:
+    """Lengths of axes: positive whole numbers, of which 4 stands for all."""
+    return inner.point(4.0)
+
+
+def _fill(known: Reached, node: Node) -> Reach | None:
+    number = known.constants.scalar(node.output())
+    return None if number is None else inner.point(number)
+
+
+def _random(lo: float, hi: float) -> Transfer:
+    def apply(known: Reached, node: Node) -> Reach | None:
+        out = node.output()
+        return None if out is None else Reach(lo, hi, sources=frozenset({out}))
+
+    return apply
+
+
+REDUCTIONS: dict[str, Transfer] = {
+    **dict.fromkeys(("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample"), _keeps),
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceLogSumExp", "TopK", "CumSum", "LpPool"), _keeps),
+    "ReduceSum": _sum,
+    "ReduceSumSquare": _sum_squares,
+    "ReduceL1": _norm,
+    "ReduceL2": _norm,
+    "ReduceProd": _product,
+    "Concat": _concat,
+    "Pad": _pad,
+    **dict.fromkeys(("ScatterElements", "ScatterND", "Scatter"), _scatter),
+    "Shape": _length,
+    "Size": _length,
+    "ConstantOfShape": _fill,
+    **dict.fromkeys(("RandomNormal", "RandomNormalLike"), _random(-INF, INF)),
+    **dict.fromkeys(("RandomUniform", "RandomUniformLike"), _random(0.0, 1.0)),
+}

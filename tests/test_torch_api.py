@@ -1,0 +1,133 @@
+"""`netlint.check` on PyTorch models: what it records, and that the model stays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import netlint
+from netlint.training import Interval
+from tests.test_api import codes
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+
+class Classifier(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 16)
+        self.norm = nn.BatchNorm1d(16)
+        self.drop = nn.Dropout()
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.drop(torch.relu(self.norm(self.fc(x))))).softmax(-1)
+
+
+def test_a_module_with_its_loss() -> None:
+    x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
+    report = netlint.check(Classifier(), loss=nn.CrossEntropyLoss(), inputs=x, targets=y)
+    (found,) = [found for found in report.findings if found.rule.code == "LOS002"]
+    assert str(found.level) == "error"
+    assert found.loc.source is not None
+    assert Path(found.loc.source[0]).name == "test_api.py"
+    with pytest.raises(netlint.Findings, match="double-softmax"):
+        report.raise_if("error")
+
+
+def test_a_loss_without_targets_fills_the_contract() -> None:
+    class Weighted(nn.CrossEntropyLoss):
+        pass
+
+    assert "LOS002" in codes(netlint.check(Classifier(), loss=Weighted()))
+    assert "LOS002" in codes(netlint.check(Classifier(), loss=nn.functional.cross_entropy))
+    assert "LOS002" in codes(netlint.check(Classifier(), loss="cross_entropy"))
+    assert "LOS002" not in codes(netlint.check(Classifier()))
+
+
+def test_a_step_is_recorded() -> None:
+    def step(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(model(x), y)
+
+    assert "LOS002" in codes(netlint.check(Classifier(), step=step))
+    batch = (torch.randn(8, 6), torch.randint(0, 3, (8,)))
+    assert "LOS002" in codes(netlint.check(Classifier(), step=step, inputs=batch))
+
+
+def test_the_contract_comes_from_the_objects() -> None:
+    model = Classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
+    x, y = torch.rand(64, 6), torch.linspace(-1, 1, 64)
+    known = netlint.check(model, optimizer=optimizer, scheduler=scheduler, inputs=x, targets=y).assumptions
+    values = {name: entry.value for name, entry in known.items()}
+    assert values["optimizer"] == "sgd"
+    assert (values["lr"], values["momentum"], values["weight_decay"]) == (0.1, 0.9, 1e-4)
+    assert values["schedule"] == "CosineAnnealingLR"
+    assert values["targets"] == Interval(-1, 1)
+    assert 0 <= values["input_range"].lo < values["input_range"].hi <= 1
+    assert known["lr"].origin == "the optimizer SGD"
+    assert "classes" not in netlint.check(model, inputs=x, targets=torch.randint(0, 3, (64,))).assumptions
+
+
+def test_the_model_stays_as_it_was() -> None:
+    model = Classifier()
+    model.head.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    hooks = [len(module._forward_pre_hooks) for module in model.modules()]
+    state = torch.random.get_rng_state()
+    x = torch.randn(8, 6, generator=torch.Generator())
+    netlint.check(model, loss=nn.CrossEntropyLoss(), inputs=x, targets=torch.zeros(8, dtype=torch.long), mode="eval")
+    netlint.check(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert [module.training for module in model.modules()] == modes
+    assert [len(module._forward_pre_hooks) for module in model.modules()] == hooks
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_mode_is_chosen() -> None:
+    def trained(mode: str) -> set[str]:
+        from netlint.frontends.torch.target import captured_model
+
+        return {node.op for node in captured_model(Classifier(), mode=mode).graph.nodes}
+
+    assert "Dropout" in trained("train")
+
+
+def test_exported_programs_and_files(tmp_path: Path) -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers(x)
+
+    exported = torch.export.export(Plain(), (torch.zeros(2, 4),))
+    assert codes(netlint.check(exported)) == codes(netlint.check(Plain())) == {"ACT004"}
+    torch.export.save(exported, tmp_path / "model.pt2")
+    assert codes(netlint.check(tmp_path / "model.pt2")) == {"ACT004"}
+    assert codes(netlint.check(torch.fx.symbolic_trace(Plain()))) == {"ACT004"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": 3}, "a int is no model"),
+        ({"inputs": 3}, "inputs= holds no tensor, but a int"),
+        ({"inputs": torch.zeros(2, 5)}, "shapes"),
+        ({"loss": nn.MSELoss(), "targets": torch.zeros(2)}, "a loss with targets= needs inputs="),
+        ({"step": "fit"}, "has no method 'fit'"),
+        ({"inputs": "x:float33:2"}, "unknown dtype 'float33'"),
+    ],
+)
+def test_mistakes_with_modules(given: dict[str, object], message: str) -> None:
+    arguments = {"model": Classifier(), **given}
+    with pytest.raises(netlint.TargetError) as caught:
+        netlint.check(**arguments)  # type: ignore[arg-type]
+    assert message in str(caught.value)
