@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,8 @@ class CheckReport(Report):
         return _text(self).rstrip("\n")
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         return f"<pre>{escape(_text(self, html=True))}</pre>".translate(_TAGS)
 
 
@@ -110,6 +110,8 @@ def _without_tensors(found: Reported) -> Reported:
 
 
 def _picklable(crash: Crashed) -> Crashed:
+    import pickle
+
     try:
         pickle.loads(pickle.dumps(crash.error))
     except Exception:

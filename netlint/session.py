@@ -20,7 +20,6 @@ from .report import Failure
 from .rule import Level, Rule
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
 from .training import Known, Training
-from .worker import Job, run
 
 
 class Session:
@@ -62,6 +61,8 @@ class Session:
         try:
             capture = self._capture.otherwise(settings.capture(target))
             if runs_python(target, capture):
+                from .worker import Job, run
+
                 _need_torch()
                 codes = tuple(rule.code for rule in rules)
                 job = Job("lint", target, capture, training, settings.rule_folders, codes, options)
@@ -97,6 +98,8 @@ class Session:
         training = self._stated.otherwise(settings.contract(target))
         capture = self._capture.otherwise(settings.capture(target))
         if runs_python(target, capture):
+            from .worker import Job, run
+
             _need_torch()
             page = run(Job("show", target, capture, training, value=value), self._note)
             if isinstance(page, Exception):

@@ -77,9 +77,9 @@ def load(target: str) -> Graph:
     if target == STDIN:
         return _load_stdin()
     if target.endswith(".pt2"):
-        from .frontends import pt2
+        from .frontends.pt2 import load as load_pt2
 
-        return pt2.load(Path(target))
+        return load_pt2(Path(target))
     if target.endswith(".py"):
         raise TargetError(*_name_in(Path(target)))
     if target.endswith(CHECKPOINTS):

@@ -238,3 +238,23 @@ def test_the_table_of_followed_channels_is_complete() -> None:
 def test_certain_overflow_contains_infinity() -> None:
     found = output("c = Constant<value_float = 1000.0>() e = Exp(c) y = Add(e, x)", (0, 1))
     assert found.contains(math.inf) and isinstance(found, Range)
+
+
+@pytest.mark.parametrize(("units", "shape", "opened"), [(3, "", False), (3, "[1]", False), (1, "[1]", True)])
+def test_one_number_behind_many_units_is_a_guard(units: int, shape: str, opened: bool) -> None:
+    zeros = ", ".join(["0"] * 2 * units)
+    graph = load_text(
+        f"""g (float[N, 2] x) => (y) <float[2, {units}] w = {{{zeros}}}, float{shape} b = {{1}}>
+            {{ a = Abs(x) h = MatMul(a, w) y = Add(h, b) }}"""
+    )
+    bias = next(v for v in graph.of("Add")[0].inputs if v is not None and v.constant is not None)
+    assert (bias in Results(graph, Training()).get(trainable).opened) == opened
+
+
+def test_weights_that_the_graph_fills_in_are_parameters() -> None:
+    text = (
+        """g (float[N, 2] x) => (y) { s = Constant<value_ints = [2, 3]>() w = ConstantOfShape(s) y = MatMul(x, w) }"""
+    )
+    _, found, anyhow, values = views(text)
+    assert found.of(values["y"]).bounded
+    assert not anyhow.of(values["y"]).known and not anyhow.of(values["w"]).known

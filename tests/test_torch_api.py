@@ -33,7 +33,7 @@ def test_a_module_with_its_loss() -> None:
     (found,) = [found for found in report.findings if found.rule.code == "LOS002"]
     assert str(found.level) == "error"
     assert found.loc.source is not None
-    assert Path(found.loc.source[0]).name == "test_api.py"
+    assert Path(found.loc.source[0]).name == "test_torch_api.py"
     with pytest.raises(netlint.Findings, match="double-softmax"):
         report.raise_if("error")
 

@@ -15,7 +15,9 @@ from netlint.analyses.ranges.rounding import FORMATS
 from netlint.graph import Value
 
 INF = math.inf
-_MANY = 8
+MOST_SOURCES = 8
+MANY = Value("many")
+"""Stands for more sources than are kept apart."""
 
 
 class How(IntEnum):
@@ -83,7 +85,7 @@ def point(x: float) -> Reach:
 
 def dependent(a: Reach, b: Reach) -> bool:
     """Whether two values may vary together, so that not every pair of their numbers occurs."""
-    return bool(a.sources & b.sources) or len(a.sources | b.sources) > _MANY
+    return MANY in a.sources or MANY in b.sources or bool(a.sources & b.sources)
 
 
 def rounded(x: float, dtype: str | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from netlint.analyses.constants import Constants, constants
 from netlint.analyses.layers import Layer, Layers, layers
@@ -15,7 +16,7 @@ from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node, Value
 from netlint.training import Known
 
-from ._interval import INF, How, Reach, free, point
+from ._interval import INF, MANY, MOST_SOURCES, How, Reach, free, point
 from ._patterns import normalised_by_norm
 
 _MOST = 20_000
@@ -84,7 +85,10 @@ class Reached:
             stack.pop()
             if value not in self._found:
                 outside = self._outside(value, node)
-                self._found[value] = transfer(self, node, value) if node is not None and outside is None else outside
+                found = transfer(self, node, value) if node is not None and outside is None else outside
+                if found is not None and len(found.sources) > MOST_SOURCES:
+                    found = replace(found, sources=frozenset({MANY}))
+                self._found[value] = found
 
     def _due(self, value: Value, node: Node | None) -> list[Value]:
         """The operands to work out first; none where the value begins here, or where they are under way."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
 from netlint import ops
 from netlint.analyses.contract import losses
@@ -13,7 +14,6 @@ from netlint.analyses.shapes import Shapes, shapes
 from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node, Value
 
-_MOST = 2_000
 _FEW = 60
 _TO_SCALAR = 40
 FRAMEWORK = "torch.nn.modules."
@@ -28,6 +28,16 @@ _MOVES = frozenset(
 _MOVES_AND_SCALES = _MOVES | {"Mul", "Div", "Add", "Sub", "Expand", "Concat", "Split"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """Values by what is behind them."""
+
+    fixed: set[Value]
+    """Inputs, moved and scaled."""
+    trained: set[Value]
+    steady: set[Value]
+
+
 class Surroundings:
     """Answers about one graph, each worked out when it is asked for."""
 
@@ -39,7 +49,6 @@ class Surroundings:
         self._shapes: Shapes = scope[shapes]
         self._sites = tuple(site.node for site in scope[losses])
         self._before_loss: frozenset[Node] | None = None
-        self._steady: dict[Value, bool] = {}
 
     def before_loss(self, node: Node) -> bool:
         """Whether a loss in the graph depends on a node."""
@@ -98,41 +107,37 @@ class Surroundings:
     def trained(self, value: Value | None) -> bool:
         """Whether gradient descent moves what a value is computed with: weights behind it that are not a fixed
         transform at the input, such as the windows of a spectrum."""
-        for node in self._behind(value, _MOST):
-            layer = self._layers.of(node)
-            if layer is not None and layer.weight.trainable is not False and not self._front_end(node):
-                return True
-            if any(v is not None and v.trainable for v in node.inputs):
-                return True
-        return False
+        return value in self._flow.trained
 
-    def _front_end(self, node: Node) -> bool:
-        """A product without bias of an input that was only moved, scaled and multiplied in the same way."""
+    def steady(self, value: Value | None) -> bool:
+        """Whether a normalisation behind a value keeps its length from vanishing."""
+        return value in self._flow.steady
+
+    @cached_property
+    def _flow(self) -> _Flow:
+        """One pass over the graph."""
+        flow = _Flow(set(self._graph.inputs), set(), set())
+        for node in self._graph.nodes:
+            data = [v for v in node.inputs if v is not None and not self._known.constant(v)]
+            if any(v in flow.steady for v in data) or self._normalises(node):
+                flow.steady.update(v for v in node.outputs if v is not None)
+            if any(v in flow.trained for v in data) or self._learns(node, all(v in flow.fixed for v in data)):
+                flow.trained.update(v for v in node.outputs if v is not None)
+            elif self._moves(node) and all(v in flow.fixed for v in data):
+                flow.fixed.update(v for v in node.outputs if v is not None)
+        return flow
+
+    def _moves(self, node: Node) -> bool:
+        """Whether a node moves or scales, or multiplies without a bias, as a transform at the input does."""
+        return node.op in _MOVES_AND_SCALES or self._layers.of(node) is not None
+
+    def _learns(self, node: Node, fixed: bool) -> bool:
+        """Whether a node has parameters of its own; `fixed`: it reads an input that was only moved and scaled."""
         layer = self._layers.of(node)
-        if layer is None or layer.bias is not None or layer.kind == "embedding" or layer.weight.trainable:
-            return False
-        return all(
-            before.op in _MOVES_AND_SCALES or self._unbiased(before) for before in self._behind(layer.data, _FEW)
-        )
-
-    def _unbiased(self, node: Node) -> bool:
-        layer = self._layers.of(node)
-        return layer is not None and layer.bias is None and not layer.weight.trainable
-
-    def _behind(self, value: Value | None, most: int) -> Iterable[Node]:
-        """The nodes that compute a value, nearest first."""
-        due = [value]
-        seen: set[Value | None] = {value}
-        count = 0
-        while due and count < most:
-            node = self._graph.producer(due.pop(0))
-            if node is None:
-                continue
-            count += 1
-            yield node
-            fresh = [v for v in node.inputs if v is not None and v not in seen and not self._known.constant(v)]
-            seen.update(fresh)
-            due += fresh
+        if layer is None or layer.weight.trainable is False:
+            return any(v is not None and v.trainable for v in node.inputs)
+        front_end = fixed and layer.bias is None and layer.kind != "embedding"
+        return bool(layer.weight.trainable) or not front_end
 
     def passes_gradient(self, node: Node) -> bool:
         """Whether the result of a node reaches an output, a layer or a loss by operators that have a gradient."""
@@ -157,14 +162,6 @@ class Surroundings:
     def learns(self, node: Node) -> bool:
         """Whether a gradient flows through a node when the model is trained."""
         return (self.before_loss(node) or self.trained(node.input(0))) and self.passes_gradient(node)
-
-    def steady(self, value: Value | None) -> bool:
-        """Whether a normalisation behind a value keeps its length from vanishing."""
-        if value is None:
-            return False
-        if value not in self._steady:
-            self._steady[value] = any(self._normalises(node) for node in self._behind(value, _MOST))
-        return self._steady[value]
 
     def _normalises(self, node: Node) -> bool:
         if node.op in ops.NORMALISATION or node.full_op.endswith("LayerNormalization"):

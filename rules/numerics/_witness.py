@@ -10,7 +10,7 @@ from netlint.graph import Location, Value
 from netlint.rule import Claim, Evidence, Scope
 from netlint.training import Known
 
-from ._interval import INF, How, Reach
+from ._interval import INF, MANY, How, Reach
 from ._reach import Reached, reach
 from ._surroundings import surroundings
 
@@ -85,6 +85,8 @@ def _evidence(scope: Scope, found: Reach | None, proved: Range, label: str) -> I
 
 
 def _kind(scope: Scope, source: Value) -> str:
+    if source is MANY:
+        return "many layers"
     if scope.graph.producer(source) is None:
         return "inputs of the model"
     return "weights that training moves"

@@ -18,13 +18,17 @@ SMALL_WEIGHT = 1 << 12
 
 def _weight(step: Step, slot: int, data: Range) -> Floats | None:
     value = step.node.input(slot)
-    if not data.bounded and not (_small(value) and step.state.spare()):
+    if not data.bounded and not (_small(step, value) and step.state.spare()):
         return None
     return step.state.weight(value)
 
 
-def _small(value: Value | None) -> bool:
-    return value is not None and value.constant is not None and math.prod(value.constant.shape) <= SMALL_WEIGHT
+def _small(step: Step, value: Value | None) -> bool:
+    if value is None or (value.constant is None and value not in step.state.fixed):
+        return False
+    shape = value.constant.shape if value.constant is not None else step.state.shape(value)
+    sizes = [size for size in shape or () if isinstance(size, int)]
+    return shape is not None and len(sizes) == len(shape) and math.prod(sizes) <= SMALL_WEIGHT
 
 
 def _bias(step: Step, slot: int) -> Data | None:

@@ -64,11 +64,13 @@ class State:
         self.facts = Facts()
         self.ranges: dict[Value, Range] = dict(opened)
         self.lanes: dict[Value, Lanes | None] = {}
+        self.given = frozenset(value for value in opened if value.constant is None)
+        """Values that the graph computes from constants, and that stand for parameters."""
         self.opened = set(opened)
         """Constants of which only a range is assumed, and what is computed from them and other constants."""
         self.axes: dict[Value, tuple[int, ...] | None] = {}
         """The elements of constants that list axes."""
-        self.fixed: set[Value] = set()
+        self.fixed: set[Value] = set(self.given)
         """Computed from constants alone, with known elements or without."""
         self.visits_left = _VISITS * len(graph.nodes)
         self._budget = BUDGET

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from netlint.analyses.layers import Layers, layers
+from netlint.analyses.layers import Layer, Layers, layers
 from netlint.analyses.parameters import Parameters, parameters
 from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, TensorUnreadable, Value
@@ -87,7 +88,7 @@ def trainable(scope: Scope) -> Trainable:
 
 def _candidates(graph: Graph, known: Parameters, all_layers: Layers) -> Iterator[Value | None]:
     for layer in all_layers.all:
-        for value in (layer.weight, layer.bias):
+        for value in (layer.weight, layer.bias if not _guard(layer) else None):
             stored = known.stored(value)
             yield stored.value if stored is not None else known.fill(value)
     for node in graph.nodes:
@@ -98,6 +99,15 @@ def _candidates(graph: Graph, known: Parameters, all_layers: Layers) -> Iterator
             elif value is not None and slot in slots and (node.op not in _ELEMENTWISE or _blank(value)):
                 stored = known.stored(value)
                 yield stored.value if stored is not None else known.fill(value)
+
+
+def _guard(layer: Layer) -> bool:
+    """Whether one number is added to many units: what keeps a sum off 0, rather than a bias."""
+    bias, weight = layer.bias, layer.weight
+    if bias is None or bias.constant is None or math.prod(bias.constant.shape) != 1:
+        return False
+    units = weight.shape[layer.unit_axis] if weight.shape and layer.unit_axis is not None else None
+    return units != 1
 
 
 def _floats(value: Value) -> bool:

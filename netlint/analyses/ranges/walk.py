@@ -26,6 +26,8 @@ def visit(state: State, node: Node) -> None:
     """Work out the results of one node."""
     inputs = node.inputs
     first = inputs[0] if inputs else None
+    if state.given and not state.given.isdisjoint(node.outputs):
+        return
     if first is not None and (first.constant is not None or first in state.fixed) and state.fold(node):
         return
     op = node.op if not node.domain else node.full_op

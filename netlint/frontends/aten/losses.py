@@ -79,7 +79,7 @@ def functional_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Value:
-    return nllloss(b, input, target, weight, reduction_of(reduction, size_average, reduce), ignore_index)
+    return nll_loss(b, input, target, weight, reduction_of(reduction, size_average, reduce), ignore_index)
 
 
 @operator("nll_loss", "nll_loss_nd", "nll_loss2d")
@@ -102,7 +102,7 @@ def nll_loss_forward(
     b: Builder, input: Value, target: Value, weight: Value | None, reduction: int, ignore_index: int
 ) -> list[Value]:
     """With the total weight, which only a backward pass reads."""
-    found = nllloss(b, input, target, weight, reduction, ignore_index)
+    found = nll_loss(b, input, target, weight, reduction, ignore_index)
     return [found, b("total_weight", target, weight, dtype=input.dtype, shape=(), domain="torch")]
 
 
