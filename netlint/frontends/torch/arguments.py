@@ -92,7 +92,9 @@ def _stood_in(value: Any, name: str, recorder: Recorder) -> Any:
             return value
         return recorder.adopt(value, "input", name).tensor
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_stood_in(item, f"{name}_{key}", recorder) for key, item in value._asdict().items()))
+        return type(value)(
+            *(_stood_in(item, f"{name}_{key}", recorder) for key, item in zip(value._fields, value, strict=True))
+        )
     if type(value) in (tuple, list):
         return type(value)(_stood_in(item, f"{name}_{place}", recorder) for place, item in enumerate(value))
     if type(value) is dict:

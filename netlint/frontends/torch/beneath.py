@@ -42,15 +42,15 @@ def on_meta(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """One operator on tensors without elements; where torch has no rule for its result it is executed on zeros."""
     if any(tag in _ASKING for tag in func.tags):
         raise Demanded
-    args, kwargs = _each(args, _to_meta), _each(dict(kwargs), _to_meta)
-    if isinstance(kwargs.get("device"), torch.device):
-        kwargs["device"] = _META
+    args, named = _each(args, _to_meta), _each(dict(kwargs), _to_meta)
+    if isinstance(named.get("device"), torch.device):
+        named["device"] = _META
     try:
-        return func(*args, **kwargs)
+        return func(*args, **named)
     except NotImplementedError:
-        if kwargs.get("device") is not None:
-            kwargs["device"] = torch.device("cpu")
-        result = func(*_each(args, _to_zeros), **_each(kwargs, _to_zeros))
+        if named.get("device") is not None:
+            named["device"] = torch.device("cpu")
+        result = func(*_each(args, _to_zeros), **_each(named, _to_zeros))
     return _each(result, _to_meta)
 
 
@@ -59,6 +59,14 @@ class Helping(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return on_meta(func, args, kwargs or {})
+
+
+def helped(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], error: Exception) -> Any:
+    """A call that failed on meta tensors; raises its error where that is the model's."""
+    if not isinstance(error, NotImplementedError) and "meta" not in str(error):
+        raise error
+    with Helping():
+        return func(*args, **kwargs)
 
 
 class Watching(TorchDispatchMode):

@@ -37,7 +37,7 @@ def declared(model: nn.Module) -> Iterator[list[Slot]]:
         yield slots
     elif size:
         yield [Slot(_first_name(model), "float", (BATCH, *map(int, size)))]
-    elif isinstance(config, Mapping) and "_class_name" in config:
+    elif isinstance(config, Mapping) and hasattr(model, "register_to_config"):
         yield list(_diffusers(model, config))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -183,3 +184,25 @@ def writes(name: str, kwargs: Any) -> bool:
 _OPERATORS = ("add", "sub", "mul", "div", "truediv", "floordiv", "pow", "mod", "and", "or", "xor", "lshift", "rshift")
 _WRITING_DUNDERS = frozenset({"__setitem__", "__imatmul__", *(f"__i{name}__" for name in _OPERATORS)})
 _HARMLESS = frozenset({"requires_grad_", "share_memory_", "detach_", "retain_grad_"})
+
+
+@dataclass(slots=True)
+class Info:
+    """What is known of a function of torch's."""
+
+    name: str
+    target: Callable[..., Any]
+    inner: Callable[..., Any] | None = None
+    extra: tuple[Any, ...] = ()
+    """Further arguments of the target."""
+    random: bool = False
+
+
+def info_of(func: Any, known: frozenset[str] | None) -> Info:
+    """What is known of a function; of a property, which comes as its getter or setter, by its name."""
+    name = bare_name(func)
+    if isinstance(func, types.MethodWrapperType) and name in ("__get__", "__set__"):
+        owner = func.__self__
+        attribute = str(getattr(owner, "__name__", "") or getattr(getattr(owner, "fget", None), "__name__", ""))
+        return Info(attribute, getattr if name == "__get__" else setattr, extra=(attribute,))
+    return Info(name, func, inner(func, known), random=name in RANDOM)

@@ -92,7 +92,7 @@ def following(recorder: Recorder) -> Iterator[None]:
         after.remove()
 
 
-def _functions(cls: type) -> Iterator[type]:
+def _functions(cls: type[Any]) -> Iterator[type[Any]]:
     for sub in cls.__subclasses__():
         yield sub
         yield from _functions(sub)

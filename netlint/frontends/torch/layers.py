@@ -186,7 +186,7 @@ RULES.pop(None, None)
 # Convolution and pooling
 
 
-def _each(value: Any, axes: int) -> tuple[int, ...] | None:
+def _each(value: Any, axes: int) -> Any:
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     values = values * axes if len(values) == 1 else values
     return values if len(values) == axes and all(type(part) is int for part in values) else None
@@ -239,9 +239,9 @@ def _conv_transpose(axes: int) -> Callable[..., Any]:
             return None
         sizes = [
             (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
-            for n, k, s, p, extra, d in zip(input.shape[2:], weight.shape[2:], *parts, strict=True)  # type: ignore[arg-type]
+            for n, k, s, p, extra, d in zip(input.shape[2:], weight.shape[2:], *parts, strict=True)
         ]
-        if min(sizes) < 1 or any(extra >= s for extra, s in zip(parts[2], parts[0], strict=True)):  # type: ignore[arg-type]
+        if min(sizes) < 1 or any(extra >= s for extra, s in zip(parts[2], parts[0], strict=True)):
             return None
         return _spatial(input, sizes, weight.shape[1] * groups)
 
@@ -253,7 +253,7 @@ def _pooled(input: Any, axes: int, kernel: Any, stride: Any, padding: Any, dilat
     if input.dim() != axes + 2 or None in parts or not input.dtype.is_floating_point:
         return None
     sizes = []
-    for n, k, s, p, d in zip(input.shape[2:], *parts, strict=True):  # type: ignore[arg-type]
+    for n, k, s, p, d in zip(input.shape[2:], *parts, strict=True):
         if 2 * p > k or s < 1:
             return None
         size = -(-(n + 2 * p - d * (k - 1) - 1) // s) + 1 if ceil else (n + 2 * p - d * (k - 1) - 1) // s + 1

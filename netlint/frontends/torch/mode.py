@@ -6,38 +6,25 @@ model they claim to lie where its own parameters lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from types import MethodWrapperType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from netlint.frontends.torch import frames, functions, layers, recurrent, shapes, standins
-from netlint.frontends.torch.beneath import Helping, on_meta
-from netlint.frontends.torch.errors import Demanded, Lost
-from netlint.frontends.torch.sizes import RULES
-from netlint.frontends.torch.special import SPECIAL, autocast
-from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, origin_of, replay, slots_in, swap
+from netlint.frontends.torch import demands, frames, functions, standins
+from netlint.frontends.torch.beneath import helped, on_meta
+from netlint.frontends.torch.compute import MetaCalls
+from netlint.frontends.torch.errors import Lost
+from netlint.frontends.torch.functions import Info
+from netlint.frontends.torch.special import SPECIAL
+from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, slots_in, swap
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
 _MAX_LITERALS = 64
-
-
-@dataclass(slots=True)
-class Info:
-    """What is known of a function of torch's."""
-
-    name: str
-    target: Callable[..., Any]
-    inner: Callable[..., Any] | None = None
-    extra: tuple[Any, ...] = ()
-    """Further arguments of the target."""
-    random: bool = False
 
 
 class Recorder(TorchFunctionMode):
@@ -66,8 +53,7 @@ class Recorder(TorchFunctionMode):
         self._outside: dict[int, Slot] = {}
         self._keep: list[torch.Tensor] = []
         self._infos: dict[Any, Info] = {}
-        self._memo: dict[Any, Any] = {}
-        self._views: set[Any] = set()
+        self._meta = MetaCalls(self._slots, self.claimed.type)
         self._known = functions.known_names()
         self._standin: Callable[[torch.Tensor, Kind], torch.Tensor] = standins.copied if real else standins.shaped
 
@@ -89,23 +75,30 @@ class Recorder(TorchFunctionMode):
 
     def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out a call and record it."""
-        info = self._infos.get(func) or self._info(func)
+        info = self._info(func)
         if info.inner is not None and not self.quiet:
             return self._inside(info.inner, args, kwargs)
-        run_args, ref_args = self._taken(args)
+        run_args, ref_args = self.taken(args)
         if kwargs:
-            run_kwargs, ref_kwargs = self._taken_named(kwargs)
+            run_kwargs, ref_kwargs = self.taken_named(kwargs)
         else:
             run_kwargs = ref_kwargs = {}
         self._place(func, kwargs, run_kwargs := dict(run_kwargs))
         try:
-            result = self._computed(func, info, run_args, run_kwargs)
+            if self.real:
+                demands.of_size(self, info, ref_args, ref_kwargs)
+                result = func(*run_args, **run_kwargs)
+            else:
+                result = self._meta.result(func, info, run_args, run_kwargs)
         except _NOT_USERS as error:
             if self.real:
                 raise
-            if changed := self._with_numbers(ref_args, ref_kwargs):
+            if changed := demands.with_numbers(self, ref_args, ref_kwargs):
                 return self.call(func, *changed)
-            result = self._rescued(func, info, (run_args, run_kwargs), (ref_args, ref_kwargs), error)
+            if info.name in functions.DYNAMIC or info.name in functions.MASKED:
+                result = demands.with_values(self, func, info, ref_args, ref_kwargs)
+            else:
+                result = helped(func, run_args, run_kwargs, error)
         return self.given(info, result, ref_args, ref_kwargs)
 
     def _inside(self, inner: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -115,16 +108,10 @@ class Recorder(TorchFunctionMode):
             return inner(*args, **kwargs)
 
     def _info(self, func: Any) -> Info:
-        name = functions.bare_name(func)
-        if isinstance(func, MethodWrapperType) and name in ("__get__", "__set__"):
-            owner = func.__self__
-            attribute = str(getattr(owner, "__name__", "") or getattr(getattr(owner, "fget", None), "__name__", ""))
-            made = Info(attribute, getattr if name == "__get__" else setattr, extra=(attribute,))
-        else:
-            made = Info(name, _SPELLINGS.get(func, func), functions.inner(func, self._known))
-            made.random = name in functions.RANDOM
-        self._infos[func] = made
-        return made
+        found = self._infos.get(func)
+        if found is None:
+            found = self._infos[func] = functions.info_of(func, self._known)
+        return found
 
     # Arguments
 
@@ -159,7 +146,7 @@ class Recorder(TorchFunctionMode):
             self.trace.inputs.append(slot)
         return slot
 
-    def _taken(self, values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def taken(self, values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Arguments as the call gets them, and as they are recorded."""
         run: list[Any] = []
         refs: list[Any] = []
@@ -177,23 +164,23 @@ class Recorder(TorchFunctionMode):
                 refs.append(ref)
         return run, refs
 
-    def _taken_named(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        run, refs = self._taken(list(values.values()))
+    def taken_named(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        run, refs = self.taken(list(values.values()))
         return dict(zip(values, run, strict=True)), dict(zip(values, refs, strict=True))
 
     def _nested(self, value: Any) -> tuple[Any, Any]:
         if isinstance(value, torch.device):
             return self.device, value
         if isinstance(value, (tuple, list)):
-            run, refs = self._taken(value)
+            run, refs = self.taken(value)
             if isinstance(value, list):
                 return run, refs
             plain = type(value) is tuple
             return (tuple(run) if plain else standins.like(value, run)), tuple(refs)
         if isinstance(value, dict):
-            return self._taken_named(value)
+            return self.taken_named(value)
         if isinstance(value, slice):
-            run, refs = self._taken((value.start, value.stop, value.step))
+            run, refs = self.taken((value.start, value.stop, value.step))
             return slice(*run), slice(*refs)
         return value, value
 
@@ -209,41 +196,6 @@ class Recorder(TorchFunctionMode):
                 run.pop("pin_memory", None)
 
     # Results
-
-    def _computed(self, func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        if self.real:
-            if info.name in functions.DYNAMIC or (info.name in functions.MASKED and _by_mask(args)):
-                self.decide([self.slot(tensor) for tensor in _tensors((args, kwargs))], "the size")
-            return func(*args, **kwargs)
-        if torch._C._is_any_autocast_enabled():
-            args, kwargs = autocast(info.name, self.claimed.type, args, kwargs)
-        rule = RULES.get(func)
-        if rule is not None and (made := standins.by_rule(rule, args, kwargs)) is not None:
-            return made
-        if func in self._views:
-            return func(*args, **kwargs)
-        try:
-            key = (func, standins.key(args), standins.key(kwargs.items()) if kwargs else None)
-            hash(key)
-        except TypeError:
-            return func(*args, **kwargs)
-        template = self._memo.get(key)
-        if template is not None:
-            return standins.from_template(template)
-        result = self._quickly(func, info, args, kwargs)
-        if result is None:
-            result = func(*args, **kwargs)
-        template = None if id(result) in self._slots else standins.template(result)
-        if template is None or functions.writes(info.name, kwargs) or "out" in kwargs:
-            self._views.add(func)
-        else:
-            self._memo[key] = template
-        return result
-
-    def _quickly(self, func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        if func in functions.COUNTING:
-            return standins.counted(func, args, kwargs)
-        return standins.executed(func, args, kwargs) if info.name in functions.EXECUTED else None
 
     def given(self, info: Info, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record a call that was carried out, and return what the model gets."""
@@ -291,76 +243,6 @@ class Recorder(TorchFunctionMode):
             return {n: pair[0] for n, pair in named.items()}, {n: pair[1] for n, pair in named.items()}
         return result, None
 
-    # What needs elements
-
-    def value(self, slot: Slot) -> torch.Tensor | None:
-        """The elements of a slot that depends on constants alone, or on chance as well."""
-        steps, starts = origin_of(self.trace, slot)
-        if starts - {"constant", "buffer", "chance"}:
-            return None
-        with torch._C.DisableTorchFunction():
-            return replay(steps, slot)
-
-    def demand(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Python asks for elements of tensors."""
-        run_args, ref_args = self._taken(args)
-        run_kwargs, ref_kwargs = self._taken_named(kwargs)
-        if self.real:
-            self.decide([*slots_in(ref_args), *slots_in(ref_kwargs)], "the branch")
-            return func(*run_args, **run_kwargs)
-        known = {id(slot): self.value(slot) for part in (ref_args, ref_kwargs) for slot in slots_in(part)}
-        if any(value is None for value in known.values()):
-            raise Demanded
-        self.decide([*slots_in(ref_args), *slots_in(ref_kwargs)], "the branch")
-        return func(*swap(ref_args, lambda s: known[id(s)]), **swap(ref_kwargs, lambda s: known[id(s)]))
-
-    def decide(self, slots: Sequence[Slot], what: str) -> None:
-        """The further way of the run hangs on these tensors."""
-        if self.assumed is not None or self.quiet:
-            return
-        starts: set[str] = set()
-        for slot in slots:
-            starts |= origin_of(self.trace, slot)[1]
-        on = [text for start, text in _DEPENDS if start in starts]
-        if on:
-            line = frames.here(2)
-            place = f" at {_short(line)}" if line else ""
-            self.assumed = f"{what}{place} depends on {on[0]}; the path of one input was recorded"
-
-    def _rescued(self, func: Any, info: Info, run: Any, refs: Any, error: Exception) -> Any:
-        """A call failed on tensors without elements, or truly."""
-        if info.name in functions.DYNAMIC or info.name in functions.MASKED:
-            return self._with_values(func, info, refs)
-        if not isinstance(error, NotImplementedError) and "meta" not in str(error):
-            raise error
-        with Helping():
-            return func(*run[0], **run[1])
-
-    def _with_numbers(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        """The arguments with numbers in place of known tensors of one integer: sizes, places, paddings."""
-        numbers: dict[int, Any] = {}
-        for slot in (*slots_in(list(args[1:])), *slots_in(dict(kwargs))):
-            if slot.shape == () and not slot.dtype.is_floating_point and (value := self.value(slot)) is not None:
-                numbers[id(slot)] = value.item()
-        if not numbers:
-            return None
-
-        def number(slot: Slot) -> Any:
-            return numbers.get(id(slot), slot.tensor)
-
-        return [swap(args[0], lambda slot: slot.tensor), *swap(list(args[1:]), number)], swap(dict(kwargs), number)
-
-    def _with_values(self, func: Any, info: Info, refs: Any) -> Any:
-        """The call on real tensors: known ones, and zeros where elements do not decide on the shape."""
-        values: dict[int, Any] = {}
-        for slot in (*slots_in(refs[0]), *slots_in(refs[1])):
-            value = self.value(slot)
-            if value is None and (info.name in functions.DYNAMIC or not slot.dtype.is_floating_point):
-                raise Demanded
-            values[id(slot)] = torch.zeros(slot.shape, dtype=slot.dtype) if value is None else value
-        args, kwargs = swap(refs[0], lambda s: values[id(s)]), swap(refs[1], lambda s: values[id(s)])
-        return func(*args, **kwargs)
-
     # What others of the recorder's parts ask for
 
     def names(self, tensor: torch.Tensor) -> bool:
@@ -382,15 +264,15 @@ class Recorder(TorchFunctionMode):
 
     def opaque(self, func: Any, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record a call whose result is given."""
-        refs, named = self._taken(args)[1], self._taken_named(kwargs)[1]
-        return self.given(self._infos.get(func) or self._info(func), result, refs, named)
+        refs, named = self.taken(args)[1], self.taken_named(kwargs)[1]
+        return self.given(self._info(func), result, refs, named)
 
     def beneath(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out and record an operator that did not come through the API."""
-        run_args, ref_args = self._taken(args)
-        run_kwargs, ref_kwargs = self._taken_named(kwargs)
+        run_args, ref_args = self.taken(args)
+        run_kwargs, ref_kwargs = self.taken_named(kwargs)
         result = func(*run_args, **run_kwargs) if self.real else on_meta(func, run_args, run_kwargs)
-        return self.given(self._infos.get(func) or self._info(func), result, ref_args, ref_kwargs)
+        return self.given(self._info(func), result, ref_args, ref_kwargs)
 
     def rebind(self, tensor: torch.Tensor, other: torch.Tensor) -> None:
         """`tensor.data = other`: later uses of the one are uses of the other."""
@@ -407,20 +289,17 @@ class Recorder(TorchFunctionMode):
         """`torch.tensor(…)` and its like: of tensors they are calls, of a few numbers too; of more a constant."""
         if not args or isinstance(args[0], torch.Tensor):
             return self.call(func, args, kwargs)
-        refs = self._taken(args)[1]
+        refs = self.taken(args)[1]
         plain = {key: value for key, value in kwargs.items() if key not in ("device", "requires_grad", "pin_memory")}
         values = swap(refs, lambda slot: slot.tensor if self.real else torch.zeros(slot.shape, dtype=slot.dtype))
         made = func(*values, **plain)
         few = isinstance(args[0], (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
         if few or any(True for _ in slots_in(refs)):
-            return self.given(self._infos.get(func) or self._info(func), made, refs, dict(kwargs))
+            return self.given(self._info(func), made, refs, dict(kwargs))
         return self.slot(made).tensor
 
 
-assert recurrent.RULES is shapes.RULES is layers.RULES is RULES
 _NOT_USERS = (RuntimeError, NotImplementedError, TypeError, IndexError, ValueError)
-_DEPENDS = (("input", "the data"), ("chance", "chance"), ("parameter", "the weights"))
-_SPELLINGS: dict[Any, Callable[..., Any]] = {}
 
 
 @cache
@@ -434,29 +313,12 @@ def _stand_in_for(cls: type) -> Callable[..., Any]:
     return opaque
 
 
-def _short(line: frames.Line) -> str:
-    return f"{line[0].replace(chr(92), '/').rpartition('/')[2]}:{line[1]}"
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-
-
 def _any_tensor(value: Any) -> bool:
-    return any(True for _ in _tensors(value))
-
-
-def _by_mask(args: Sequence[Any]) -> bool:
-    """Whether a call that takes masks or counts has one: then they decide on the size of the result."""
-    inside = [tensor for tensor in _tensors(list(args[1:])) if tensor.dtype is torch.bool or tensor.dim() == 1]
-    return bool(inside) or len(args) == 1
+    if isinstance(value, (tuple, list)):
+        return any(map(_any_tensor, value))
+    if isinstance(value, dict):
+        return any(map(_any_tensor, value.values()))
+    return isinstance(value, torch.Tensor)
 
 
 def _written(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Slot]:

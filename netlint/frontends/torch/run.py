@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -18,8 +18,8 @@ from netlint.frontends.torch.beneath import Watching
 from netlint.frontends.torch.errors import Demanded, Lost
 from netlint.frontends.torch.mode import Recorder
 
-Fallback = Literal["auto", "never"]
-Target = nn.Module | Callable[..., Any]
+Fallback: TypeAlias = Literal["auto", "never"]
+Target: TypeAlias = nn.Module | Callable[..., Any]
 
 REAL_LIMIT = 2 << 30
 """Bytes of parameters up to which a model is executed on real tensors if need be."""
@@ -115,8 +115,9 @@ def _copied(root: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {}
     for tensor in (*root.parameters(), *root.buffers()):
         if is_lazy(tensor):
+            kind: Callable[..., torch.Tensor] = type(tensor)
             with_grad = {"requires_grad": tensor.requires_grad} if isinstance(tensor, nn.Parameter) else {}
-            memo[id(tensor)] = type(tensor)(device=tensor.device, dtype=tensor.dtype, **with_grad)
+            memo[id(tensor)] = kind(device=tensor.device, dtype=tensor.dtype, **with_grad)
     made = copy.deepcopy(root, memo)
     for old, new in zip(root.modules(), made.modules(), strict=True):
         if line := frames.BORN.get(old):

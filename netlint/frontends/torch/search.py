@@ -182,10 +182,20 @@ class _Search(Generic[T]):
                 if name in known and name not in have and not name.endswith(("embeds", "labels")):
                     return [*slots, self.named(name, slots)]
         unpack = _UNPACK.search(error)
-        if unpack and slots and not slots[0].stated and len(slots[0].shape) != int(unpack[1]) <= 5:
-            self.fixed.pop(0, None)
-            return [replace(slots[0], shape=_ranked(slots[0].shape, int(unpack[1]))), *slots[1:]]
+        if unpack and (ranked := self.reranked(slots, int(unpack[1]))) is not None:
+            return ranked
         return self.replaced(slots, [int(number) for number in re.findall(r"\d+", error)[:12]])
+
+    def reranked(self, slots: list[Slot], rank: int) -> list[Slot] | None:
+        """One of the inputs with as many axes as the model unpacks its shape into."""
+        for place, slot in enumerate(slots):
+            if slot.stated or len(slot.shape) == rank or not 0 < rank <= 5:
+                continue
+            changed = [*slots[:place], replace(slot, shape=_ranked(slot.shape, rank)), *slots[place + 1 :]]
+            if tuple(map(str, changed)) not in self.seen:
+                self.fixed.pop(place, None)
+                return changed
+        return None
 
     def named(self, name: str, slots: Sequence[Slot]) -> Slot:
         if families.config_of(self.model) is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from netlint.frontends.torch import functions
+from netlint.frontends.torch import demands, functions
 from netlint.frontends.torch.trace import Slot
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _getters(*names: str) -> list[Any]:
 
 @_on(*functions.DEMANDING)
 def _demand(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
-    return recorder.demand(func, args, kwargs)
+    return demands.of_value(recorder, func, args, kwargs)
 
 
 @_on(*functions.SHOWING)
