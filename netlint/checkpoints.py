@@ -10,7 +10,14 @@ from pathlib import Path
 from .frontends import TargetError
 
 _MAX_PICKLE = 64 << 20
-_OF_WEIGHTS: tuple[str, ...] = ("collections ", "torch._utils ", "torch ", "torch.storage ", "numpy ", "numpy.core.multiarray ")
+_OF_WEIGHTS: tuple[str, ...] = (
+    "collections ",
+    "torch._utils ",
+    "torch ",
+    "torch.storage ",
+    "numpy ",
+    "numpy.core.multiarray ",
+)
 _OF_WEIGHTS += ("torch._tensor ", "torch.serialization ", "_codecs ", "torch.nn.parameter ", "builtins ")
 
 

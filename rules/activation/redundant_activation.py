@@ -128,12 +128,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.ranges import Range
+from netlint.analyses.reached import Reached, reach
 from netlint.analyses.roles import Roles, roles
 from netlint.graph import Graph, Node, Value
 from netlint.ops import read
 from netlint.rule import NOTE, WARNING, Claim, Evidence, Finding, Level, Scope, rule
-
-from ..numerics._reach import Reached, reach
 
 _INF = float("inf")
 _RECTIFIERS = frozenset({"Relu", "LeakyRelu", "PRelu", "Elu", "Celu", "Abs"})

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from netlint.analyses.contract import contract
 from netlint.analyses.ranges import Range
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import INF, MANY, How, Reach
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Location, Value
 from netlint.rule import Claim, Evidence, Scope
 from netlint.training import Known
-
-from ._interval import INF, MANY, How, Reach
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 
 NEEDS = (reach, surroundings, contract)
 """What a rule of this category reads."""

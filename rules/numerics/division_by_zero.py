@@ -161,13 +161,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import How
+from netlint.analyses.reached.patterns import deviation, guarded_behind, logit_of, maker, norm_of, readers
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
 
-from ._interval import How
-from ._patterns import deviation, guarded_behind, logit_of, maker, norm_of, readers
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, hits_zero, how
 
 _WHY = "a number divided by 0 is infinite, 0 / 0 is NaN, and NaN spreads to every weight"

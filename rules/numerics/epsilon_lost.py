@@ -113,11 +113,11 @@ import math
 from collections.abc import Iterator
 
 from netlint.analyses.ranges.rounding import FORMATS, Format
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.patterns import readers
 from netlint.graph import Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._patterns import readers
-from ._reach import Reached, reach
 from ._witness import NEEDS, precision
 
 _NEEDS_IT = frozenset({"Sqrt", "Log", "Reciprocal", "Pow"})

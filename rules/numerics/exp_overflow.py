@@ -165,13 +165,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import INF
+from netlint.analyses.reached.patterns import alike, guarded_behind, maker, readers
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Scope, rule
 
-from ._interval import INF
-from ._patterns import alike, guarded_behind, maker, readers
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, limit, precision
 
 _DEPTH = 3

@@ -93,13 +93,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.ranges.rounding import FORMATS
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import INF
+from netlint.analyses.reached.patterns import guarded_behind, maker
 from netlint.graph import Node, Value
 from netlint.ops import read
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
-from ._interval import INF
-from ._patterns import guarded_behind, maker
-from ._reach import Reached, reach
 from ._witness import NEEDS
 
 _MOST = 40

@@ -116,13 +116,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import INF, How
+from netlint.analyses.reached.patterns import guarded_behind, logit_of, maker
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value
 from netlint.rule import NOTE, WARNING, Finding, Level, Scope, rule
 
-from ._interval import INF, How
-from ._patterns import guarded_behind, logit_of, maker
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence
 
 _DOMAINS = {"Acos": (-1.0, 1.0), "Asin": (-1.0, 1.0), "Atanh": (-1.0, 1.0), "Acosh": (1.0, INF)}

@@ -216,13 +216,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import How
+from netlint.analyses.reached.patterns import guarded_behind, logit_of, maker, readers
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node
 from netlint.rule import ERROR, WARNING, Finding, Scope, rule
 
-from ._interval import How
-from ._patterns import guarded_behind, logit_of, maker, readers
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how, never_above
 
 _HELP = "keep the operand away from 0 (add or clip at 1e-7 in float32), or use the operator that does both in one"

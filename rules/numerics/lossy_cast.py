@@ -91,11 +91,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.ranges.rounding import FORMATS, INTEGER_LIMITS
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value
 from netlint.rule import NOTE, Evidence, Finding, Scope, rule
 
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS
 
 

@@ -132,12 +132,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.patterns import maker, normalised_by_norm, readers
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
-from ._patterns import maker, normalised_by_norm, readers
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, limit, precision
 
 _DEPTH = 6

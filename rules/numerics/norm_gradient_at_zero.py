@@ -94,13 +94,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import How
+from netlint.analyses.reached.patterns import guarded_behind, readers, root_of, square_sum
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import NOTE, Finding, Scope, rule
 
-from ._interval import How
-from ._patterns import guarded_behind, readers, root_of, square_sum
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, evidence, hits_zero
 
 

@@ -121,14 +121,14 @@ from collections.abc import Iterator
 
 from netlint.analyses.layers import layers
 from netlint.analyses.ranges.rounding import FORMATS
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import INF
+from netlint.analyses.reached.patterns import maker, same, squared
+from netlint.analyses.surroundings import surroundings
 from netlint.analyses.weights import weights
 from netlint.graph import Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
-from ._interval import INF
-from ._patterns import maker, same, squared
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, evidence, precision
 
 _MOST = FORMATS["float16"].largest

@@ -139,13 +139,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import How
+from netlint.analyses.reached.patterns import guarded_behind, root_of, square_sum
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value
 from netlint.rule import WARNING, Finding, Scope, rule
 
-from ._interval import How
-from ._patterns import guarded_behind, root_of, square_sum
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how
 
 

@@ -169,13 +169,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import Reached, reach
+from netlint.analyses.reached.interval import How
+from netlint.analyses.reached.patterns import deviation, guarded_behind, maker, readers, root_of, square_sum
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import ERROR, NOTE, WARNING, Finding, Level, Scope, rule
 
-from ._interval import How
-from ._patterns import deviation, guarded_behind, maker, readers, root_of, square_sum
-from ._reach import Reached, reach
-from ._surroundings import surroundings
 from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how
 
 _TINY = -1e-3

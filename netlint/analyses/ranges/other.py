@@ -28,8 +28,9 @@ def count(step: Step) -> Range:
 
 
 def length(step: Step) -> Range:
-    """Lengths of axes, or their product. None is 0: that is taken for granted."""
-    return Range(1.0, INF, integral=True)
+    """Lengths of axes, or their product."""
+    shape = step.shape(0)
+    return Range(1.0, INF, integral=True) if shape is not None and step.state.has_length(shape) else COUNT
 
 
 def truth(step: Step) -> Range:

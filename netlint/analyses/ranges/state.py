@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from netlint.analyses.constants import FOLDED
@@ -78,6 +78,7 @@ class State:
         stated = training.input_range
         self._stated: Interval | None = stated.value if stated.known else None  # type: ignore[union-attr]
         self._inputs = frozenset(graph.inputs)
+        self._lengths = {dim for value in graph.inputs for dim in value.shape or () if isinstance(dim, str)}
 
     def of(self, value: Value | None) -> Range:
         """The range of a value; of a missing input TOP."""
@@ -107,7 +108,11 @@ class State:
         whole = [float(dim) for dim in dims if isinstance(dim, int)]
         if len(whole) == len(dims):
             return Range(min(whole), max(whole), integral=True)
-        return Range(min([1.0, *whole]), INF, integral=True)
+        return Range(min([float(self.has_length(dims)), *whole]), INF, integral=True)
+
+    def has_length(self, dims: Iterable[Dim]) -> bool:
+        """Whether none of these lengths is 0: numbers, and those of inputs. What data decides (NonZero) may be 0."""
+        return all(dim > 0 if isinstance(dim, int) else dim in self._lengths for dim in dims)
 
     def followed(self, value: Value, found: Range) -> Range:
         """A range of integers, with what is known from shapes."""

@@ -10,10 +10,10 @@ from netlint import ops
 from netlint.analyses.ranges import functions
 from netlint.graph import Node
 
-from . import _interval as inner
-from ._interval import INF, How, Reach
-from ._reach import Reached
-from ._step import Transfer, arg, dtype_of, meant_as_logits
+from . import Reached
+from . import interval as inner
+from .interval import INF, How, Reach
+from .step import Transfer, arg, dtype_of, meant_as_logits
 
 
 def _function(f: Callable[[float], float], *, odd: bool = False) -> Transfer:

@@ -16,8 +16,8 @@ from netlint.analysis import Scope, analysis
 from netlint.graph import Graph, Node, Value
 from netlint.training import Known
 
-from ._interval import INF, MANY, MOST_SOURCES, How, Reach, free, point
-from ._patterns import normalised_by_norm
+from .interval import INF, MANY, MOST_SOURCES, How, Reach, free, point
+from .patterns import normalised_by_norm
 
 _MOST = 20_000
 """Nodes that one question may look at; beyond that the answer is that nothing is shown."""
@@ -71,7 +71,7 @@ class Reached:
         return None if value is None else self._found.get(value)
 
     def _work_out(self, wanted: Value) -> None:
-        from ._transfer import transfer
+        from .transfer import transfer
 
         stack, steps = [wanted], 0
         while stack:

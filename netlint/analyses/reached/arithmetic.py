@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from netlint.graph import Node
 
-from . import _interval as inner
-from ._interval import INF, How, Reach
-from ._patterns import (
+from . import Reached
+from . import interval as inner
+from .interval import INF, How, Reach
+from .patterns import (
     alike,
     cancels,
     compared,
@@ -20,8 +21,7 @@ from ._patterns import (
     maximum_of,
     spread,
 )
-from ._reach import Reached
-from ._step import Transfer, arg, dtype_of, is_unit, meant_as_logits
+from .step import Transfer, arg, dtype_of, is_unit, meant_as_logits
 
 _HUGE = 1e4
 """A constant as large as this in a choice masks scores; it is not what they reach."""

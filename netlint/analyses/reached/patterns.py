@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Value
 
-from ._interval import INF, How
+from .interval import INF, How
 
 if TYPE_CHECKING:
-    from ._reach import Reached
+    from . import Reached
 
 _ORDERS = {
     "Greater": (True, True),

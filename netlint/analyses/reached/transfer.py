@@ -8,13 +8,13 @@ from dataclasses import replace
 from netlint import ops
 from netlint.graph import Node, Value
 
-from . import _interval as inner
-from ._interval import INF, How, Reach
-from ._reach import Reached
-from ._step import Transfer, arg, same_as
-from ._transfer_arithmetic import ARITHMETIC
-from ._transfer_reduce import REDUCTIONS
-from ._transfer_unary import UNARY
+from . import Reached
+from . import interval as inner
+from .arithmetic import ARITHMETIC
+from .interval import INF, How, Reach
+from .reduce import REDUCTIONS
+from .step import Transfer, arg, same_as
+from .unary import UNARY
 
 _NEVER_NEGATIVE = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "cross_entropy"}) | {
     "SoftmaxCrossEntropyLoss",

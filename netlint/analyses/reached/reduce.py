@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from netlint.graph import Node
 
-from . import _interval as inner
-from ._interval import INF, How, Reach
-from ._patterns import maker
-from ._reach import Reached
-from ._step import Transfer, arg, dtype_of, is_unit
+from . import Reached
+from . import interval as inner
+from .interval import INF, How, Reach
+from .patterns import maker
+from .step import Transfer, arg, dtype_of, is_unit
 
 
 def _keeps(known: Reached, node: Node) -> Reach | None:

@@ -1,4 +1,4 @@
-"""What every transfer function of `_transfer` reads: operands that have been worked out before it."""
+"""What every transfer function reads: operands that have been worked out before it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from netlint.graph import Node, Value
 
-from ._interval import Reach, free
-from ._patterns import normalised_by_norm
-from ._reach import Reached
+from . import Reached
+from .interval import Reach, free
+from .patterns import normalised_by_norm
 
 Transfer: TypeAlias = Callable[[Reached, Node], Reach | None]
 
