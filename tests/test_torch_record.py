@@ -313,6 +313,29 @@ def test_sizes_from_the_data() -> None:
     assert "data" in of(recording, "relu").meta["location"].assumed
 
 
+def careful(value: Any) -> Any:
+    assert value.isfinite().all(), "not finite"
+    assert not torch.isnan(value).any()
+    if (value > 1e9).any():
+        raise ValueError(f"too large: {value.shape}")
+    return value.relu()
+
+
+def test_conditions_that_only_raise_are_no_branches() -> None:
+    recording = record(careful, (x(),), real="never")
+    assert of(recording, "relu").meta["location"].assumed is None
+
+
+def test_both_ways_of_a_condition() -> None:
+    def run(value: Any) -> Any:
+        if (value > 1e9).any():
+            value = value * 2
+        return torch.cond(value.sum() > 0, lambda v: v.relu(), lambda v: v.tanh(), (value,))
+
+    recording = record(run, (torch.ones(2, 8),))
+    assert recording.real and "test_torch_record.py" in of(recording, "relu").meta["location"].assumed
+
+
 # The model stays as it is
 
 
@@ -623,6 +646,12 @@ def test_shapes_that_do_not_fit_are_errors(layer: nn.Module, shape: tuple[int, .
         record(layer, (x(*shape),), real="never")
 
 
+@pytest.mark.parametrize("run", [lambda value: None, lambda value: __import__("sys").exit(3)])
+def test_nothing_to_record(run: Any) -> None:
+    with pytest.raises(TargetError):
+        record(run, (x(),))
+
+
 # Building
 
 
@@ -651,8 +680,10 @@ def test_large_models_are_built_without_memory(monkeypatch: pytest.MonkeyPatch) 
     recording = record(model, (x(2, 4096),))
     assert not recording.real and reached(recording) == {name for name, _ in model.named_parameters()}
     monkeypatch.setattr(run, "REAL_LIMIT", 1 << 30)
+    recording = record(lambda value: model(value).sum().item(), (x(2, 4096),), modules=model)
+    assert not recording.real and of(recording, "sum") in next(reversed(recording.graph.nodes)).all_input_nodes
     with pytest.raises(TargetError, match="too large"):
-        record(lambda value: model(value).relu() if value.sum() > 0 else value, (x(2, 4096),), modules=model)
+        record(lambda value: model(value[value.nonzero()[0]]), (x(2, 4096),), modules=model)
 
 
 def test_small_models_are_built_as_they_are() -> None:

@@ -114,7 +114,8 @@ DIFFUSERS = [
     ),
     _diffusers(
         "VQModel",
-        {**BLOCKS, "latent_channels": 4, "num_vq_embeddings": 16},
+        {**BLOCKS, "latent_channels": 4, "num_vq_embeddings": 16, "down_block_types": ("DownEncoderBlock2D",) * 2,
+         "up_block_types": ("UpDecoderBlock2D",) * 2},
         lambda: {"sample": torch.randn(1, 3, 16, 16)},
     ),
 ]  # fmt: skip

@@ -134,6 +134,9 @@ def always_dead_activation(scope: Scope) -> Iterator[Finding]:
         operand = _operand(scope, node)
         if operand is None or scope[parameters].constant(operand):
             continue
+        stored = scope[ranges].of(operand)
+        if stored.lo != stored.hi and _only_result(scope, node, stored) is None:
+            continue  # with any weights it varies, too: ranges that hold for all of them are dear
         for known, level in ((scope[training_ranges], ERROR), (scope[ranges], WARNING)):
             proved = known.of(operand)
             result = _only_result(scope, node, proved)

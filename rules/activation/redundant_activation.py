@@ -127,7 +127,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netlint.analyses.ranges import Range
+from netlint.analyses.ranges import Range, ranges
 from netlint.analyses.reached import Reached, reach
 from netlint.analyses.roles import Roles, roles
 from netlint.graph import Graph, Node, Value
@@ -147,14 +147,16 @@ _LAYOUT_STEPS = 12
     level=WARNING,
     also=(NOTE,),
     since="0.2",
-    requires=(roles, reach),
+    requires=(roles, ranges, reach),
 )
 def redundant_activation(scope: Scope) -> Iterator[Finding]:
     known = scope[reach]
     for node in scope.graph.of(*_RECTIFIERS, "Clip", "Max", "Min"):
         operand, kept = _identity_on(known, node)
+        if operand is None or kept is None or not scope[ranges].of(operand).within(*kept):
+            continue  # not even with the weights as they are: ranges that hold for all weights are dear
         proved = known.ranges.of(operand)
-        if operand is None or kept is None or not proved.within(*kept) or not _whatever_weights(known, operand, kept):
+        if not proved.within(*kept) or not _whatever_weights(known, operand, kept):
             continue
         if not _quantised(scope.graph, scope[roles], operand):
             made = scope[roles].source_node(operand)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from netlint.analyses.constants import FOLDED
 from netlint.graph import Dim, Graph, Node, Tensor, TensorUnreadable, Value
 from netlint.training import Interval, Training
 
@@ -37,6 +36,15 @@ MOST_LANES = 4096
 _SPARE = 64
 _VISITS = 8
 """Visits per node that bodies of loops may cost."""
+_REPRODUCED = frozenset(
+    (
+        *("Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Gather", "GatherND"),
+        *("ScatterND", "Slice", "Split", "Expand", "Tile", "Add", "Sub", "Mul", "Div", "Min", "Max", "Where", "Neg"),
+        *("Abs", "Floor", "Ceil", "Round", "Sign", "Sqrt", "Reciprocal", "Cast", "Clip", "ReduceMax", "ReduceMin"),
+        *("ConstantOfShape", "EyeLike", "Trilu", "DequantizeLinear"),
+    )
+)
+"""Operators that round once at most, as IEEE 754 wants it: all runtimes agree on their results."""
 _FLOATS = frozenset(rounding.FORMATS)
 
 Floats: TypeAlias = "np.ndarray[Any, Any]"
@@ -72,6 +80,8 @@ class State:
         """The elements of constants that list axes."""
         self.fixed: set[Value] = set(self.given)
         """Computed from constants alone, with known elements or without."""
+        self.inexact: set[Value] = set()
+        """Those of them that runtimes may compute to slightly other numbers: sums of many, transcendental functions."""
         self.visits_left = _VISITS * len(graph.nodes)
         self._budget = BUDGET
         self._spare = _SPARE
@@ -127,16 +137,19 @@ class State:
 
     def fold(self, node: Node) -> bool:
         """Whether a node computes on constants alone, with a result that is known; its range is noted then."""
-        if not all(value is None or value.constant is not None or value in self.fixed for value in node.inputs):
+        constant = all(value is None or value.constant is not None or value in self.fixed for value in node.inputs)
+        if not constant or node.bodies:  # bodies capture values that are no inputs
             return False
         outputs = [out for out in node.outputs if out is not None]
+        self.fixed.update(outputs)
         if not self.opened.isdisjoint(node.inputs):
             self.opened.update(outputs)
-            self.fixed.update(outputs)
             return False
-        if node.op not in FOLDED or node.domain:
+        if node.domain or not (node.op in _REPRODUCED or self._whole_numbers(outputs)):
+            self.inexact.update(outputs)
+        if not self.inexact.isdisjoint(outputs) or not self.inexact.isdisjoint(node.inputs):
+            self.inexact.update(outputs)
             return False
-        self.fixed.update(outputs)
         for out in outputs:
             array = self.constants.get(out)
             if array is None or array.size == 0 or array.dtype.kind not in "fiub":
@@ -144,9 +157,12 @@ class State:
             self.ranges[out] = bounds(array)
         return True
 
+    def _whole_numbers(self, outputs: list[Value]) -> bool:
+        return all(self.dtype(out) in rounding.INTEGER_LIMITS for out in outputs)
+
     def array(self, value: Value | None) -> Floats | None:
         """The elements of a small constant; None for others."""
-        if value is None or value in self.opened:
+        if value is None or value in self.opened or value in self.inexact:
             return None
         tensor = value.constant
         if tensor is None or _elements(tensor) <= SMALL:
@@ -155,7 +171,7 @@ class State:
 
     def weight(self, value: Value | None) -> Floats | None:
         """The elements of a floating-point constant while the budget lasts; None for others."""
-        if value is None or value in self.opened:
+        if value is None or value in self.opened or value in self.inexact:
             return None
         tensor = value.constant
         if tensor is None:

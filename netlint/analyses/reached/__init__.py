@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cached_property
 
 from netlint.analyses.constants import Constants, constants
 from netlint.analyses.layers import Layer, Layers, layers
@@ -33,12 +34,7 @@ class Reached:
         self.graph: Graph = scope.graph
         self.known: Parameters = scope[parameters]
         self.shapes: Shapes = scope[shapes]
-        stage = scope.training.stage
-        self.ranges: Ranges = scope[
-            ranges if isinstance(stage, Known) and stage.value == "trained" else training_ranges
-        ]
-        """What holds for any weights, for findings must not rest on numbers that training changes; for the stored ones
-        where training is declared to be over."""
+        self._scope = scope
         self.roles: Roles = scope[roles]
         self.constants: Constants = scope[constants]
         self._layers: Layers = scope[layers]
@@ -49,6 +45,13 @@ class Reached:
         self._inputs = frozenset(scope.graph.inputs)
         # Of several inputs the declared range is the common one: which of them reaches its ends is not told.
         self._single_input = sum(_is_float(self.shapes.dtype(value)) for value in scope.graph.inputs) == 1
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """What holds for any weights, for findings must not rest on numbers that training changes; for the stored ones
+        where training is declared to be over."""
+        stage = self._scope.training.stage
+        return self._scope[ranges if isinstance(stage, Known) and stage.value == "trained" else training_ranges]
 
     def of(self, value: Value | None) -> Reach | None:
         """What a value reaches; None where nothing is shown."""

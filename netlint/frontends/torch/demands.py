@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from netlint.frontends.torch import frames, functions
+from netlint.frontends.torch import checks, frames, functions
 from netlint.frontends.torch.errors import Demanded
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.trace import Slot, origin_of, replay, slots_in, swap
@@ -33,13 +34,30 @@ def of_value(recorder: Recorder, func: Any, args: Sequence[Any], kwargs: Mapping
     run_kwargs, named = recorder.taken_named(kwargs)
     slots = [*slots_in(refs), *slots_in(named)]
     if recorder.real:
-        _decide(recorder, slots, "the branch")
+        if func is not torch.Tensor.__bool__ or checks.outcome(frames.caller()) is None:
+            _decide(recorder, slots, "the branch")
         return func(*run_args, **run_kwargs)
+    if func is torch.Tensor.__bool__ and (needed := checks.outcome(frames.caller())) is not None:
+        return needed
     known = {id(slot): _value(recorder, slot) for slot in slots}
     if any(value is None for value in known.values()):
-        raise Demanded
+        return _invented(recorder, func, slots)
     _decide(recorder, slots, "the branch")
     return func(*swap(refs, lambda slot: known[id(slot)]), **swap(named, lambda slot: known[id(slot)]))
+
+
+def _invented(recorder: Recorder, func: Any, slots: Sequence[Slot]) -> Any:
+    """An answer without elements: NaN for a float, False for a condition, in a run that is to go on regardless."""
+    answer = _ANSWERS.get(func)
+    floating = all(slot.dtype.is_floating_point for slot in slots)
+    if not recorder.inventing or answer is None or (isinstance(answer, float) and not floating):
+        raise Demanded
+    recorder.inventing -= 1
+    _decide(recorder, slots, "the branch")
+    return answer
+
+
+_ANSWERS: dict[Any, Any] = {torch.Tensor.item: math.nan, torch.Tensor.__float__: math.nan, torch.Tensor.__bool__: False}
 
 
 def of_size(recorder: Recorder, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

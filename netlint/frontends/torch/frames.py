@@ -90,6 +90,14 @@ def here(depth: int = 1) -> Line | None:
     return None if library is None else _line(library.f_code.co_filename, library.f_lineno)
 
 
+def caller() -> FrameType | None:
+    """The frame that called torch, or that is part of torch and called the recorder."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return frame
+
+
 def line_of(traceback: TracebackType | None) -> Line | None:
     """The innermost line of the user's in a traceback, or else of a library's."""
     user: Line | None = None

@@ -129,6 +129,9 @@ def settings() -> Iterator[None]:
         warnings.simplefilter("ignore")
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if hasattr(torch, "cond"):
+            stack.callback(setattr, torch, "cond", torch.cond)
+            torch.cond = _cond
         fused = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         stack.callback(torch.backends.mha.set_fastpath_enabled, fused)
@@ -151,6 +154,11 @@ def settings() -> Iterator[None]:
 def _has_no_elements(tensor: Any) -> bool:
     with torch._C.DisableTorchFunction():
         return isinstance(tensor, torch.Tensor) and tensor.is_meta
+
+
+def _cond(pred: Any, true_fn: Any, false_fn: Any, operands: Any = ()) -> Any:
+    """`torch.cond` as a branch like any other."""
+    return true_fn(*operands) if pred else false_fn(*operands)
 
 
 def _checked(kind: type[Exception], condition: Any, message: Any) -> None:

@@ -43,6 +43,8 @@ class Recorder(TorchFunctionMode):
         """Above 0: inside something that is recorded as one call."""
         self.busy = False
         """Inside a call of the API: what happens beneath belongs to it."""
+        self.inventing = 0
+        """How many elements that are not known may be invented."""
         self.assumed: str | None = None
         self.losses: list[Slot] = []
         """What `backward` was called on."""
@@ -182,6 +184,8 @@ class Recorder(TorchFunctionMode):
         if isinstance(value, slice):
             run, refs = self.taken((value.start, value.stop, value.step))
             return slice(*run), slice(*refs)
+        if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+            value = value.item()
         return value, value
 
     def _place(self, func: Any, given: Mapping[str, Any], run: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
 from netlint.frontends.torch.errors import Demanded, Lost
 from netlint.frontends.torch.mode import Recorder
+from netlint.frontends.torch.trace import slots_in
 
 Fallback: TypeAlias = Literal["auto", "never"]
 Target: TypeAlias = nn.Module | Callable[..., Any]
@@ -25,9 +26,11 @@ REAL_LIMIT = 2 << 30
 """Bytes of parameters up to which a model is executed on real tensors if need be."""
 
 _NO_VALUES = (
-    "asks for elements of tensors that depend on the data, and its parameters are too large to execute it",
+    "asks for elements of tensors that depend on the data, and is not executed on real ones (too large, or not wanted)",
     "lint a smaller configuration of the model, or export it with torch.onnx.export and lint the file",
 )
+_INVENTED = 1000
+"""How often a model too large for a real run may ask for elements."""
 
 
 class Run:
@@ -55,25 +58,35 @@ class Run:
             except Demanded as demanded:
                 error = demanded
                 break
-            except Exception as raised:
+            except TargetError:
+                raise
+            except (Exception, SystemExit) as raised:
                 error = raised
                 if not _of_stand_ins(raised):
                     break
         return self._really(given, locate, error)
 
     def _really(self, arguments: Arguments, locate: bool, error: BaseException | None) -> Recorder:
-        if self.real == "never" or _nbytes(self.root) > REAL_LIMIT:
-            if isinstance(error, Exception):
-                raise _target_error(error) from error
+        large = _nbytes(self.root) > REAL_LIMIT
+        if isinstance(error, (Exception, SystemExit)) and (self.real == "never" or large):
+            raise _target_error(error) from error
+        if self.real == "never":
             raise TargetError(*_NO_VALUES) from error
         try:
-            return self.once(arguments, real=True, thorough=True, locate=locate)
-        except Exception as raised:
+            return self.once(arguments, real=not large, thorough=True, locate=locate, inventing=_INVENTED)
+        except (Demanded, Lost) as demanded:
+            raise TargetError(*_NO_VALUES) from demanded
+        except TargetError:
+            raise
+        except (Exception, SystemExit) as raised:
             raise _target_error(raised) from raised
 
-    def once(self, arguments: Arguments, *, real: bool, thorough: bool, locate: bool = True) -> Recorder:
+    def once(
+        self, arguments: Arguments, *, real: bool, thorough: bool, locate: bool = True, inventing: int = 0
+    ) -> Recorder:
         """One run. Raises `Demanded`, `Lost` or what the model raises."""
         recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate)
+        recorder.inventing = inventing
         with leaks.no_leaks(not real):
             self._record(recorder, arguments)
         return recorder
@@ -91,6 +104,8 @@ class Run:
                 stack.enter_context(Watching(recorder))
             result = _execute(recorder, self.target, args, kwargs)
             recorder.trace.outputs = outputs_of(recorder, result)
+        if not any(True for _ in slots_in(recorder.trace.outputs)):
+            raise TargetError("computes no tensor", "name the module or the step whose tensors are of interest")
 
     def _initialise(self) -> None:
         """Lazy modules get their parameters, in a copy."""
@@ -147,12 +162,12 @@ def _nbytes(root: nn.Module | None) -> int:
     return sum(p.numel() * p.element_size() for p in root.parameters()) if root is not None else 0
 
 
-def _of_stand_ins(error: Exception) -> bool:
+def _of_stand_ins(error: BaseException) -> bool:
     """Whether an error may come of the tensors having no elements, or not being where they claim to be."""
     return isinstance(error, NotImplementedError) or "meta" in str(error) or "storage" in str(error)
 
 
-def _target_error(error: Exception) -> TargetError:
+def _target_error(error: BaseException) -> TargetError:
     line = frames.line_of(error.__traceback__)
     place = f" at {line[0]}:{line[1]}" if line else ""
     text = " ".join(str(error).split())[:500]

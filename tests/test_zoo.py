@@ -1,0 +1,149 @@
+"""Every model of the zoo is recorded, understood and found healthy, with its inputs given and without.
+
+What does not hold is written down in the tables below, each with its reason, and their length is bounded.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+torch = pytest.importorskip("torch")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import netlint
+from fixtures.zoo import ZOO, Entry
+from netlint.engine import Report, lint
+from netlint.frontends import TargetError
+from netlint.frontends.torch.live import captured
+from netlint.frontends.torch.target import Captured
+from netlint.registry import load_rules
+from netlint.rule import Level
+from netlint.training import parse_training
+from tests.zoo_libraries import LIBRARY_MODELS, LibraryModel
+from tests.zoo_transformers import FAMILIES, Family
+
+AnyModel: TypeAlias = Entry | Family | LibraryModel
+
+RULES = load_rules()
+MODELS: dict[str, AnyModel] = {**ZOO, **{f"hf_{name}": family for name, family in FAMILIES.items()}, **LIBRARY_MODELS}
+
+UNRECORDED = {
+    "lazy": "a lazy module is copied before it knows its widths",
+}
+"""Not recorded, although the inputs are given."""
+
+UNGUESSED = {
+    **UNRECORDED,
+    "translator": "two inputs of the same kind; the second is guessed as one number for each row",
+    "translatingtransformer": "as translator",
+    "wideanddeep": "a table of categories and a table of numbers, whose widths only their sum tells",
+    "diffusiontransformer": "a map, a time and a label; which is the label shows only in its name",
+    "messagepassing": "a list of edges",
+    "isomorphismnet": "a list of edges",
+}
+"""Not recorded without inputs."""
+
+OPAQUE = {
+    "fouriermixing": {"torch.fft_fft2", "torch.real"},
+    "selu_net": {"torch.alpha_dropout"},
+    "routedexperts": {"torch.where"},
+    "bagofwords": {"torch.embedding_bag"},
+    "domainadversarial": {"torch.Reverse"},
+    "spectraloperator": {"torch.fft_rfft2", "torch.zeros_like", "torch.fft_irfft2"},
+    "learnedfilter": {"torch.linalg_solve"},
+    "hf_fnet_classifier": {"torch.fft_fftn", "torch.real"},
+    "hf_longformer": {"torch.as_strided"},
+    "hf_mixtral": {"torch._grouped_mm", "torch.histc"},
+    "hf_bloom": {"torch.GeLUFunction"},
+}
+"""Operators without a counterpart, by model: complex numbers, solvers, strides, own autograd functions."""
+
+WARNED = {
+    "bounded_regressor": {"ACT003"},  # a sigmoid reaches its declared limits, 0 and 1, only at infinity
+    "hf_dpt": {"INI005"},  # the library draws all weights with a deviation of 0.02, whatever the width
+    "hf_sew_classifier": {"INI004", "INI005"},  # the same
+    "hf_hifigan": {"INI004", "INI005"},  # weights of deviation 0.01, as the vocoder's authors have them
+}
+"""Warnings that are due, by model."""
+
+
+def named(names: Mapping[str, Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("name", names)
+
+
+def model_of(name: str) -> torch.nn.Module:
+    entry = MODELS[name]
+    if isinstance(entry, Family):
+        pytest.importorskip("transformers")
+        if not entry.available():
+            pytest.skip(f"this version of transformers has no {entry.model_class}")
+    elif isinstance(entry, LibraryModel):
+        pytest.importorskip(entry.library, exc_type=ImportError)
+    return entry.model()
+
+
+def inputs_of(name: str) -> Any:
+    entry = MODELS[name]
+    return entry.inputs() if isinstance(entry, LibraryModel) else entry.example()
+
+
+def linted(name: str, found: Captured) -> Report:
+    stated = {key: list(value) if isinstance(value, tuple) else value for key, value in MODELS[name].contract.items()}
+    training = parse_training(stated, lambda field: field).otherwise(found.training)
+    return lint(found.graph, RULES.values(), training)
+
+
+@functools.lru_cache(maxsize=4)
+def readable(path: str) -> int:
+    """The number of lines of a source file; -1 where there is none."""
+    file = Path(path)
+    return len(file.read_bytes().splitlines()) if file.is_file() else -1
+
+
+def test_the_zoo_is_large_and_the_exceptions_are_few() -> None:
+    assert len(ZOO) >= 100
+    assert len(FAMILIES) >= 90
+    assert len({(entry.config, entry.model_class) for entry in FAMILIES.values()}) == len(FAMILIES)
+    assert len(UNRECORDED) <= 0.01 * len(MODELS)
+    assert len(UNGUESSED) <= 0.06 * len(MODELS)
+    assert len(WARNED) <= 0.03 * len(MODELS)
+    assert set(UNGUESSED) | set(OPAQUE) | set(WARNED) <= set(MODELS)
+
+
+@named(MODELS)
+def test_recorded_with_inputs(name: str) -> None:
+    model = model_of(name)
+    if name in UNRECORDED:
+        with pytest.raises(TargetError):
+            captured(model, None, None, None, inputs_of(name), None, None, "")
+        return
+    found = captured(model, None, None, None, inputs_of(name), None, None, "")
+    paths = {path for path, _ in model.named_modules()}
+    for node in found.graph.nodes:
+        assert (node.loc.module or "") in paths, node
+        assert node.loc.source is not None, node
+        assert 1 <= node.loc.source[1] <= readable(node.loc.source[0]), node.loc
+    report = linted(name, found)
+    assert report.crashed == ()
+    assert set(report.not_understood) == OPAQUE.get(name, set())
+    assert sum(report.not_understood.values()) <= 0.25 * len(found.graph.nodes)
+    faults = {entry.rule.code for entry in report.findings if entry.level >= Level.WARNING}
+    assert faults == WARNED.get(name, set())
+    assert not [entry for entry in report.findings if entry.level >= Level.ERROR]
+
+
+@named(MODELS)
+def test_recorded_without_inputs(name: str) -> None:
+    model = model_of(name)
+    if name in UNGUESSED:
+        with pytest.raises(TargetError):
+            netlint.check(model)
+        return
+    assert netlint.check(model, select="MOD").nodes > 0
