@@ -62,7 +62,8 @@ _ANSWERS: dict[Any, Any] = {torch.Tensor.item: math.nan, torch.Tensor.__float__:
 
 def of_size(recorder: Recorder, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """In a real run: does the size of the result depend on elements?"""
-    if info.name in functions.DYNAMIC or (info.name in functions.MASKED and _by_mask(args)):
+    masked = info.name in functions.MASKED and not functions.writes(info.name, kwargs) and _by_mask(args)
+    if info.name in functions.DYNAMIC or masked:
         _decide(recorder, [*slots_in(list(args)), *slots_in(dict(kwargs))], "the size")
 
 

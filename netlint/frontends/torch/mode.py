@@ -273,10 +273,11 @@ class Recorder(TorchFunctionMode):
 
     def beneath(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out and record an operator that did not come through the API."""
-        run_args, ref_args = self.taken(args)
-        run_kwargs, ref_kwargs = self.taken_named(kwargs)
-        result = func(*run_args, **run_kwargs) if self.real else on_meta(func, run_args, run_kwargs)
-        return self.given(self._info(func), result, ref_args, ref_kwargs)
+        with torch._C.DisableTorchFunction():
+            run_args, refs = self.taken(args)
+            run_kwargs, named = self.taken_named(kwargs)
+            result = func(*run_args, **run_kwargs) if self.real else on_meta(func, run_args, run_kwargs)
+            return self.given(self._info(func), result, refs, named)
 
     def rebind(self, tensor: torch.Tensor, other: torch.Tensor) -> None:
         """`tensor.data = other`: later uses of the one are uses of the other."""

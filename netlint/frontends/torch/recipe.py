@@ -187,20 +187,19 @@ def _parsed(fields: Mapping[str, object], origin: str) -> Training:
 
 
 def _of_inputs(inputs: Any) -> Training:
+    """Mean and deviation; the extremes of one batch bound no other."""
     values = _finite(_first(inputs))
     if values is None:
         return Training()
     origin = "the batch of inputs"
-    lo, hi = float(values.min()), float(values.max())
     return Training(
-        input_range=Known(Interval(lo, hi), origin),
         input_mean=Known(float(values.mean()), origin),
         input_std=Known(float(values.std()), origin),
     )
 
 
 def _of_targets(targets: Any) -> Training:
-    """Class numbers of one batch tell neither their range nor how many classes there are."""
+    """What targets reach at least. Class numbers of one batch tell neither their range nor how many classes there are."""
     values = _finite(_first(targets))
     if values is None:
         return Training()
