@@ -547,10 +547,16 @@ def _fc(run: Callable[..., Any]) -> nn.Module:
     return Fn(run, fc=nn.Linear(8, 8))
 
 
+@torch.jit.script
+def _scripted(value: torch.Tensor) -> torch.Tensor:
+    return value * torch.sigmoid(value) + 1
+
+
 KINDS: dict[str, Callable[[], nn.Module]] = {
     "custom op": lambda: _fc(lambda self, value: torch.ops.netlint_test.twice(self.fc(value))),
     "aten op": lambda: _fc(lambda self, value: torch.ops.aten.relu.default(self.fc(value))),
     "scripted": lambda: nn.Sequential(torch.jit.script(Scripted()), nn.ReLU()),
+    "scripted function": lambda: _fc(lambda self, value: _scripted(self.fc(value)).relu()),
     "traced": lambda: nn.Sequential(torch.jit.trace(Scripted(), x()), nn.ReLU()),
     "vmap": lambda: _fc(lambda self, value: torch.func.vmap(self.fc)(value).relu()),
     "functional_call": lambda: _fc(
@@ -578,9 +584,9 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
 
 
 _CALLS = {
-    "custom op": ["linear", "twice.default"],
+    "custom op": ["linear", "twice"],
     "aten op": ["linear", "relu.default"],
-    "scripted": ["t.default", "addmm.default", "relu.default", "relu"],
+    "scripted function": ["linear", "sigmoid.default", "mul.Tensor", "add.Scalar", "relu"],
     "checkpoint": ["linear"],
     "reentrant checkpoint": ["linear"],
     "functional_call": ["linear"],

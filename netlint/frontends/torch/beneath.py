@@ -78,5 +78,6 @@ class Watching(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._recorder.busy or self._recorder.quiet or func is torch.ops.aten.lift_fresh.default:
-            return func(*args, **(kwargs or {}))
+            with torch._C.DisableTorchFunction():
+                return func(*args, **(kwargs or {}))
         return self._recorder.beneath(func, args, kwargs or {})

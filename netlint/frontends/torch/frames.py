@@ -11,14 +11,19 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from netlint.frontends.torch.errors import Lost
 from netlint.graph import Location
 
 Line = tuple[str, int]
 
-_SKIPPED, _LIBRARY, _USER = range(3)
+_SKIPPED, _LIBRARY, _USER, _BENEATH = range(4)
 
 _HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "")
 _TORCH = os.path.join(os.path.dirname(os.path.abspath(torch.__file__)), "")
+_OPERATORS = tuple(
+    os.path.join(_TORCH, name) for name in ("_refs", "_prims", "_prims_common", "_decomp", "_meta_registrations.py")
+)
+"""Here torch works out single operators."""
 _STDLIB = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _GENERATED = ("<frozen", "<string>", "<eval_with_key>", "<attrs generated", "<__array_function__", "<lambdifygenerated")
@@ -53,7 +58,7 @@ def _classified(filename: str) -> int:
         return _SKIPPED
     path = os.path.abspath(filename)
     if path.startswith((_HERE, _TORCH)):
-        return _SKIPPED
+        return _BENEATH if path.startswith(_OPERATORS) else _SKIPPED
     if any(part in path for part in _INSTALLED):
         return _LIBRARY
     return _SKIPPED if path.startswith(_STDLIB) else _USER
@@ -69,7 +74,8 @@ def _line(filename: str, number: int) -> Line:
 def here(depth: int = 1) -> Line | None:
     """The line that the caller was called from: the innermost of the user's inside the innermost module that has one.
 
-    Where the innermost module with any line is a library's, that line.
+    Where the innermost module with any line is a library's, that line. Raises `Lost` if torch called itself, to work
+    out an operator that reached it unseen.
     """
     frame: FrameType | None = sys._getframe(depth)
     library: FrameType | None = None
@@ -86,6 +92,8 @@ def here(depth: int = 1) -> Line | None:
             return _line(code.co_filename, frame.f_lineno)
         if kind == _LIBRARY and library is None:
             library = frame
+        elif kind == _BENEATH:
+            raise Lost
         frame = frame.f_back
     return None if library is None else _line(library.f_code.co_filename, library.f_lineno)
 
