@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,41 +16,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
-from .capture import MODES, WEIGHTS, Capture
 from .config import LEVELS, ConfigError, find_settings
+from .options import capture_options, stated_training, taken_capture, training_options
 from .registry import RegistryError, UnknownRule, load_rules
 from .rule import Level
 from .terminal import attended, colours, painted, put
-from .training import FIELDS, ContractError, Training, parse_training
+from .training import FIELDS, ContractError
 
 if TYPE_CHECKING:
     from .report import Run
 
 CLEAN, FINDINGS, USAGE, UNREADABLE, BUG = 0, 1, 2, 3, 4
 FORMATS = ("text", "json")
-
-_FIELD_HELP = {
-    "task": "classification, multilabel, regression, segmentation, autoencoder, language-model or gan.",
-    "loss": "The loss it is trained with, as torch spells it: cross_entropy, nll_loss, mse_loss, BCEWithLogitsLoss …",
-    "targets": "Range of the training targets, e.g. --targets=-1..1",
-    "classes": "Number of classes.",
-    "class_counts": "Samples of each class in the training set, e.g. 900,100",
-    "target_mean": "Mean of the targets of a regression.",
-    "input_range": "Range of the inputs, e.g. 0..255",
-    "input_mean": "Mean of the inputs.",
-    "input_std": "Standard deviation of the inputs.",
-    "optimizer": "sgd, adam, adamw, rmsprop …",
-    "lr": "Learning rate.",
-    "momentum": "Momentum of the optimizer.",
-    "weight_decay": "Weight decay of the optimizer.",
-    "schedule": "Learning-rate schedule, e.g. cosine; none if it is constant.",
-    "batch_size": "Samples in a batch.",
-    "dataset_size": "Samples in the training set.",
-    "epochs": "Passes over the training set.",
-    "grad_clip": "Norm at which gradients are clipped; none if they are not.",
-    "precision": "float32, float16, bfloat16, mixed-float16 …",
-    "stage": "init (untrained weights) or trained, where the weights do not tell.",
-}
 
 
 class _Commands(click.Group):
@@ -90,43 +67,6 @@ def cli() -> None:
     """
 
 
-def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name in reversed(FIELDS):
-        flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, name, metavar="VALUE", help=_FIELD_HELP[name])(command)
-    return command
-
-
-def _capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = (
-        click.option("--input", "inputs", multiple=True, metavar="[NAME:][DTYPE:]SHAPE", help=_INPUT_HELP),
-        click.option("--step", metavar="STEP", default="", help="Record a training step: net.py:step, or a method."),
-        click.option("--factory", metavar="TARGET", default="", help="What makes the model of a .pt with weights."),
-        click.option("--mode", type=click.Choice(MODES), help="Training or inference mode; default: as it is made."),
-        click.option("--weights", type=click.Choice(WEIGHTS), help="never: initial weights are not even made."),
-        click.option(
-            "--time-limit",
-            metavar="SECONDS",
-            type=click.FloatRange(0, min_open=True),
-            help="For the model's own code; default 60.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-_INPUT_HELP = "Example input of a Python target, e.g. 1,3,224,224 or ids:int64:1,128; repeatable."
-
-
-def _capture(options: dict[str, Any]) -> Capture:
-    """Takes the options of `_capture_options` out of all that a command was given."""
-    inputs = options.pop("inputs") or tuple(os.environ.get("NETLINT_INPUTS", "").split())
-    named = ("step", "factory", "mode", "weights", "time_limit")
-    given = {name: options.pop(name) for name in named}
-    return Capture(inputs=inputs, **{name: value for name, value in given.items() if value})
-
-
 @cli.command(hidden=True)
 @click.argument("models", nargs=-1, required=True, metavar="TARGET...")
 @click.option(
@@ -141,8 +81,8 @@ def _capture(options: dict[str, Any]) -> Capture:
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
-@_capture_options
-@_training_options
+@capture_options
+@training_options
 def lint(
     models: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -162,8 +102,8 @@ def lint(
     from .sources import Sources
 
     destinations = _destinations(outputs or ("text",))
-    capture = _capture(fields)
-    session = Session(config, _split(select), _split(ignore), _stated(fields), capture)
+    capture = taken_capture(fields)
+    session = Session(config, _split(select), _split(ignore), stated_training(fields), capture)
     collector.by_hand()
     results = tuple(session.results(models))
     if verbose and session.printed:
@@ -172,11 +112,6 @@ def lint(
     for format_, path in destinations:
         _write(run, format_, path)
     raise SystemExit(_exit_code(run, LEVELS[fail_on] if fail_on else session.fail_on, exit_zero))
-
-
-def _stated(fields: dict[str, str | None]) -> Training:
-    given = {name: value for name, value in fields.items() if value is not None}
-    return parse_training(given, lambda name: f"--{name.replace('_', '-')}")
 
 
 def _split(texts: Sequence[str]) -> list[str]:
@@ -261,8 +196,8 @@ def rules() -> None:
 @cli.command()
 @click.argument("model", metavar="TARGET")
 @click.argument("value", required=False)
-@_capture_options
-@_training_options
+@capture_options
+@training_options
 def show(model: str, value: str | None, **fields: Any) -> None:
     """Show what the analyses know of a model, or of one value or node in it."""
     from . import show as pages
@@ -270,9 +205,9 @@ def show(model: str, value: str | None, **fields: Any) -> None:
     from .report.text import clean
     from .session import Session
 
-    capture = _capture(fields)
+    capture = taken_capture(fields)
     try:
-        page = Session(None, stated=_stated(fields), capture=capture).show(model, value)
+        page = Session(None, stated=stated_training(fields), capture=capture).show(model, value)
     except TargetError as error:
         why = "; ".join(map(clean, str(error).splitlines()))
         _fail(f"{clean(model)} {why}" + (f"; {error.help}" if error.help else ""), UNREADABLE)

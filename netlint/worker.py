@@ -20,14 +20,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 from .capture import TIME_LIMIT, Capture, python_target
 from .frontends import TargetError
 from .training import Training
-
-if TYPE_CHECKING:
-    from .frontends.torch.target import Captured
 
 Kind = Literal["lint", "show"]
 
@@ -109,7 +106,7 @@ _DOING = {
     "record": "its operators were recorded",
     "lint": "the rules ran",
 }
-_ADVICE = {
+ADVICE = {
     "start": "see whether `python -c 'import torch'` works",
     "import": "put what starts work when imported under `if __name__ == '__main__':`",
     "build": "see that the model can be made without data, network or input; --time-limit sets the limit",
@@ -128,7 +125,7 @@ def _failure(ended: _Ended) -> TargetError:
     where = f" ({Path(frames[0][0]).name}:{frames[0][1]})" if frames else ""
     lines = printed.strip().splitlines()
     last = f"\nthe last it printed: {lines[-1].strip()[:200]}" if lines else ""
-    return TargetError(f"{ended}{where} while {_DOING[ended.stage]}{last}", _ADVICE[ended.stage])
+    return TargetError(f"{ended}{where} while {_DOING[ended.stage]}{last}", ADVICE[ended.stage])
 
 
 _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|python3\.\d+|netlint)[/\\]|^<")
@@ -144,7 +141,7 @@ class _Worker:
         self._deadline: float | None = time.monotonic() + START_LIMIT
         self._messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._printed = bytearray()
-        bootstrap = f"import sys; sys.path[:] = {sys.path!r}; from netlint.worker import serve; serve()"
+        bootstrap = f"import sys; sys.path[:] = {sys.path!r}; from netlint.serve import serve; serve()"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", bootstrap],
             stdin=subprocess.PIPE,
@@ -212,7 +209,7 @@ class _Worker:
             try:
                 self._messages.put(pickle.loads(content))
             except Exception as error:
-                self._messages.put(("error", (f"gave no readable report: {error!r}", _ADVICE["lint"])))
+                self._messages.put(("error", (f"gave no readable report: {error!r}", ADVICE["lint"])))
 
     def _keep(self, stream: IO[bytes]) -> None:
         while part := os.read(stream.fileno(), 1 << 16):
@@ -240,97 +237,3 @@ def _how(code: int) -> str:
         except ValueError:
             return f"crashed the interpreter (signal {-code})"
     return f"ended the process (exit code {code})"
-
-
-# The worker's side.
-
-
-def serve() -> None:
-    """Read a job from standard input, do it, write what comes of it to what was standard output; then end at once."""
-    import faulthandler
-
-    private = os.dup(1)
-    os.dup2(2, 1)
-    job = pickle.load(sys.stdin.buffer)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    faulthandler.enable()
-    _without_core_dumps()
-    send = _Sender(private)
-    try:
-        send("done", _JOBS[job.kind](job, lambda stage: send("stage", stage)))
-    except TargetError as error:
-        send("error", (str(error), error.help))
-    except (MemoryError, RecursionError) as error:
-        send("error", (f"is too large or too deeply nested to analyse ({type(error).__name__})", ""))
-    except KeyboardInterrupt:
-        send("error", ("interrupts itself (KeyboardInterrupt)", _ADVICE["build"]))
-    except BaseException as error:
-        from traceback import format_exc
-
-        send("bug", format_exc() if os.environ.get("NETLINT_TRACEBACK") else f"{type(error).__name__}: {error}")
-    os._exit(0)  # without waiting for threads and exit handlers of the user's code
-
-
-class _Sender:
-    """Writes messages to the parent; a process that the user's code forks off stays silent."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._process = os.getpid()
-
-    def __call__(self, kind: str, content: Any) -> None:
-        if os.getpid() != self._process:
-            os._exit(1)
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        data = pickle.dumps((kind, content))
-        with open(self._descriptor, "wb", closefd=False) as pipe:
-            pipe.write(len(data).to_bytes(8, "little") + data)
-
-
-def _without_core_dumps() -> None:
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, OSError, ValueError):
-        pass  # not on this system
-
-
-Stage = Callable[[str], None]
-
-
-def _lint(job: Job, stage: Stage) -> Any:
-    from .checked import check_graph, portable
-    from .registry import load_rules
-
-    captured = _captured(job, stage)
-    registry = load_rules(job.rule_folders)
-    rules = [registry[code] for code in job.codes]
-    training = job.training.otherwise(captured.training)
-    return portable(check_graph(captured.graph, rules, training, job.options, job.target, captured.facts))
-
-
-def _show(job: Job, stage: Stage) -> Any:
-    from . import show as pages
-
-    captured = _captured(job, stage)
-    training = job.training.otherwise(captured.training)
-    try:
-        if job.value is None:
-            return pages.model(captured.graph, training)
-        return pages.one(captured.graph, training, job.value)
-    except pages.UnknownValue as error:
-        return error
-
-
-def _captured(job: Job, stage: Stage) -> Captured:
-    from .frontends.torch.target import capture
-
-    captured = capture(job.target, job.capture, job.importing == "slice", stage)
-    stage("lint")
-    return captured
-
-
-_JOBS: Mapping[Kind, Callable[[Job, Stage], Any]] = {"lint": _lint, "show": _show}

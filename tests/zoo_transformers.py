@@ -78,26 +78,53 @@ class Family:
 
 SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 BERT = {
-    **{"vocab_size": WORDS, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
-    **{"intermediate_size": 64, "max_position_embeddings": 64},
+    "vocab_size": WORDS,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
 }
 LLAMA = {**BERT, **SPECIAL, "num_key_value_heads": 2}
 GPT = {"vocab_size": WORDS, "n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 4, **SPECIAL}
 BART = {
-    **{"vocab_size": WORDS, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "max_position_embeddings": 64},
-    **{"encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64},
-    **{"decoder_start_token_id": 1, "forced_eos_token_id": None, **SPECIAL},
+    "vocab_size": WORDS,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "max_position_embeddings": 64,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "decoder_start_token_id": 1,
+    "forced_eos_token_id": None,
+    **SPECIAL,
 }
 VIT = {
-    **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64},
-    **{"image_size": 64, "patch_size": 16},
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "image_size": 64,
+    "patch_size": 16,
 }
 STAGES = {"hidden_sizes": [16, 24, 32, 40], "depths": [1, 1, 1, 1], "num_labels": 5}
 PYRAMID = {**STAGES, "hidden_sizes": [16, 16, 32, 32], "num_attention_heads": [1, 1, 2, 2]}
 SPEECH = {
-    **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 32},
-    **{"conv_dim": [16, 16, 16], "conv_stride": [5, 4, 4], "conv_kernel": [10, 8, 4], "num_feat_extract_layers": 3},
-    **{"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, "num_labels": 5, "classifier_proj_size": 16},
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "vocab_size": 32,
+    "conv_dim": [16, 16, 16],
+    "conv_stride": [5, 4, 4],
+    "conv_kernel": [10, 8, 4],
+    "num_feat_extract_layers": 3,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+    "num_labels": 5,
+    "classifier_proj_size": 16,
 }
 
 
@@ -121,8 +148,8 @@ def readers() -> list[Family]:
         "Deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
         "DebertaV2": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 16},
         "SqueezeBert": {
-            **{"embedding_size": 32, "q_groups": 2, "k_groups": 2, "v_groups": 2},
-            **{"intermediate_groups": 2, "output_groups": 2},
+            "embedding_size": 32, "q_groups": 2, "k_groups": 2, "v_groups": 2,
+            "intermediate_groups": 2, "output_groups": 2,
         },
         "RoFormer": {"embedding_size": 32}, "MegatronBert": {}, "Ernie": {}, "RemBert": {"input_embedding_size": 16},
         "ModernBert": {**SPECIAL, "cls_token_id": 1, "sep_token_id": 2, "local_attention": 8},
@@ -138,15 +165,25 @@ def readers() -> list[Family]:
     xlnet = {"vocab_size": WORDS, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64, "num_labels": 3}
     funnel = {"vocab_size": WORDS, "block_sizes": [1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 64}
     perceiver = {
-        **{"num_latents": 8, "d_latents": 32, "d_model": 32, "num_blocks": 1, "num_self_attends_per_block": 2},
-        **{"num_self_attention_heads": 4, "num_cross_attention_heads": 4, "qk_channels": 32, "v_channels": 32},
-        **{"vocab_size": WORDS, "max_position_embeddings": 16, "num_labels": 3},
+        "num_latents": 8,
+        "d_latents": 32,
+        "d_model": 32,
+        "num_blocks": 1,
+        "num_self_attends_per_block": 2,
+        "num_self_attention_heads": 4,
+        "num_cross_attention_heads": 4,
+        "qk_channels": 32,
+        "v_channels": 32,
+        "vocab_size": WORDS,
+        "max_position_embeddings": 16,
+        "num_labels": 3,
     }
     several = {"task": "multilabel", "loss": "bce_with_logits", "targets": (0, 1)}
     return [
         *found,
         Family("bert_filler", "BertConfig", "BertForMaskedLM", BERT, MASKED),
-        Family("bert_labels", "BertConfig", "BertForSequenceClassification", {**BERT, "num_labels": 6}, MASKED, several),
+        Family("bert_labels", "BertConfig", "BertForSequenceClassification", {**BERT, "num_labels": 6},
+               MASKED, several),
         Family("roberta_tags", "RobertaConfig", "RobertaForTokenClassification", {**BERT, **SPECIAL, "num_labels": 5},
                MASKED, kinds(5)),
         Family("distilbert", "DistilBertConfig", "DistilBertForSequenceClassification", distil, MASKED, kinds(3)),
@@ -238,7 +275,9 @@ def viewers() -> list[Family]:
     }  # fmt: skip
     depth = {**VIT, "num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3], "fusion_hidden_size": 16,
              "neck_hidden_sizes": [16, 16, 32, 32], "is_hybrid": False}  # fmt: skip
-    backbone = of_config("ResNetConfig", embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], out_features=["stage2"])
+    backbone = of_config(
+        "ResNetConfig", embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], out_features=["stage2"]
+    )
     detr = {**BART, "backbone_config": backbone, "num_queries": 10, "num_labels": 5}
     segments = {"task": "segmentation", "loss": "cross_entropy", "classes": 5}
     return [

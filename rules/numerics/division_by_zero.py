@@ -231,8 +231,7 @@ def _of_softmax(known: Reached, node: Node, divisor: Value) -> bool:
 
 def _by_parameter(known: Reached, node: Node, divisor: Value) -> Iterator[Finding]:
     """A stored 0, or a parameter that training may bring to 0."""
-    number = known.constants.scalar(divisor)
-    if number == 0 and divisor.constant is not None:
+    if _stored_zero(known, divisor):
         yield Finding("a division by a stored 0", node, help="store another number, or add a constant", why=_WHY)
     elif divisor.trainable:
         yield Finding(
@@ -243,6 +242,14 @@ def _by_parameter(known: Reached, node: Node, divisor: Value) -> Iterator[Findin
             why=_WHY,
             level=NOTE,
         )
+
+
+def _stored_zero(known: Reached, divisor: Value) -> bool:
+    """Whether a constant, or what is computed from weights, has an element that is 0."""
+    if known.constants.scalar(divisor) == 0 and divisor.constant is not None:
+        return True
+    array = known.constants.get(divisor)
+    return array is not None and array.dtype.kind == "f" and array.size > 1 and bool((array == 0).any())
 
 
 def _normalisations(scope: Scope) -> Iterator[Finding]:

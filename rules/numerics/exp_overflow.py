@@ -211,10 +211,12 @@ def _exponentials(graph: Graph, known: Reached) -> Iterator[tuple[Node, Value, f
 def _said(scope: Scope, known: Reached, node: Node, argument: Value, most: float) -> tuple[str, Level] | None:
     """What to say of an exponential, and how loud; None where it is bounded, guarded, or not known."""
     around, found = scope[surroundings], known.of(argument)
-    if known.ranges.of(argument).hi <= most or around.of_framework(node) or _in_softmax(scope.graph, known, node):
+    if known.ranges.of(argument).hi <= most or around.of_framework(node):
         return None
     if found is not None and not found.raw and found.hi <= most:
         return None
+    if found is not None and _in_softmax(scope.graph, node):
+        return "an unbounded value in a softmax written out: infinity divided by infinity is NaN", WARNING
     written_out = _written_out(scope.graph, known, node)
     if written_out is not None:
         return written_out, WARNING
@@ -233,20 +235,21 @@ def _said(scope: Scope, known: Reached, node: Node, argument: Value, most: float
     return "an unbounded value", NOTE
 
 
-def _in_softmax(graph: Graph, known: Reached, node: Node) -> bool:
-    """Whether a sum over the exponentials is divided by, or its logarithm taken: naive-softmax speaks of it."""
-    return any(_is_total(graph, use) for use, _ in readers(graph, node.output()))
+def _in_softmax(graph: Graph, node: Node) -> bool:
+    """Whether a sum over the exponentials is divided by, or its logarithm taken."""
+    return any(_is_total(graph, use, copy) for use, copy in readers(graph, node.output()))
 
 
-def _is_total(graph: Graph, node: Node) -> bool:
-    if node.op != "ReduceSum":
+def _is_total(graph: Graph, node: Node, summand: Value) -> bool:
+    grouped = node.op.startswith("Scatter") and node.attrs.get("reduction") == "add" and node.input(2) is summand
+    if node.op != "ReduceSum" and not grouped:
         return False
     due = [node.output()]
     for _, value in zip(range(8), due, strict=False):
         for use, copy in readers(graph, value):
             if use.op in ("Log", "Reciprocal") or (use.op == "Div" and use.input(1) is copy):
                 return True
-            if use.op == "Add":
+            if use.op in ("Add", "Gather", "GatherElements", "GatherND"):
                 due.append(use.output())
     return False
 

@@ -133,12 +133,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.reached import Reached, reach
-from netlint.analyses.reached.patterns import maker, normalised_by_norm, readers
+from netlint.analyses.reached.patterns import lowered, maker, normalised_by_norm, readers, scattered
 from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, limit, precision
+from ._witness import NEEDS, chain, claim, evidence, hits_zero, limit, precision
 
 _DEPTH = 6
 
@@ -149,14 +149,19 @@ def naive_softmax(scope: Scope) -> Iterator[Finding]:
     for node, exp, what in _sums_of_exponentials(scope.graph, known):
         logits = exp.input(0)
         most = limit(known, logits, declared)
-        if logits is None or scope[surroundings].of_framework(node) or _bounded(known, logits, most):
+        if logits is None or scope[surroundings].of_framework(node):
+            continue
+        large = not _bounded(known, logits, most)
+        if not large and not _vanishes(known, node, logits):
             continue
         yield Finding(
-            f"a {what} written out without taking the maximum off",
+            f"a {what} written out without taking the maximum off" + ("" if large else ": the sum can be 0"),
             node,
             evidence=(*evidence(scope, logits, "logits"), Evidence("largest finite argument", round(most, 2))),
             help="use the operator (softmax, log_softmax, logsumexp), or subtract the maximum first",
-            why="exp(89) is infinite in float32, and infinity divided by infinity is NaN",
+            why="exp(89) is infinite in float32, and infinity divided by infinity is NaN"
+            if large
+            else "exp(-104) is 0 in float32; 0 divided by 0 is NaN, and the logarithm of 0 is -inf",
             related=(("the exponential", exp.loc), *chain(scope, logits)),
             claim=claim(scope, logits),
         )
@@ -181,9 +186,11 @@ def _summed(known: Reached, value: Value | None) -> Node | None:
     """The exponential of which a value is the sum, with a guard added or not."""
     total = maker(known, value)
     if total is not None and total.op == "Add":
-        parts = [maker(known, v) for v in total.inputs if not known.known.constant(v)]
-        total = parts[0] if len(parts) == 1 else None
-    exp = maker(known, total.input(0)) if total is not None and total.op == "ReduceSum" else None
+        parts = [v for v in total.inputs if not known.known.constant(v)]
+        value = parts[0] if len(parts) == 1 else None
+        total = maker(known, value)
+    summed = total.input(0) if total is not None and total.op == "ReduceSum" else scattered(known, value, "add")
+    exp = maker(known, summed)
     return exp if exp is not None and exp.op == "Exp" and not known.known.constant(exp.input(0)) else None
 
 
@@ -195,6 +202,11 @@ def _bounded(known: Reached, logits: Value, most: float) -> bool:
     if found is not None:
         return not found.raw and found.hi <= most
     return _cosines(known, logits)
+
+
+def _vanishes(known: Reached, node: Node, logits: Value) -> bool:
+    """Whether all exponentials may underflow together: the logits are low, and nothing was taken off them."""
+    return bool(hits_zero(known, node.input(1 if node.op == "Div" else 0))) and not lowered(known, logits)
 
 
 def _cosines(known: Reached, value: Value, depth: int = _DEPTH) -> bool:

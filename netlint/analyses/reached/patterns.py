@@ -27,6 +27,9 @@ _MAXIMA = frozenset({"ReduceMax", "TopK", "ReduceLogSumExp", "GlobalMaxPool"})
 _COPIES = frozenset(
     {"Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Transpose", "Flatten", "Dropout", "Tile"}
 )
+_PICKS = frozenset({"Gather", "GatherElements", "GatherND"})
+_SCATTERS = frozenset({"ScatterElements", "ScatterND"})
+_SHAPES_SCORES = frozenset({"Mul", "Div", "Add", "Where", "Clip", "Max", "Min"})
 _MOST_COPIES = 16
 _ROOTS = frozenset({"Sqrt", "Pow"})
 
@@ -70,9 +73,34 @@ def maximum_of(known: Reached, bound: Value | None, value: Value | None, depth: 
         return False
     if node.op in _MAXIMA:
         return alike(known, node.input(0), value)
+    spread_out = scattered(known, bound, "max")
+    if spread_out is not None:
+        return alike(known, spread_out, value)
     if node.op != "Max" or not depth:
         return False
     return any(alike(known, v, value) or maximum_of(known, v, value, depth - 1) for v in node.inputs)
+
+
+def scattered(known: Reached, value: Value | None, reduction: str) -> Value | None:
+    """x, where a value is x reduced within groups, by a scatter, and handed back to the members of each group."""
+    node = maker(known, value)
+    for _ in range(_DEPTH):
+        if node is not None and node.op in _PICKS and not node.domain:
+            node = maker(known, node.input(0))
+    if node is None or node.domain or node.op not in _SCATTERS or node.attrs.get("reduction") != reduction:
+        return None
+    return node.input(2)
+
+
+def lowered(known: Reached, value: Value | None, depth: int = 2 * _DEPTH) -> bool:
+    """Whether the maximum has been taken off a value, which may have been scaled, masked or cut off since."""
+    node = maker(known, value)
+    if node is None or node.domain or not depth:
+        return False
+    if node.op == "Sub" and maximum_of(known, node.input(1), node.input(0)):
+        return True
+    follow = node.inputs if node.op in _SHAPES_SCORES else ()
+    return any(lowered(known, v, depth - 1) for v in follow if not known.known.constant(v))
 
 
 def deviation(known: Reached, node: Node) -> bool:

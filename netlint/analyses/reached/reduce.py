@@ -90,12 +90,25 @@ def _fill(known: Reached, node: Node) -> Reach | None:
     return None if number is None else inner.point(number)
 
 
-def _random(lo: float, hi: float) -> Transfer:
-    def apply(known: Reached, node: Node) -> Reach | None:
-        out = node.output()
-        return None if out is None else Reach(lo, hi, sources=frozenset({out}))
+def _normal(known: Reached, node: Node) -> Reach | None:
+    out = node.output()
+    return None if out is None else Reach(-INF, INF, sources=frozenset({out}))
 
-    return apply
+
+def _uniform(known: Reached, node: Node) -> Reach | None:
+    """The lower end belongs to the interval, and the numbers drawn are multiples of 2**-24 or so: it does occur."""
+    out = node.output()
+    lo, hi = float(node.attrs.get("low", 0.0)), float(node.attrs.get("high", 1.0))
+    return None if out is None else Reach(lo, hi, at_lo=How.ROUNDED, sources=frozenset({out}))
+
+
+def _one_hot(known: Reached, node: Node) -> Reach | None:
+    """Either of two stored numbers, at will of the indices."""
+    values = known.constants.get(node.input(2))
+    out = node.output()
+    if values is None or values.size != 2 or out is None:
+        return None
+    return Reach(float(values.min()), float(values.max()), How.SOLID, How.SOLID, sources=frozenset({out}))
 
 
 REDUCTIONS: dict[str, Transfer] = {
@@ -112,6 +125,7 @@ REDUCTIONS: dict[str, Transfer] = {
     "Shape": _length,
     "Size": _length,
     "ConstantOfShape": _fill,
-    **dict.fromkeys(("RandomNormal", "RandomNormalLike"), _random(-INF, INF)),
-    **dict.fromkeys(("RandomUniform", "RandomUniformLike"), _random(0.0, 1.0)),
+    "OneHot": _one_hot,
+    **dict.fromkeys(("RandomNormal", "RandomNormalLike"), _normal),
+    **dict.fromkeys(("RandomUniform", "RandomUniformLike"), _uniform),
 }

@@ -53,6 +53,11 @@ def kind_of(filename: str) -> int:
     return kind
 
 
+def files() -> list[str]:
+    """The files of users and libraries that calls came from so far."""
+    return [filename for filename, kind in _kinds.items() if kind in (_USER, _LIBRARY)]
+
+
 def _classified(filename: str) -> int:
     if filename.startswith(_GENERATED):
         return _SKIPPED

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
@@ -15,6 +16,7 @@ _TEXT = {"input_ids", "ids", "tokens", "token_ids", "src", "tgt", "source", "tex
 _TEXT |= {"decoder_input_ids", "encoder_input_ids", "inp", "x", "input", "inputs"}
 _TIME = {"t", "timestep", "timesteps", "time", "step", "sigma", "noise_level", "time_step", "times"}
 _CLASS = {"y", "label", "labels", "class_labels", "cls", "cond", "condition", "target", "targets"}
+TARGETS = _CLASS | {"gt", "ground_truth", "truth", "targ", "y_true", "ys"} - {"cond", "condition"}
 _STATE = {"h", "hx", "hidden", "state", "h0", "states", "hidden_state", "memory"}
 _LENGTHS = {"lengths", "lens", "length", "seq_lens", "seq_lengths", "input_lengths", "x_lengths", "src_len"}
 _LATENT = {"z", "noise", "latent", "latents"}
@@ -59,6 +61,14 @@ def first_guess(model: nn.Module) -> Iterator[list[Slot]]:
         yield [Slot(name, "float", shape) for name in required]
     if any(isinstance(module, nn.Embedding) for module in model.modules()):
         yield [Slot(name, "int", (BATCH, _LENGTH)) for name in required]
+
+
+def guess_by_name(paths: Sequence[str], model: nn.Module) -> list[Slot]:
+    """Inputs that are parts of arguments, `batch.image`."""
+    first = _first_layer(model)
+    names = [path.rpartition(".")[2] for path in paths]
+    found = [_slot(name, place, model, first) for place, name in enumerate(names)]
+    return [replace(slot, name=path) for slot, path in zip(found, paths, strict=True)]
 
 
 def _others(first: Slot) -> list[tuple[int, ...]]:
@@ -109,7 +119,14 @@ def _optional(model: nn.Module) -> list[str]:
 
 
 def _first_layer(model: nn.Module) -> nn.Module | None:
-    return next((module for module in model.modules() if isinstance(module, _WEIGHTED)), None)
+    """Also one of a library's own that tells its width as `nn.Linear` does."""
+    told = (module for module in model.modules() if isinstance(module, _WEIGHTED) or _features(module))
+    return next(told, None)
+
+
+def _features(layer: nn.Module | None) -> int:
+    width = getattr(layer, "in_features", 0)
+    return width if type(width) is int else 0
 
 
 def _first(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
@@ -122,7 +139,7 @@ def _first(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
         sizes = {1: (length,), 2: (_SIDE, _SIDE), 3: (16, 64, 64)}[rank]
         if layer.transposed and rank == 2:
             sizes = (8, 8)
-        return Slot(name, "float", (BATCH, layer.in_channels, *sizes))
+        return Slot(name, "float", (BATCH, layer.in_channels or 3, *sizes))  # 0: of a lazy module
     if isinstance(layer, nn.RNNBase):
         shape = (BATCH, _LENGTH, layer.input_size) if layer.batch_first else (_LENGTH, BATCH, layer.input_size)
         return Slot(name, "float", shape)
@@ -131,7 +148,7 @@ def _first(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
     width = _width(layer)
     if isinstance(layer, nn.BatchNorm2d):
         return Slot(name, "float", (BATCH, layer.num_features, _SIDE, _SIDE))
-    if isinstance(layer, nn.Linear | nn.BatchNorm1d) and not _sequential(model):
+    if (isinstance(layer, nn.Linear | nn.BatchNorm1d) or _features(layer)) and not _sequential(model):
         return Slot(name, "float", (BATCH, width))
     if width:
         return Slot(name, "float", (BATCH, _LENGTH, width))
@@ -139,8 +156,10 @@ def _first(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
 
 
 def _width(layer: nn.Module | None) -> int:
-    if isinstance(layer, nn.Linear):
-        return layer.in_features
+    if isinstance(layer, nn.LazyLinear):
+        return _LENGTH
+    if isinstance(layer, nn.Linear) or _features(layer):
+        return _features(layer)
     if isinstance(layer, nn.Bilinear):
         return layer.in1_features
     if isinstance(layer, nn.LayerNorm):

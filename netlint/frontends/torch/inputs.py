@@ -110,7 +110,7 @@ def parse(text: str) -> Slot:
     name, dtype = ("", *head)[-2:] if head else ("", "")
     if dtype and not _is_dtype(dtype):
         raise TargetError(f"has an input of unknown dtype '{dtype}'", "use float32, float16, int64, bool …")
-    if name and not name.isidentifier():
+    if name and not all(part.isidentifier() for part in name.split(".")):
         raise TargetError(f"has an input whose name is no identifier: '{name}'", _WAY_OUT)
     kind = _kind(getattr(torch, dtype)) if dtype else "float"
     return Slot(name, kind, sizes, dtype, stated=True)
@@ -168,7 +168,7 @@ def given(value: Any, origin: str) -> Example | None:
     """A tensor, a tuple of arguments or a dict of them, as whoever hands it over means it."""
     if isinstance(value, torch.Tensor):
         return Example((value,), {}, origin)
-    if isinstance(value, Mapping) and value and all(isinstance(key, str) for key in value):
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and _holds_tensor(value):
         return Example((), dict(value), origin)
     if isinstance(value, tuple | list) and _holds_tensor(value):
         return Example(tuple(value), {}, origin)

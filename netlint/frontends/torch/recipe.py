@@ -17,6 +17,10 @@ from netlint.training import ContractError, Interval, Known, Training, find_loss
 
 from .inputs import Example, parameters_of
 
+_COUNTERS = frozenset({"batch_idx", "batch_nb", "batch_index", "dataloader_idx", "epoch"})
+_NO_DATA = frozenset({"criterion", "loss_fn", "loss_func", "loss_function", "optimizer", "optim", "opt", "scheduler"})
+_NO_DATA |= {"scaler", "args", "cfg", "config", "loader", "dataloader", "train_loader", "writer", "logger"}
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -26,8 +30,10 @@ class Step:
     """Takes the inputs, and what else the step wants of a batch."""
     names: tuple[str, ...]
     """Names of these arguments."""
+    source: Callable[..., Any]
+    """The function of the user's."""
     batched: bool = False
-    """Whether the first argument is a whole batch: inputs and targets."""
+    """Whether the first argument is a whole batch, as its name says: inputs and targets."""
 
 
 def method(model: Any, name: str) -> Step:
@@ -35,10 +41,10 @@ def method(model: Any, name: str) -> Step:
     found = getattr(model, name, None)
     if name == "loss" and found is None and "labels" in parameters_of(model.forward):
         names = _required(model.forward)
-        return Step(model, (*names, "labels"))
+        return Step(model, (*names, "labels"), model.forward)
     if not callable(found):
         raise TargetError(f"has no method '{name}' to record as its step", "write --step net.py:function, or a method")
-    return _step(found, _required(found))
+    return _step(found, _required(found), found)
 
 
 def function(found: Any, model: Any) -> Step:
@@ -46,7 +52,7 @@ def function(found: Any, model: Any) -> Step:
     if not callable(found):
         raise TargetError("has a step that is no function", "write --step net.py:function, or a method")
     _, *names = _required(found) or ("model",)
-    return _step(lambda *args, **kwargs: found(model, *args, **kwargs), names)
+    return _step(lambda *args, **kwargs: found(model, *args, **kwargs), names, found)
 
 
 def _required(function: Callable[..., Any]) -> list[str]:
@@ -58,14 +64,21 @@ def _required(function: Callable[..., Any]) -> list[str]:
     ]
 
 
-def _step(run: Callable[..., Any], names: Iterable[str]) -> Step:
-    """Lightning hands over the number of the batch, too."""
+def _step(run: Callable[..., Any], names: Iterable[str], source: Callable[..., Any]) -> Step:
+    """Lightning hands over the number of the batch, too. Raises `TargetError` for what is no data."""
     names = list(names)
-    counted = [name for name in names if name in ("batch_idx", "batch_nb", "batch_index", "dataloader_idx")]
-    wanted = tuple(name for name in names if name not in counted)
-    zeros = dict.fromkeys(counted, 0)
+    strange = [name for name in names if name.lower() in _NO_DATA]
+    if strange:
+        raise TargetError(
+            f"has a step that takes {' and '.join(strange)}, which netlint cannot make",
+            "name a function of the model and the batch alone, which calls this one: def step(model, batch): …",
+        )
+    wanted = tuple(name for name in names if name not in _COUNTERS and name != "device")
+    rest: dict[str, Any] = {name: 0 for name in names if name in _COUNTERS}
+    if "device" in names:
+        rest["device"] = torch.device("cpu")
     batched = len(wanted) == 1 and wanted[0] in ("batch", "data", "samples", "train_batch", "b")
-    return Step(lambda *args, **kwargs: run(*args, **kwargs, **zeros), wanted, batched)
+    return Step(lambda *args, **kwargs: run(*args, **kwargs, **rest), wanted, source, batched)
 
 
 def signature(step: Step) -> Signature:
@@ -82,7 +95,7 @@ def loss_step(
         return loss(_prediction(model(*inputs, **kwargs)), *targets)
 
     whole = Example((example.args, targets), dict(example.kwargs), example.origin, example.guessed)
-    return Step(run, ("inputs", "targets")), whole
+    return Step(run, ("inputs", "targets"), loss), whole
 
 
 def _prediction(output: Any) -> Any:
@@ -199,7 +212,7 @@ def _of_inputs(inputs: Any) -> Training:
 
 
 def _of_targets(targets: Any) -> Training:
-    """What targets reach at least. Class numbers of one batch tell neither their range nor how many classes there are."""
+    """What targets reach at least. Class numbers of a batch tell neither their range nor how many classes there are."""
     values = _finite(_first(targets))
     if values is None:
         return Training()

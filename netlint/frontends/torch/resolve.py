@@ -32,21 +32,21 @@ def users_code(doing: str, way_out: str) -> Iterator[None]:
         raise
     except SystemExit as error:
         raise TargetError(
-            f"{doing}: the code ends the process (sys.exit({error.code!r})){_at(error)}", way_out
+            f"{doing}: the code ends the process (sys.exit({error.code!r})){where(error)}", way_out
         ) from error
     except EOFError as error:
-        raise TargetError(f"{doing}: the code waits for input{_at(error)}", way_out) from error
+        raise TargetError(f"{doing}: the code waits for input{where(error)}", way_out) from error
     except ModuleNotFoundError as error:
         hint = f"install {error.name} for {sys.executable}, or netlint where it is" if error.name else way_out
-        raise TargetError(f"{doing}: {error}{_at(error)}", hint) from error
+        raise TargetError(f"{doing}: {error}{where(error)}", hint) from error
     except Exception as error:
         text = str(error).strip().splitlines()
         message = f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
-        raise TargetError(f"{doing}: {message}{_at(error)}", way_out) from error
+        raise TargetError(f"{doing}: {message}{where(error)}", way_out) from error
 
 
-def _at(error: BaseException) -> str:
-    """` (net.py:12)`: the innermost line of the user's own."""
+def where(error: BaseException) -> str:
+    """` (net.py:12)`: the innermost line of the user's own, where an error comes from one."""
     places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
     own = [
         place for place in places if not any(part in place[0] for part in _FOREIGN) and not place[0].startswith(_OURS)
@@ -61,8 +61,14 @@ def module_of(target: PythonTarget, sliced: bool) -> tuple[ModuleType, str]:
     sys.argv = [target.place]
     if not target.is_file:
         sys.path.insert(0, str(Path.cwd()))
-        with users_code("cannot be imported", "check the name; the current folder is searched first"):
-            return import_module(target.place), ""
+        hint = "check the name; the current folder is searched first"
+        try:
+            with users_code("cannot be imported", hint):
+                return import_module(target.place), ""
+        except TargetError as error:
+            if target.place.startswith(getattr(error.__cause__, "name", None) or " "):
+                raise TargetError(str(error), hint) from error  # it is the target itself that is missing
+            raise
     file = Path(target.place).absolute()
     if not file.is_file():
         raise TargetError("does not exist", "check the path")
@@ -79,6 +85,8 @@ def module_of(target: PythonTarget, sliced: bool) -> tuple[ModuleType, str]:
         try:
             return _sliced(file, name, target.name), str(whole)
         except TargetError as part:
+            if str(part).partition(": ")[2] == str(whole).partition(": ")[2]:
+                raise whole from None
             raise TargetError(f"{whole}\nits definitions alone: {part}", whole.help) from None
 
 
@@ -184,9 +192,10 @@ def _suggestion(module: ModuleType, name: str, target: PythonTarget) -> str:
         for key in own
         if isinstance(getattr(module, key), type) and issubclass(getattr(module, key), torch.nn.Module)
     ]
-    near = get_close_matches(name, own, n=2, cutoff=0.6) or models[-3:] or own[-3:]
+    near = get_close_matches(name, own, n=2, cutoff=0.6)
     if not near:
-        return "name a class, or a function that makes the model"
+        has = models[-3:] or own[-3:]
+        return f"it has {', '.join(has)}" if has else "name a class, or a function that makes the model"
     return did_you_mean(near, ()).removeprefix("; ").replace("did you mean", f"did you mean, in {target.place},")
 
 
@@ -206,7 +215,7 @@ def check_arguments(function: Callable[..., Any], target: PythonTarget) -> None:
         ]
         shown = ", ".join(str(entry).split(":")[0].strip() for entry in parameters.parameters.values())
         example = ", ".join(f"{name}=…" for name in missing[:3])
-        raise TargetError(
-            f"cannot be called so: {target.name}({shown}): {error}",
-            f'give arguments as literals: "{target}({example})", or name a function that needs none',
-        ) from None
+        way_out = f'give arguments as literals: "{target}({example})", or name a function that needs none'
+        if target.args or target.kwargs:
+            way_out = "give the arguments that it takes, or name a function that needs none"
+        raise TargetError(f"cannot be called so: {target.name}({shown}): {error}", way_out) from None

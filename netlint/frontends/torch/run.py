@@ -87,8 +87,11 @@ class Run:
         """One run. Raises `Demanded`, `Lost` or what the model raises."""
         recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate)
         recorder.inventing = inventing
-        with leaks.no_leaks(not real):
+        try:
             self._record(recorder, arguments)
+        finally:
+            if not real:
+                leaks.clear(frames.files())
         return recorder
 
     def _record(self, recorder: Recorder, arguments: Arguments) -> None:

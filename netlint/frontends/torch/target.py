@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from netlint.capture import GUESSED, INPUTS, PART, Capture, PythonTarget, python_target
 from netlint.frontends import TargetError
@@ -20,14 +21,15 @@ from netlint.training import Known, Training
 
 from . import inputs as example_inputs
 from . import recipe
-from .build import LIMIT, build
 from .fx import program
 from .inputs import Example
-from .loads import pretrained, watching_loads
+from .layout import Layout
+from .made import made_by, module_alone, unwrapped
 from .record import record_symbolic
 from .recording import Recording
-from .resolve import attribute, check_arguments, module_of, users_code
-from .search import NoInputs, search, tell, telling
+from .resolve import attribute, module_of, users_code
+from .search import NoInputs, search
+from .telling import tell, telling
 
 Stage = Callable[[str], None]
 
@@ -43,18 +45,6 @@ class Captured:
     """How it was captured, for the report."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a target makes."""
-
-    model: Any
-    example: Example | None = None
-    imported: str = ""
-    """Why not all of its file was executed."""
-    fresh: bool = False
-    """Whether its weights are as its code initialised them."""
-
-
 def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
     """The graph of a Python target, or of a file of weights with the factory of their model. Raises `TargetError`."""
     slots = example_inputs.stated(how.inputs)
@@ -64,12 +54,13 @@ def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
         raise TargetError(f"'{named}' names no model", "write it as in net.py:Net or pkg.mod:factory")
     made = made_by(target, how.weights, sliced, stage)
     if how.factory and how.factory != text:
-        recipe.load_weights(_module(made.model, target), Path(text))
+        recipe.load_weights(module_alone(made.model, target), Path(text))
     example = made.example
-    if slots:
-        slots = example_inputs.vocabulary(made.model, slots) if isinstance(made.model, nn.Module) else slots
-        example = example_inputs.example_of(slots, "--input")
     step = step_of(how.step, target, made.model, sliced)
+    if step is not None:
+        _initialised(made.model)
+    if slots:
+        example = _stated(made.model, step, slots)
     captured = captured_model(made.model, example, step, how.mode, stage)
     if how.factory and how.factory != text:
         captured = replace(captured, training=Training(stage=Known("trained", "the file of weights")))
@@ -81,77 +72,28 @@ def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
     return captured
 
 
-def made_by(target: PythonTarget, weights: str, sliced: bool, stage: Stage) -> Made:
-    """Import what a target names, and make its model. Raises `TargetError`."""
-    stage("import")
-    module, reason = module_of(target, sliced)
-    found = attribute(module, target)
-    stage("build")
-    if isinstance(found, nn.Module) or not callable(found):
-        if target.args or target.kwargs:
-            raise TargetError(f"is no function: {target.name} is {_a(found)}", "leave out the arguments")
-        return replace(_unpacked(found, target), imported=reason)
-    check_arguments(found, target)
-    rest: list[Made] = []
-
-    def factory() -> nn.Module:
-        rest[:] = [_unpacked(found(*target.args, **target.kwargs), target)]
-        return rest[0].model if isinstance(rest[0].model, nn.Module) else nn.Module()
-
-    way_out = "see that the model can be made without data, network or input"
-    with users_code("cannot be built", way_out), watching_loads() as loads:
-        model, without_weights = build(factory, 0 if weights == "never" else LIMIT)
-    made = rest[0]
-    fresh = isinstance(made.model, nn.Module) and not (loads.any or without_weights or pretrained(made.model))
-    return replace(made, model=model if isinstance(made.model, nn.Module) else made.model, imported=reason, fresh=fresh)
+def _initialised(model: Any) -> None:
+    """Lazy modules get their weights, by a forward pass: a step need not begin with one."""
+    if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
+        example = search(model, _attempt(model, None)).example
+        with users_code("cannot be initialised", "call the model once where it is made"), torch.no_grad():
+            model(*example.args, **example.kwargs)
 
 
-def _unpacked(made: Any, target: PythonTarget) -> Made:
-    """A model, or a pair of a model and its example inputs."""
-    example = None
-    if isinstance(made, tuple) and len(made) == 2 and _is_model(made[0]):
-        example = example_inputs.given(made[1], f"from {target.name}")
-        made = made[0]
-    if not _is_model(made):
-        raise TargetError(
-            f"makes no model: {target.name} gives {_a(made)}",
-            "name a subclass of torch.nn.Module, or a function that returns a module",
-        )
-    return Made(unwrapped(made), replace(example, guessed=False) if example else None)
-
-
-def _is_model(value: Any) -> bool:
-    return isinstance(value, nn.Module | torch.export.ExportedProgram)
-
-
-def _a(value: Any) -> str:
-    if value is None:
-        return "None"
-    name = type(value).__name__
-    if isinstance(value, tuple | list):
-        return f"a {name} of {len(value)}"
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-def _module(model: Any, target: PythonTarget) -> nn.Module:
+def _stated(model: Any, step: recipe.Step | None, slots: list[example_inputs.Slot]) -> Example:
+    """The inputs that the user states; parts of a batch by the names that the model or the step takes them by."""
     if not isinstance(model, nn.Module):
-        raise TargetError(f"makes {_a(model)}: {target.name}", "name what makes a torch.nn.Module")
-    return model
-
-
-def unwrapped(model: Any) -> Any:
-    """The module inside what compiles or distributes it. Raises `TargetError` for what cannot be looked into."""
-    while True:
-        if isinstance(model, torch.jit.ScriptModule):
-            raise TargetError(
-                "is TorchScript, whose operators are not seen when it runs", "give the nn.Module it comes from"
-            )
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
+        return example_inputs.example_of(slots, "--input")
+    slots = example_inputs.vocabulary(model, slots)
+    layout = Layout.of(model, step)
+    if not layout.parts:
+        return example_inputs.example_of(slots, "--input")
+    placed = layout.placed(slots)
+    if placed is None:
+        names = layout.names()
+        shown = " ".join(f"--input {name.rpartition('.')[2]}:DTYPE:SHAPE" for name in names)
+        raise TargetError(f"takes other inputs than are stated: {', '.join(names)}", f"state all of them: {shown}")
+    return layout.example(placed, "--input", guessed=False)
 
 
 def step_of(text: str, target: PythonTarget, model: Any, sliced: bool) -> recipe.Step | None:
@@ -163,8 +105,12 @@ def step_of(text: str, target: PythonTarget, model: Any, sliced: bool) -> recipe
     named = python_target(text)
     if named is None or named.args or named.kwargs:
         raise TargetError(f"has a step that is not understood: '{text}'", "write --step net.py:function, or a method")
-    module = _same_module(target, named) or module_of(named, sliced)[0]
-    return recipe.function(attribute(module, named), model)
+    try:
+        module = _same_module(target, named) or module_of(named, sliced)[0]
+        found = attribute(module, named)
+    except TargetError as error:
+        raise TargetError(f"has a step, {text}, that {error}", error.help) from error
+    return recipe.function(found, model)
 
 
 def _same_module(target: PythonTarget, named: PythonTarget) -> Any:
@@ -188,6 +134,8 @@ def captured_model(
     model = unwrapped(model)
     if isinstance(model, torch.export.ExportedProgram):
         return Captured(lower(program(model, _name(model))))
+    if step is None and getattr(type(model), "forward", None) is nn.Module.forward:
+        raise TargetError("has no method forward", "name the model that calls it, or a training step: --step")
     with in_mode(model, mode), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model says them when it is trained, too
         attempt = _attempt(model, step)
@@ -196,6 +144,8 @@ def captured_model(
             try:
                 found = search(model, attempt, step)
             except NoInputs as error:
+                if step is not None:
+                    raise
                 return _symbolic(model, error)
             recording, example = found.result, found.example
         else:
@@ -216,7 +166,8 @@ def _symbolic(model: nn.Module, error: NoInputs) -> Captured:
     except Exception as failure:
         why = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
         raise NoInputs(f"{error}\ntorch.fx.symbolic_trace: {why[:200]}", error.help) from error
-    how = f"{GUESSED}nothing: the model ran on no inputs that were tried, and was traced without shapes"
+    how = f"{GUESSED}nothing: traced without shapes, as it ran on no inputs that were tried"
+    how += f"; with {first[:200]}" if (first := "".join(str(error).splitlines()[1:2])) else ""
     return Captured(graph, Training(), {INPUTS: Known("none", how)})
 
 
@@ -257,4 +208,4 @@ def in_mode(model: nn.Module, mode: str) -> Iterator[None]:
             module.training = training
 
 
-__all__: Sequence[str] = ["Captured", "capture", "captured_model", "in_mode", "made_by", "step_of", "unwrapped"]
+__all__: Sequence[str] = ["Captured", "capture", "captured_model", "in_mode", "step_of"]

@@ -14,7 +14,7 @@ from netlint.graph import TensorUnreadable
 if TYPE_CHECKING:
     import numpy as np
 
-_NO_MEMORY = "its value was not made: the model was built without memory for its weights"
+_NO_MEMORY = "the model has no memory for them; lint a smaller configuration of the same model"
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _STORED = {1: "u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 

@@ -1,0 +1,285 @@
+"""Runs a model on inputs, and on what failing runs ask for instead, until it goes through."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+from torch import nn
+
+from netlint.frontends import TargetError
+
+from . import families
+from .demand import Demand, Misfit
+from .inputs import Example, Slot, parameters_of
+from .layout import Layout
+from .resolve import where
+from .telling import WATCHES
+from .watch import Watch, watching
+
+T = TypeVar("T")
+
+MAX_RUNS = 60
+MAX_SECONDS = 30.0
+_NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
+
+_SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
+_UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """What a run gave, and on which inputs."""
+
+    result: T
+    example: Example
+
+
+@dataclass(slots=True)
+class Climb(Generic[T]):
+    model: nn.Module
+    layout: Layout
+    attempt: Callable[[Example], T]
+    origin: str
+    runs: int = 0
+    until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
+    seen: set[tuple[Any, ...]] = field(default_factory=set)
+    fixed: dict[int, set[int]] = field(default_factory=dict)
+    """Axes by slot whose length a layer has asked for."""
+    points: dict[tuple[int, int], list[tuple[int, int]]] = field(default_factory=dict)
+    """Sizes tried and elements got, by slot and elements wanted."""
+    last: tuple[int, Misfit] | None = None
+    """The slot that was made shorter or longer for this run, and why."""
+    errors: list[str] = field(default_factory=list)
+
+    def climb(self, slots: list[Slot], settled: bool = False) -> Found[T] | None:
+        """Runs with these slots and with what failing runs make of them; None if that leads nowhere."""
+        while self.runs < MAX_RUNS and time.monotonic() < self.until:
+            key = tuple(map(str, slots))
+            if key in self.seen:
+                return None
+            self.seen.add(key)
+            outcome, watch, error = self.run(slots)
+            better = self.refined(slots, watch, error)
+            if outcome is not None and (better is None or tuple(map(str, better)) in self.seen):
+                return Found(outcome[0], outcome[1])
+            if outcome is not None and settled:
+                return Found(outcome[0], outcome[1])
+            if better is None:
+                return None
+            slots = better
+        return None
+
+    def run(self, slots: Sequence[Slot]) -> tuple[tuple[T, Example] | None, Watch, str]:
+        example = self.layout.example(slots, self.origin)
+        self.runs += 1
+        try:
+            with watching() as watch:
+                WATCHES.append(watch)
+                try:
+                    result = self.attempt(example)
+                finally:
+                    WATCHES.pop()
+        except Exception as error:
+            text = reason(error)
+            self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(_cause(error))}")
+            if type(_cause(error)) in _NO_FAULT_OF_THE_INPUTS:
+                raise TargetError(
+                    f"cannot be run: {text.splitlines()[0]}{where(_cause(error))}", "correct it"
+                ) from error
+            return None, watch, text
+        return (result, example), watch, ""
+
+    def refined(self, slots: list[Slot], watch: Watch, error: str) -> list[Slot] | None:
+        """What the run asked for; None if nothing can be read off it."""
+        last, self.last = self.last, None
+        asked = self.demanded(slots, watch.demands)
+        if asked != slots:
+            return asked
+        if watch.mixed is not None and (resized := self.resized(slots, watch.mixed)) is not None:
+            return resized
+        if not error:
+            return None
+        if watch.misfit is not None and (resized := self.resized(slots, watch.misfit)) is not None:
+            return resized
+        if (
+            last is not None and watch.misfit is None
+        ):  # so short that an earlier layer failed: as if nothing came through
+            slot, misfit = last
+            return self.resized(slots, replace(misfit, slots=frozenset({slot}), got=0))
+        return self.told(slots, error)
+
+    def demanded(self, slots: list[Slot], demands: Sequence[Demand]) -> list[Slot]:
+        found = list(slots)
+        settled: set[tuple[int, str]] = set()
+        for demand in demands:
+            if demand.slot >= len(found) or found[demand.slot].stated:
+                continue
+            place = demand.slot
+            for what in ("kind", "rank", "sizes", "high", "like"):
+                if getattr(demand, what) and (place, what) not in settled:
+                    settled.add((place, what))
+                    found[place] = self.meet(found[place], demand, what)
+        return found
+
+    def meet(self, slot: Slot, demand: Demand, what: str) -> Slot:
+        if what == "kind" and demand.kind is not None and slot.kind != demand.kind:
+            return replace(slot, kind=demand.kind, dtype="", fill=None)
+        if what == "high" and demand.high is not None:
+            return replace(slot, high=demand.high)
+        if what == "like" and demand.like is not None:
+            return replace(slot, shape=demand.like)
+        if what == "rank" and demand.rank is not None and len(slot.shape) != demand.rank and demand.rank > 0:
+            self.fixed.pop(demand.slot, None)
+            return replace(slot, shape=_ranked(slot.shape, demand.rank))
+        if what == "sizes":
+            shape = list(slot.shape)
+            for axis, size in demand.sizes.items():
+                if axis < len(shape) and axis > 0:
+                    shape[axis] = size
+                    self.fixed.setdefault(demand.slot, set()).add(axis)
+            return replace(slot, shape=tuple(shape))
+        return slot
+
+    def resized(self, slots: list[Slot], misfit: Misfit) -> list[Slot] | None:
+        """The free axes of the inputs behind a misfit, made longer or shorter until the elements fit."""
+        if (shared := self.shared(slots, misfit)) is not None:
+            return shared
+        for place in sorted(misfit.slots):
+            if place >= len(slots) or slots[place].stated:
+                continue
+            if len(misfit.slots) > 1 and self.fitted(place, misfit.want):
+                continue
+            shape = slots[place].shape
+            free = [axis for axis in range(1, len(shape)) if axis not in self.fixed.get(place, ())]
+            if len(shape) == 5 and len(free) == 3:
+                free = free[1:]
+            if not free:
+                continue
+            points = self.points.setdefault((place, misfit.want), [])
+            points.append((shape[free[0]], misfit.got))
+            size = _next_size(points, misfit.want, len(free))
+            if size is not None:
+                self.last = (place, misfit)
+                longer = tuple(size if axis in free else length for axis, length in enumerate(shape))
+                return [replace(slot, shape=longer) if index == place else slot for index, slot in enumerate(slots)]
+        return None
+
+    def shared(self, slots: list[Slot], misfit: Misfit) -> list[Slot] | None:
+        """Two inputs that are joined before a layer share its width as the model's own numbers suggest, else alike."""
+        pair = [place for place in sorted(misfit.slots) if place < len(slots) and len(slots[place].shape) == 2]
+        widths = [slots[place].shape[1] for place in pair]
+        if len(pair) != 2 or sum(widths) != misfit.got or any(slots[place].stated for place in pair):
+            return None
+        if any(1 in self.fixed.get(place, ()) for place in pair) or misfit.want < 2:
+            return None
+        found = list(slots)
+        for place, width in zip(pair, _split(misfit.want, _numbers(self.model)), strict=True):
+            found[place] = replace(slots[place], shape=(slots[place].shape[0], width))
+            self.fixed.setdefault(place, set()).add(1)
+        return found
+
+    def fitted(self, place: int, want: int) -> bool:
+        """Whether an input alone has met another misfit before: it is right, one that joins it later is not."""
+        return any(slot == place and other != want for slot, other in self.points)
+
+    def told(self, slots: list[Slot], error: str) -> list[Slot] | None:
+        """What the message itself says: a missing argument, a rank, a size."""
+        missing = _SPECIFY.search(error)
+        if missing:
+            known = {entry.name for entry in self.layout.parameters}
+            have = {slot.name for slot in slots}
+            for name in re.findall(r"\w+", missing[1]):
+                if name in known and name not in have and not name.endswith(("embeds", "labels")):
+                    return [*slots, self.named(name, slots)]
+        unpack = _UNPACK.search(error)
+        if unpack and (ranked := self.reranked(slots, int(unpack[1]))) is not None:
+            return ranked
+        return self.replaced(slots, [int(number) for number in re.findall(r"\d+", error)[:12]])
+
+    def reranked(self, slots: list[Slot], rank: int) -> list[Slot] | None:
+        """One of the inputs with as many axes as the model unpacks its shape into."""
+        for place, slot in enumerate(slots):
+            if slot.stated or len(slot.shape) == rank or not 0 < rank <= 5:
+                continue
+            changed = [*slots[:place], replace(slot, shape=_ranked(slot.shape, rank)), *slots[place + 1 :]]
+            if tuple(map(str, changed)) not in self.seen:
+                self.fixed.pop(place, None)
+                return changed
+        return None
+
+    def named(self, name: str, slots: Sequence[Slot]) -> Slot:
+        if families.config_of(self.model) is not None:
+            return families.slot(self.model, name)
+        return replace(slots[0], name=name) if slots else Slot(name, "float", (2, 16))
+
+    def replaced(self, slots: list[Slot], numbers: Sequence[int]) -> list[Slot] | None:
+        """`Input height (224) doesn't match model (256)`: a length that the message names gives way to another."""
+        for place, slot in enumerate(slots):
+            if slot.stated:
+                continue
+            for got in numbers:
+                axes = [axis for axis, length in enumerate(slot.shape) if axis and length == got]
+                for want in numbers:
+                    if not axes or want in (got, 0) or want > 1 << 14:
+                        continue
+                    shape = tuple(want if axis in axes else length for axis, length in enumerate(slot.shape))
+                    changed = [replace(slot, shape=shape) if index == place else s for index, s in enumerate(slots)]
+                    if tuple(map(str, changed)) not in self.seen:
+                        return changed
+        return None
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, and what it was caused by where it wraps another."""
+    why = _cause(error)
+    return f"{type(why).__name__}: {why}".strip()
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.__cause__ if isinstance(error, TargetError) and error.__cause__ is not None else error
+
+
+def _numbers(model: nn.Module) -> list[int]:
+    """Whole numbers that a model was made with."""
+    defaults = (entry.default for entry in parameters_of(type(model).__init__).values())
+    return [value for value in (*defaults, *vars(model).values()) if type(value) is int and value > 0]
+
+
+def _split(total: int, numbers: Sequence[int]) -> tuple[int, int]:
+    """A width as the sum of two of these numbers, of something and one of them, or of two halves."""
+    both = ((first, total - first) for place, first in enumerate(numbers) if total - first in numbers[place + 1 :])
+    one = ((total - number, number) for number in numbers if 1 < number < total)
+    return next(both, None) or next(one, (total - total // 2, total // 2))
+
+
+def _ranked(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """A shape of another rank for the same kind of sample."""
+    samples = shape[0] if shape else 2
+    usual = {1: (), 2: (16,), 3: (16, 16), 4: (3, 224, 224), 5: (3, 16, 64, 64)}
+    return (samples, *usual.get(rank, (4,) * (rank - 1)))
+
+
+def _next_size(points: Sequence[tuple[int, int]], want: int, axes: int) -> int | None:
+    """The size to try next; None where the elements do not depend on it, or no size fits."""
+    size, got = points[-1]
+    if len(points) > 1 and len({number for _, number in points}) == 1:
+        return None
+    tried = {number for number, _ in points}
+    below = max((number for number, count in points if count < want), default=0)
+    above = min((number for number, count in points if count > want), default=None)
+    guess = round(size * (want / got) ** (1 / axes)) if got else size * 2
+    if above is not None and not below < guess < above:
+        guess = (below + above) // 2
+    elif above is None and guess <= below:
+        guess = below + max(1, below // 2)
+    even = [] if guess < 16 else [guess - guess % 4, guess - guess % 4 + 4]  # sizes that people choose
+    for step in range(64):
+        for candidate in (*even, guess + step, guess - step):
+            inside = candidate > below and (above is None or candidate < above)
+            if inside and candidate not in tried and candidate <= 1 << 14:
+                return candidate
+    return None

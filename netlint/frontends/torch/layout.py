@@ -1,0 +1,91 @@
+"""How input tensors become the arguments of a model or of a training step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import nn
+
+from .batches import Parts, parts_of
+from .inputs import Example, Slot, parameters_of, tensors
+from .recipe import Step
+
+_LOOSE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How slots become arguments. A slot `batch.image` is a part of the argument `batch`."""
+
+    parameters: tuple[inspect.Parameter, ...]
+    parts: Mapping[str, Parts] = field(default_factory=dict)
+    """Arguments that hold several tensors."""
+
+    @classmethod
+    def of(cls, model: nn.Module, step: Step | None) -> Layout:
+        if step is None or step.run is model:
+            entries = tuple(entry for entry in parameters_of(model.forward).values() if entry.kind not in _LOOSE)
+            source = model.forward
+        else:
+            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            entries, source = tuple(inspect.Parameter(name, kind) for name in step.names), step.source
+        needed = [entry.name for entry in entries if entry.default is entry.empty]
+        found = {name: parts for name in needed if (parts := parts_of(source, name, model)) is not None}
+        return cls(entries, found if step is not None else {name: p for name, p in found.items() if p.keyed})
+
+    def names(self) -> list[str]:
+        """The slots of the arguments that it cannot do without."""
+        needed = [entry.name for entry in self.parameters if entry.default is entry.empty]
+        return [
+            path
+            for name in needed
+            for path in ([f"{name}.{part}" for part in self.parts[name].names] if name in self.parts else [name])
+        ]
+
+    def example(self, slots: Sequence[Slot], origin: str, guessed: bool = True) -> Example:
+        """By place as long as the slots follow the signature, then by name."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        names = [entry.name for entry in self.parameters]
+        for index, (name, value) in enumerate(self._arguments(slots)):
+            follows = index < len(names) and names[index] == name
+            positional = follows and self.parameters[index].kind is not inspect.Parameter.KEYWORD_ONLY
+            if not kwargs and (positional or name not in names):
+                args.append(value)
+            else:
+                kwargs[name] = value
+        if "use_cache" in names:
+            kwargs["use_cache"] = False
+        return Example(tuple(args), kwargs, origin, guessed)
+
+    def _arguments(self, slots: Sequence[Slot]) -> list[tuple[str, Any]]:
+        found: list[tuple[str, Any]] = []
+        parts: dict[str, dict[str, Any]] = {}
+        for slot, value in zip(slots, tensors(slots), strict=True):
+            whole, _, part = slot.name.partition(".")
+            if not part:
+                found.append((slot.name, value))
+                continue
+            if whole not in parts:
+                parts[whole] = {}
+                found.append((whole, parts[whole]))
+            parts[whole][part] = value
+        return [
+            (name, tuple(value.values()) if name in parts and not self.parts[name].keyed else value)
+            for name, value in found
+        ]
+
+    def placed(self, slots: Sequence[Slot]) -> list[Slot] | None:
+        """Stated slots under the names of all that is needed; None where they do not fit these."""
+        free = self.names()
+        named: dict[str, Slot] = {}
+        for slot in sorted(slots, key=lambda slot: not slot.name):
+            matching = [name for name in free if slot.name in ("", name, name.rpartition(".")[2])]
+            if not matching:
+                return None
+            free.remove(matching[0])
+            named[matching[0]] = replace(slot, name=matching[0])
+        return [named[name] for name in self.names()] if not free else None

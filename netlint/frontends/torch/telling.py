@@ -1,0 +1,47 @@
+"""Tells the watch on a run which tensors are the inputs of the model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from .watch import Watch
+
+WATCHES: list[Watch] = []
+"""The watch on the run in progress; whoever calls the model tells it the inputs."""
+
+
+def tell(args: Any, kwargs: Any) -> None:
+    """A model is about to run with these arguments, as the recorder hands them over."""
+    if WATCHES:
+        WATCHES[-1].start([*_flat(args), *_flat(kwargs)])
+
+
+@contextlib.contextmanager
+def telling(model: nn.Module) -> Iterator[None]:
+    """While a search watches, its watch is told what the model is called with."""
+    if not WATCHES:
+        yield
+        return
+    hook = model.register_forward_pre_hook(
+        lambda module, args, kwargs: tell(args, kwargs), with_kwargs=True, prepend=True
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _flat(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _flat(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _flat(item)

@@ -1,0 +1,77 @@
+"""The options that `netlint` and `netlint show` share: the capture of Python targets, and the training contract."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .capture import MODES, WEIGHTS, Capture
+from .training import FIELDS, Training, parse_training
+
+_FIELD_HELP = {
+    "task": "classification, multilabel, regression, segmentation, autoencoder, language-model or gan.",
+    "loss": "The loss it is trained with, as torch spells it: cross_entropy, nll_loss, mse_loss, BCEWithLogitsLoss …",
+    "targets": "Range of the training targets, e.g. --targets=-1..1",
+    "classes": "Number of classes.",
+    "class_counts": "Samples of each class in the training set, e.g. 900,100",
+    "target_mean": "Mean of the targets of a regression.",
+    "input_range": "Range of the inputs, e.g. 0..255",
+    "input_mean": "Mean of the inputs.",
+    "input_std": "Standard deviation of the inputs.",
+    "optimizer": "sgd, adam, adamw, rmsprop …",
+    "lr": "Learning rate.",
+    "momentum": "Momentum of the optimizer.",
+    "weight_decay": "Weight decay of the optimizer.",
+    "schedule": "Learning-rate schedule, e.g. cosine; none if it is constant.",
+    "batch_size": "Samples in a batch.",
+    "dataset_size": "Samples in the training set.",
+    "epochs": "Passes over the training set.",
+    "grad_clip": "Norm at which gradients are clipped; none if they are not.",
+    "precision": "float32, float16, bfloat16, mixed-float16 …",
+    "stage": "init (untrained weights) or trained, where the weights do not tell.",
+}
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in reversed(FIELDS):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, name, metavar="VALUE", help=_FIELD_HELP[name])(command)
+    return command
+
+
+def capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.option("--input", "inputs", multiple=True, metavar="[NAME:][DTYPE:]SHAPE", help=_INPUT_HELP),
+        click.option("--step", metavar="STEP", default="", help="Record a training step: net.py:step, or a method."),
+        click.option("--factory", metavar="TARGET", default="", help="What makes the model of a .pt with weights."),
+        click.option("--mode", type=click.Choice(MODES), help="Training or inference mode; default: as it is made."),
+        click.option("--weights", type=click.Choice(WEIGHTS), help="never: initial weights are not even made."),
+        click.option(
+            "--time-limit",
+            metavar="SECONDS",
+            type=click.FloatRange(0, min_open=True),
+            help="For the model's own code; default 60.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_INPUT_HELP = "Example input of a Python target, e.g. 1,3,224,224 or ids:int64:1,128; repeatable."
+
+
+def taken_capture(options: dict[str, Any]) -> Capture:
+    """Takes the options of `capture_options` out of all that a command was given."""
+    inputs = options.pop("inputs") or tuple(os.environ.get("NETLINT_INPUTS", "").split())
+    named = ("step", "factory", "mode", "weights", "time_limit")
+    given = {name: options.pop(name) for name in named}
+    return Capture(inputs=inputs, **{name: value for name, value in given.items() if value})
+
+
+def stated_training(fields: dict[str, str | None]) -> Training:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return parse_training(given, lambda name: f"--{name.replace('_', '-')}")
