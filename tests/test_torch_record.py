@@ -685,6 +685,8 @@ def test_nothing_to_record(run: Any) -> None:
 
 _a, _b, _i = torch.rand(2, 3, 8), torch.rand(3, 1), torch.arange(24).view(2, 3, 4)
 _image, _wide = torch.rand(2, 4, 9, 7), torch.rand(2, 4, 9, 7).to(memory_format=torch.channels_last)
+_recurrent = [kind(8, 5, 2, bidirectional=True, batch_first=True) for kind in (nn.LSTM, nn.GRU, nn.RNN)]
+_others = [nn.LSTM(8, 5, proj_size=3), nn.GRU(8, 5, bias=False), nn.LSTMCell(8, 5), nn.GRUCell(8, 5)]
 RESULTS: list[Callable[[], Any]] = [
     *(lambda op=op: op(_a, _b) for op in (torch.add, torch.sub, torch.mul, torch.div, torch.maximum, torch.eq)),
     *(
@@ -749,13 +751,8 @@ RESULTS: list[Callable[[], Any]] = [
     lambda: F.scaled_dot_product_attention(
         _a, _a[:, :2], torch.rand(2, 2, 5), attn_mask=torch.ones(3, 2, dtype=torch.bool)
     ),
-    *(lambda kind=kind: kind(8, 5, 2, bidirectional=True, batch_first=True)(_a) for kind in (nn.LSTM, nn.GRU, nn.RNN)),
-    lambda: (
-        nn.LSTM(8, 5, proj_size=3)(_a),
-        nn.GRU(8, 5, bias=False)(_a[0]),
-        nn.LSTMCell(8, 5)(_a[0]),
-        nn.GRUCell(8, 5)(_a[0]),
-    ),
+    *(lambda layer=layer: layer(_a) for layer in _recurrent),
+    lambda: (_others[0](_a), _others[1](_a[0]), _others[2](_a[0]), _others[3](_a[0])),
     lambda: (F.cross_entropy(_a, torch.zeros(2, 8, dtype=torch.long)), F.mse_loss(_a, _a, reduction="none"), _a.diff()),
     lambda: (
         torch.arange(5),

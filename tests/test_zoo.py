@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -46,21 +47,22 @@ UNGUESSED = {
 """Not recorded without inputs."""
 
 OPAQUE = {
-    "fouriermixing": {"torch.fft_fft2", "torch.real"},
-    "routedexperts": {"torch.where"},
-    "bagofwords": {"torch.embedding_bag"},
-    "domainadversarial": {"torch.Reverse"},
-    "spectraloperator": {"torch.fft_rfft2", "torch.zeros_like", "torch.fft_irfft2"},
-    "learnedfilter": {"torch.linalg_solve"},
-    "hf_fnet_classifier": {"torch.fft_fftn", "torch.real"},
-    "hf_longformer": {"torch.as_strided"},
-    "hf_mixtral": {"torch._grouped_mm", "torch.histc"},
-    "hf_bloom": {"torch.GeLUFunction"},
+    "fouriermixing": {"torch.fft_fft2": 2, "torch.real": 2},
+    "selu_net": {"torch.alpha_dropout": 3},
+    "routedexperts": {"torch.where": 4},
+    "bagofwords": {"torch.embedding_bag": 1},
+    "domainadversarial": {"torch.Reverse": 1},
+    "spectraloperator": {"torch.fft_rfft2": 1, "torch.zeros_like": 1, "torch.fft_irfft2": 1},
+    "learnedfilter": {"torch.linalg_solve": 5},
+    "hf_fnet_classifier": {"torch.fft_fftn": 2, "torch.real": 2},
+    "hf_longformer": {"torch.as_strided": 10},
+    "hf_mixtral": {"torch._grouped_mm": 4, "torch.histc": 2},
+    "hf_bloom": {"torch.GeLUFunction": 2},
 }
-"""Operators that need not be understood, by model: complex numbers, solvers, strides, custom autograd functions.
+"""Nodes that need not be understood, by model: complex numbers, solvers, strides, custom autograd functions."""
 
-With a fifth of the nodes of these at most, the share of understood nodes over the zoo is far above 98 %.
-"""
+NODES = 20_000
+"""The zoo has more nodes than this where transformers is installed."""
 
 WARNED = {
     "bounded_regressor": {"ACT003"},  # a sigmoid reaches its declared limits, 0 and 1, only at infinity
@@ -117,7 +119,7 @@ def test_the_zoo_is_large_and_the_exceptions_are_few() -> None:
     assert len({entry.config for entry in FAMILIES.values()}) >= 80
     assert len(UNRECORDED) <= 0.01 * len(MODELS)
     assert len(UNGUESSED) <= 0.06 * len(MODELS)
-    assert len(OPAQUE) <= 0.06 * len(MODELS)
+    assert sum(sum(counts.values()) for counts in OPAQUE.values()) <= 0.02 * NODES
     assert len(WARNED) <= 0.03 * len(MODELS)
     assert set(UNGUESSED) | set(OPAQUE) | set(WARNED) <= set(MODELS)
 
@@ -137,8 +139,7 @@ def test_recorded_with_inputs(name: str) -> None:
         assert 1 <= node.loc.source[1] <= readable(node.loc.source[0]), node.loc
     report = linted(name, found)
     assert report.crashed == ()
-    assert set(report.not_understood) <= OPAQUE.get(name, set())
-    assert sum(report.not_understood.values()) <= 0.2 * len(found.graph.nodes)
+    assert Counter(report.not_understood) <= Counter(OPAQUE.get(name, {}))
     faults = {entry.rule.code for entry in report.findings if entry.level >= Level.WARNING}
     assert faults == WARNED.get(name, set())
     assert not [entry for entry in report.findings if entry.level >= Level.ERROR]

@@ -161,7 +161,7 @@ def redundant_activation(scope: Scope) -> Iterator[Finding]:
         if not _quantised(scope.graph, scope[roles], operand):
             made = scope[roles].source_node(operand)
             yield _finding(node, operand, proved, made is not None and made.op in _JOINS)
-    for node in scope.graph.of("Softmax"):
+    for node in scope.graph.of("Softmax", "LogSoftmax"):
         inner = scope[roles].source_node(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
         if inner is not None and inner.op == "Softmax" and _same_axis(scope.graph, node, inner):
             yield Finding(

@@ -7,7 +7,8 @@ passing through (a linear layer's output), or by rounding (1 - sigmoid(x) is 0 i
 error where the operand is proved to be at most 0 for every input.
 
 The logarithm of a softmax or of a sigmoid itself is left to log-of-softmax (LOS006), which knows the operator to use
-instead, and that of a sum of exponentials to naive-softmax (NUM005).
+instead, and that of a sum of exponentials to naive-softmax (NUM005). A cross-entropy by hand in a model with its loss
+is reported here at both logarithms, since that rule gives a note only where one call may have made the two steps.
 
 ## Why is this bad
 
@@ -16,7 +17,8 @@ gradients NaN, and every weight they touch stays NaN. It happens late, on the sa
 
 ## Example
 
-A binary cross-entropy written out. The second logarithm is the dangerous one: 1 - p rounds to 0 from x = 17 on.
+A binary cross-entropy written out. The second logarithm is the more dangerous one: 1 - p rounds to 0 from x = 17 on,
+p itself from x = -104 down.
 
 ```onnx
 bce (float[N, 3] x, float[N, 2] t) => (float loss)
@@ -24,7 +26,7 @@ bce (float[N, 3] x, float[N, 2] t) => (float loss)
 {
     h = Gemm(x, w, b)
     p = Sigmoid(h)
-    l = Log(p)
+    l = Log(p)      # want warning "0, by rounding"
     q = Sub(one, p)
     k = Log(q)      # want warning "0, by rounding"
     u = Sub(one, t)
@@ -225,8 +227,6 @@ from netlint.rule import ERROR, WARNING, Finding, Scope, rule
 
 from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how, never_above
 
-_HELP = "keep the operand away from 0 (add or clip at 1e-7 in float32), or use the operator that does both in one"
-
 
 @rule("NUM001", "log-domain", level=WARNING, also=(ERROR,), since="0.2", requires=NEEDS)
 def log_domain(scope: Scope) -> Iterator[Finding]:
@@ -294,26 +294,44 @@ def _spared(scope: Scope, known: Reached, node: Node) -> bool:
         return True
     if logit_of(known, maker(known, node.input(0))) is not None:
         return True  # inverse-function-domain (NUM007) speaks of it
-    return _of_softmax(known, node) or _log_sum_exp(known, node) or _exported(scope.graph, known, node)
-
-
-def _of_softmax(known: Reached, node: Node) -> bool:
-    """Whether the operand is a softmax or a sigmoid itself: log-of-softmax (LOS006) speaks of it."""
+    if _exported(scope.graph, known, node) or _log_sum_exp(known, node):
+        return True
     inner = maker(known, node.input(0))
-    if inner is None:
+    if inner is None or (known.roles.softmax(inner) is None and not _squashes(known, inner)):
         return False
-    sigmoid = known.roles.sigmoid(inner) is not None and inner.op != "HardSigmoid"
-    return sigmoid or known.roles.softmax(inner) is not None
+    # log-of-softmax (LOS006) speaks of it, but keeps its voice down where one call may have made both.
+    return not (_squashes(known, inner) and scope[surroundings].before_loss(node) and _one_call(known, scope, inner))
+
+
+def _squashes(known: Reached, node: Node) -> bool:
+    return known.roles.sigmoid(node) is not None and node.op != "HardSigmoid"
+
+
+def _one_call(known: Reached, scope: Scope, sigmoid: Node) -> bool:
+    """Whether only logarithms of p and of 1 - p read a sigmoid p, and no source line tells who wrote them."""
+    graph, p = scope.graph, sigmoid.output()
+    if sigmoid.loc.source is not None or graph.is_output(p):
+        return False
+    for use, _ in readers(graph, p):
+        rest = use.op == "Sub" and known.number(use.input(0)) == 1.0
+        logs = [after.op for after, _ in readers(graph, use.output())] if rest else [use.op]
+        if not logs or any(op != "Log" for op in logs):
+            return False
+    return True
 
 
 def _exported(graph: Graph, known: Reached, node: Node) -> bool:
-    """Whether the logarithm of 1 - p belongs to a cross-entropy with logits as torch's TorchScript exporter writes it,
-    -(t * log p + (1 - t) * log(1 - p)): the 1 is a vector of one element, and the sum is negated before the average."""
-    rest = maker(known, node.input(0))
-    if rest is None or rest.op != "Sub" or known.shapes.of(rest.input(0)) != (1,):
+    """Whether the logarithm of p or of 1 - p belongs to a cross-entropy with logits as torch's TorchScript exporter
+    writes it, -(t * log p + (1 - t) * log(1 - p)): the 1 is a vector of one element, and the sum is negated before the
+    average."""
+    inner = maker(known, node.input(0))
+    rests = [use for use, _ in readers(graph, inner.output())] if inner is not None and inner.op == "Sigmoid" else [inner]
+    if not any(rest is not None and rest.op == "Sub" and known.shapes.of(rest.input(0)) == (1,) for rest in rests):
         return False
     for op in ("Mul", "Add", "Neg"):
         uses = [use for use, _ in readers(graph, node.output())]
+        if len(uses) == 1 and op == "Add" and uses[0].op == "Mul":  # by the weight of the positives
+            uses = [use for use, _ in readers(graph, uses[0].output())]
         if len(uses) != 1 or uses[0].op != op:
             return False
         node = uses[0]

@@ -111,3 +111,19 @@ def unit_sum(step: Step, over: Axes) -> Range | None:
 def _ball(step: Step) -> Range:
     limit = 1 + 2.0**-9 + 16 * step.eps
     return Range(-limit, limit, nan=True)
+
+
+def sum_with_constant(step: Step, over: Axes, count: int | None) -> Range | None:
+    """The sum of x + C, with a constant C of the same shape, by what C sums to: I adds 1 to each row sum, not 0 to n."""
+    graph, state = step.state.graph, step.state
+    added = graph.producer(step.node.input(0))
+    if added is None or added.op != "Add" or added.domain or over is None or count is None:
+        return None
+    for moving, fixed in (added.inputs, reversed(added.inputs)):
+        array, other = state.array(fixed), state.of(moving)
+        if array is None or array.ndim < 2 or array.shape != step.shape(0) or not other.known:
+            continue
+        sums = array.astype("float64").sum(axis=over)
+        total = algebra.add(algebra.times(other, count), Range(float(sums.min()), float(sums.max())))
+        return step.summed(total._replace(integral=False), 2 * count)
+    return None

@@ -75,6 +75,8 @@ def _of_shares(step: Step, kind: str, reduction: Reduction, found: Range) -> Ran
         unit = idioms.unit_sum(step, reduction.axes)
         if unit is not None:
             return unit.meet(found) if found.known else unit
+        moved = idioms.sum_with_constant(step, reduction.axes, reduction.count)
+        found = found.meet(moved) if moved is not None else found
     total = step.state.facts.total(step.node.input(0)) if kind in ("sum", "max") else None
     if total is None or reduction.axes is None or set(reduction.axes) != set(total):
         return found

@@ -250,6 +250,15 @@ def hypot(b: Builder, input: Value, other: Value) -> Value:
     return b("Sqrt", b("Add", b("Mul", left, left), b("Mul", right, right)))
 
 
+@operator("logit", "special_logit")
+def logit(b: Builder, input: Value, eps: float | None = None) -> Value:
+    """log(p / (1 - p)), of p clipped to [eps, 1 - eps] where that is given."""
+    p = b.floating(input)
+    if eps is not None:
+        p = b("Clip", p, b.number(eps, p.dtype), b.number(1 - eps, p.dtype))
+    return b("Log", b("Div", p, b("Sub", b.number(1, p.dtype), p)))
+
+
 @operator("xlogy", "special_xlogy")
 def xlogy(b: Builder, input: Operand, other: Operand) -> Value:
     """0 where the factor is 0, also before an infinite logarithm."""

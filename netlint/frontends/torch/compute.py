@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from netlint.frontends.torch import functions, layers, recurrent, shapes, standins
+from netlint.frontends.torch import convolution, functions, layers, recurrent, shapes, standins
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.sizes import RULES
 from netlint.frontends.torch.special import autocast
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
-RULE_FILES = (layers, recurrent, shapes)
+RULE_FILES = (convolution, layers, recurrent, shapes)
 """These enter their rules when they are imported."""
 
 

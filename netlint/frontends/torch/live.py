@@ -14,7 +14,8 @@ from netlint.frontends import TargetError
 from . import inputs as example_inputs
 from . import recipe
 from .inputs import Example
-from .target import Captured, captured_model, unwrapped
+from .made import unwrapped
+from .target import Captured, captured_model
 
 
 def captured(

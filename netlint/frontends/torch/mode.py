@@ -20,11 +20,10 @@ from netlint.frontends.torch.compute import MetaCalls
 from netlint.frontends.torch.errors import Lost
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.special import SPECIAL
-from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, slots_in, swap
+from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, slots_in
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
-_MAX_LITERALS = 64
 
 
 class Recorder(TorchFunctionMode):
@@ -51,11 +50,12 @@ class Recorder(TorchFunctionMode):
         self.awaited: dict[int, tuple[torch.Tensor, str]] = {}
         """Input tensors inside objects of unknown kinds, met when they are used."""
         self._named = standins.named(root)
-        self._slots: dict[int, Slot] = {}
+        self.current: dict[int, Slot] = {}
+        """By id of a tensor of the run, its slot now."""
         self._outside: dict[int, Slot] = {}
         self._keep: list[torch.Tensor] = []
         self._infos: dict[Any, Info] = {}
-        self._meta = MetaCalls(self._slots, self.claimed.type)
+        self._meta = MetaCalls(self.current, self.claimed.type)
         self._known = functions.known_names()
         self._standin: Callable[[torch.Tensor, Kind], torch.Tensor] = standins.copied if real else standins.shaped
 
@@ -119,10 +119,10 @@ class Recorder(TorchFunctionMode):
 
     def slot(self, tensor: torch.Tensor) -> Slot:
         """The slot of a tensor now. Raises `Lost` if it is one that the model made unseen."""
-        found = self._slots.get(id(tensor))
+        found = self.current.get(id(tensor))
         if found is None:
             outer = self._outside.get(id(tensor))
-            found = self._met(tensor) if outer is None else self._slots[id(outer.tensor)]
+            found = self._met(tensor) if outer is None else self.current[id(outer.tensor)]
         return found
 
     def _met(self, tensor: torch.Tensor) -> Slot:
@@ -142,7 +142,7 @@ class Recorder(TorchFunctionMode):
             slot = Slot(self._standin(tensor, kind) if standin is None else standin, tensor.requires_grad)
         slot.kind, slot.name, slot.original = kind, name, tensor
         self._outside[id(tensor)] = slot
-        self._slots[id(slot.tensor)] = slot
+        self.current[id(slot.tensor)] = slot
         self._keep.append(tensor)
         if kind == "input":
             self.trace.inputs.append(slot)
@@ -205,7 +205,7 @@ class Recorder(TorchFunctionMode):
         """Record a call that was carried out, and return what the model gets."""
         writing = functions.writes(info.name, kwargs) or "out" in kwargs
         if isinstance(result, torch.Tensor):
-            if not writing and id(result) in self._slots and info.name in functions.SAME_OBJECT:
+            if not writing and id(result) in self.current and info.name in functions.SAME_OBJECT:
                 return result
         elif not writing and not _any_tensor(result):
             return result
@@ -235,7 +235,7 @@ class Recorder(TorchFunctionMode):
                 result = standins.shaped(result, "constant")
             slot = Slot(result, flows and (result.dtype.is_floating_point or result.dtype.is_complex))
             slot.step, slot.key = step, key
-            self._slots[id(result)] = slot
+            self.current[id(result)] = slot
             return result, slot
         if isinstance(result, (tuple, list)):
             pairs = [self._entered(item, step, (*key, place), flows) for place, item in enumerate(result)]
@@ -268,8 +268,11 @@ class Recorder(TorchFunctionMode):
 
     def opaque(self, func: Any, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record a call whose result is given."""
-        refs, named = self.taken(args)[1], self.taken_named(kwargs)[1]
-        return self.given(self._info(func), result, refs, named)
+        return self.made(func, result, self.taken(args)[1], self.taken_named(kwargs)[1])
+
+    def made(self, func: Any, result: Any, refs: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """Likewise, with slots in place of tensors among the arguments."""
+        return self.given(self._info(func), result, refs, dict(named))
 
     def beneath(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out and record an operator that did not come through the API."""
@@ -278,30 +281,6 @@ class Recorder(TorchFunctionMode):
             run_kwargs, named = self.taken_named(kwargs)
             result = func(*run_args, **run_kwargs) if self.real else on_meta(func, run_args, run_kwargs)
             return self.given(self._info(func), result, refs, named)
-
-    def rebind(self, tensor: torch.Tensor, other: torch.Tensor) -> None:
-        """`tensor.data = other`: later uses of the one are uses of the other."""
-        slot, source = self.slot(tensor), self.slot(other)
-        slot.tensor.data = source.tensor
-        made = Slot(slot.tensor, slot.grad)
-        made.step, made.key, made.kind, made.name, made.original = (
-            *(source.step, source.key, source.kind, source.name),
-            source.original,
-        )
-        self._slots[id(slot.tensor)] = made
-
-    def from_data(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """`torch.tensor(…)` and its like: of tensors they are calls, of a few numbers too; of more a constant."""
-        if not args or isinstance(args[0], torch.Tensor):
-            return self.call(func, args, kwargs)
-        refs = self.taken(args)[1]
-        plain = {key: value for key, value in kwargs.items() if key not in ("device", "requires_grad", "pin_memory")}
-        values = swap(refs, lambda slot: slot.tensor if self.real else torch.zeros(slot.shape, dtype=slot.dtype))
-        made = func(*values, **plain)
-        few = isinstance(args[0], (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
-        if few or any(True for _ in slots_in(refs)):
-            return self.given(self._info(func), made, refs, dict(kwargs))
-        return self.slot(made).tensor
 
 
 _NOT_USERS = (RuntimeError, NotImplementedError, TypeError, IndexError, ValueError)

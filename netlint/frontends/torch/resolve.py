@@ -194,7 +194,7 @@ def _suggestion(module: ModuleType, name: str, target: PythonTarget) -> str:
     ]
     near = get_close_matches(name, own, n=2, cutoff=0.6)
     if not near:
-        has = models[-3:] or own[-3:]
+        has = (models if name[:1].isupper() else [])[-3:] or own[-3:]
         return f"it has {', '.join(has)}" if has else "name a class, or a function that makes the model"
     return did_you_mean(near, ()).removeprefix("; ").replace("did you mean", f"did you mean, in {target.place},")
 

@@ -40,6 +40,8 @@ def alike(tensor: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tenso
     if tensor.is_contiguous():
         return torch.empty(tensor.shape, dtype=dtype or tensor.dtype, device=_META)
     shape, strides = tensor.shape, tensor.stride()
+    if 0 in strides:  # repeated elements: torch goes by the shape alone
+        return torch.empty(shape, dtype=dtype or tensor.dtype, device=_META)
     dense, step = [0] * len(shape), 1
     for axis in sorted(range(len(shape)), key=lambda axis: (strides[axis], -axis)):
         dense[axis] = step

@@ -9,7 +9,7 @@ import torch
 from torch.utils.hooks import RemovableHandle
 
 from netlint.frontends.torch import demands, functions
-from netlint.frontends.torch.trace import Slot
+from netlint.frontends.torch.trace import Slot, slots_in, swap
 
 if TYPE_CHECKING:
     from netlint.frontends.torch.mode import Recorder
@@ -171,12 +171,31 @@ def _data_ptr(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
 
 @_on(_T.data.__set__)  # type: ignore[attr-defined]
 def _set_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
-    recorder.rebind(args[0], args[1])
+    # Later uses of the one are uses of the other.
+    slot, source = recorder.slot(args[0]), recorder.slot(args[1])
+    slot.tensor.data = source.tensor
+    made = Slot(slot.tensor, slot.grad)
+    made.step, made.key = source.step, source.key
+    made.kind, made.name, made.original = source.kind, source.name, source.original
+    recorder.current[id(slot.tensor)] = made
+
+
+_MAX_LITERALS = 64
 
 
 @_on(*functions.FROM_DATA)
 def _from_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
-    return recorder.from_data(func, args, kwargs)
+    # Of tensors these are calls, of a few numbers too; of more they make a constant.
+    if not args or isinstance(args[0], torch.Tensor):
+        return recorder.call(func, args, kwargs)
+    refs = recorder.taken(args)[1]
+    plain = {key: value for key, value in kwargs.items() if key not in ("device", "requires_grad", "pin_memory")}
+    values = swap(refs, lambda slot: slot.tensor if recorder.real else torch.zeros(slot.shape, dtype=slot.dtype))
+    made = func(*values, **plain)
+    few = isinstance(args[0], (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
+    if few or any(True for _ in slots_in(refs)):
+        return recorder.made(func, made, refs, kwargs)
+    return recorder.slot(made).tensor
 
 
 # Autocast has no effect on meta tensors.

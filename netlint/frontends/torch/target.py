@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +206,3 @@ def in_mode(model: nn.Module, mode: str) -> Iterator[None]:
     finally:
         for module, training in before:
             module.training = training
-
-
-__all__: Sequence[str] = ["Captured", "capture", "captured_model", "in_mode", "step_of"]
