@@ -7,7 +7,6 @@ model they claim to lie where its own parameters lie.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -207,7 +206,7 @@ class Recorder(TorchFunctionMode):
         if isinstance(result, torch.Tensor):
             if not writing and id(result) in self.current and info.name in functions.SAME_OBJECT:
                 return result
-        elif not writing and not _any_tensor(result):
+        elif not writing and not standins.any_tensor(result):
             return result
         step = self._step(info, args, kwargs)
         if writing:
@@ -264,7 +263,7 @@ class Recorder(TorchFunctionMode):
         if self.quiet:
             return result
         with torch.set_grad_enabled(True), torch._C.DisableTorchFunction():
-            return self.opaque(_stand_in_for(cls), result, given, kwargs)
+            return self.opaque(standins.function_for(cls), result, given, kwargs)
 
     def opaque(self, func: Any, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record a call whose result is given."""
@@ -284,25 +283,6 @@ class Recorder(TorchFunctionMode):
 
 
 _NOT_USERS = (RuntimeError, NotImplementedError, TypeError, IndexError, ValueError)
-
-
-@cache
-def _stand_in_for(cls: type) -> Callable[..., Any]:
-    """A function of the name of a class, to stand in the graph."""
-
-    def opaque(*args: Any) -> Any:
-        raise NotImplementedError
-
-    opaque.__name__, opaque.__qualname__, opaque.__module__ = cls.__name__, cls.__qualname__, cls.__module__
-    return opaque
-
-
-def _any_tensor(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return any(map(_any_tensor, value))
-    if isinstance(value, dict):
-        return any(map(_any_tensor, value.values()))
-    return isinstance(value, torch.Tensor)
 
 
 def _written(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Slot]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -69,3 +71,23 @@ def is_fake(tensor: torch.Tensor) -> bool:
 def like(value: Any, items: list[Any]) -> Any:
     """A tuple of the same kind: torch.Size becomes a tuple, named tuples stay what they are."""
     return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+
+
+@cache
+def function_for(cls: type) -> Callable[..., Any]:
+    """A function of the name of a class, to stand in the graph."""
+
+    def opaque(*args: Any) -> Any:
+        raise NotImplementedError
+
+    opaque.__name__, opaque.__qualname__, opaque.__module__ = cls.__name__, cls.__qualname__, cls.__module__
+    return opaque
+
+
+def any_tensor(value: Any) -> bool:
+    """Whether a nested structure holds a tensor."""
+    if isinstance(value, (tuple, list)):
+        return any(map(any_tensor, value))
+    if isinstance(value, dict):
+        return any(map(any_tensor, value.values()))
+    return isinstance(value, torch.Tensor)
