@@ -17,11 +17,11 @@ import click
 
 from . import __version__
 from .config import LEVELS, ConfigError, find_settings
-from .options import capture_options, stated_training, taken_capture, training_options
+from .options import capture_options, stated_training, taken_capture, training_options, write_sections
 from .registry import RegistryError, UnknownRule, load_rules
 from .rule import Level
 from .terminal import attended, colours, painted, put
-from .training import FIELDS, ContractError
+from .training import ContractError
 
 if TYPE_CHECKING:
     from .report import Run
@@ -39,15 +39,15 @@ class _Commands(click.Group):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        lint = self.commands["lint"]
-        options = [param for param in lint.get_params(ctx) if isinstance(param, click.Option)]
-        rows = [row for option in options if (row := option.get_help_record(ctx)) is not None]
-        training = tuple(f"--{name.replace('_', '-')}" for name in FIELDS)
-        with formatter.section("Options"):
-            formatter.write_dl([row for row in rows if not row[0].startswith(training)])
-        with formatter.section("Training contract: what the model file does not say"):
-            formatter.write_dl([row for row in rows if row[0].startswith(training)])
+        write_sections(self.commands["lint"], ctx, formatter)
         self.format_commands(ctx, formatter)
+
+
+class _Command(click.Command):
+    """A command with the options of `lint`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_sections(self, ctx, formatter)
 
 
 @click.group(
@@ -67,7 +67,7 @@ def cli() -> None:
     """
 
 
-@cli.command(hidden=True)
+@cli.command(hidden=True, cls=_Command)
 @click.argument("models", nargs=-1, required=True, metavar="TARGET...")
 @click.option(
     "-o", "--output", "outputs", multiple=True, metavar="FORMAT[:PATH]", help="text (default) or json; repeatable."
@@ -193,7 +193,7 @@ def rules() -> None:
     )
 
 
-@cli.command()
+@cli.command(cls=_Command)
 @click.argument("model", metavar="TARGET")
 @click.argument("value", required=False)
 @capture_options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import click
@@ -75,3 +76,21 @@ def taken_capture(options: dict[str, Any]) -> Capture:
 def stated_training(fields: dict[str, str | None]) -> Training:
     given = {name: value for name, value in fields.items() if value is not None}
     return parse_training(given, lambda name: f"--{name.replace('_', '-')}")
+
+
+def write_sections(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """The options of a command for its help, by what they are about."""
+    options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
+    sections: dict[str, list[tuple[str, str]]] = {"Options": [], "PyTorch models": [], _CONTRACT: []}
+    for option in options:
+        title = _CONTRACT if option.name in FIELDS else "PyTorch models" if option.name in _OF_CAPTURE else "Options"
+        if (row := option.get_help_record(ctx)) is not None:
+            sections[title].append(row)
+    for title, rows in sections.items():
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+_CONTRACT = "Training contract: what the model file does not say"
+_OF_CAPTURE = frozenset({"inputs", *(entry.name for entry in fields(Capture))})

@@ -39,7 +39,7 @@ def test_warning_exits_with_1_and_names_the_line(netlint: Run) -> None:
 def test_recorded_line_of_a_missing_file_is_said_to_be_recorded(netlint: Run) -> None:
     done = netlint(FAULTY)
     assert "fixtures/nets.py:" in done.stdout
-    assert "(as recorded at export)" in done.stdout
+    assert "(not below this folder)" in done.stdout
     assert "/home/user" not in done.stdout
 
 

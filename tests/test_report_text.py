@@ -30,7 +30,7 @@ def test_a_finding_as_it_is_printed() -> None:
     found = reported(Location("head ▸ Sigmoid", ("/home/ann/proj/net.py", 88), "head"))
     assert text(found) == (
         "warning[ACT004] sigmoid-hidden: a sigmoid\n"
-        "  --> proj/net.py:88 (as recorded at export)   m.onnx ▸ head ▸ Sigmoid\n"
+        "  --> proj/net.py:88 (not below this folder)   m.onnx ▸ head ▸ Sigmoid\n"
         "   = graph: Gemm → Sigmoid → Gemm   float32[N, 8]\n"
         "   = evidence: slope 0.25; loss mse_loss (from --loss)\n"
         "   = why: why\n"

@@ -38,6 +38,38 @@ def batch_step(model: nn.Module, batch: Any) -> torch.Tensor:
     return nn.functional.mse_loss(model(x), y)
 
 
+def keyed_step(model: nn.Module, batch: Any) -> torch.Tensor:
+    return nn.functional.cross_entropy(model(batch["x"]), batch["y"])
+
+
+def trainer_step(model: nn.Module, batch: Any, criterion: Any, optimizer: Any) -> torch.Tensor:
+    return criterion(model(batch[0]), batch[1])
+
+
+def misspelt_step(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return losss(model(x), y)  # type: ignore[name-defined]  # noqa: F821
+
+
+def unmet_step(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    raise ValueError("not these")
+
+
+class Bare(nn.Module):
+    """A container: others call its parts."""
+
+
+def pair() -> tuple[nn.Module, nn.Module]:
+    return Net(), Net()
+
+
+def with_optimizer() -> tuple[nn.Module, nn.Module, dict[str, float]]:
+    return Net(), nn.CrossEntropyLoss(), {"lr": 0.1}
+
+
+def lazy() -> nn.Module:
+    return nn.LazyLinear(3)
+
+
 made = Net()
 number = 3
 
@@ -72,11 +104,6 @@ def needs_a_package() -> nn.Module:
     return no_such_package.Net()
 
 
-def hangs() -> nn.Module:
-    while True:
-        time.sleep(1)
-
-
 def floods() -> nn.Module:
     while True:
         print("x" * 1000)
@@ -103,8 +130,11 @@ def forks_and_ends() -> nn.Module:
     os._exit(3)
 
 
-def forks_and_goes_on() -> nn.Module:
+def forks_and_leaves_a_thread() -> nn.Module:
+    import threading
+
     os.fork()
+    threading.Thread(target=time.sleep, args=(600,)).start()
     return Net()
 
 
@@ -112,13 +142,6 @@ def prints() -> nn.Module:
     print("from print")
     sys.stderr.write("from stderr\n")
     os.write(1, b"from below\n")
-    return Net()
-
-
-def leaves_a_thread() -> nn.Module:
-    import threading
-
-    threading.Thread(target=time.sleep, args=(600,)).start()
     return Net()
 
 

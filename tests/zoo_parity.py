@@ -62,7 +62,9 @@ def quiet() -> Iterator[None]:
 
 def dynamo(model: nn.Module, inputs: tuple[Any, ...]) -> onnx.ModelProto:
     """By `torch.export`; the first axis of every input is symbolic where the model allows it."""
-    shapes = tuple({0: torch.export.Dim.AUTO} if torch.is_tensor(value) and value.dim() else None for value in inputs)
+    shapes: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+    if isinstance(model, Softmaxed):
+        shapes = (shapes,)  # the one parameter `*inputs` takes them all
     with quiet():
         program = torch.onnx.export(
             model.eval(), inputs, dynamo=True, opset_version=20, dynamic_shapes=shapes, verbose=False

@@ -35,6 +35,8 @@ class LossSite:
     """None where it is not clear which input holds them."""
     origin: str
     """`operator at <path>`, `MSELoss at <path>`, or `structure at <path>`."""
+    written_out: bool = False
+    """Whether arithmetic was recognised: what is no probability of a class may be weighed by its logarithm too."""
 
 
 class Finder:
@@ -120,7 +122,8 @@ class Finder:
     def _structure(self, form: Found) -> LossSite:
         uses = self._graph.uses(form.predictions)
         reader = min(uses, key=lambda node: (node.op in ("Shape", "Size"), self._graph.position[node]))
-        return LossSite(LOSSES[form.name], reader, form.predictions, form.targets, f"structure at {reader.loc.path}")
+        where = f"structure at {reader.loc.path}"
+        return LossSite(LOSSES[form.name], reader, form.predictions, form.targets, where, written_out=True)
 
     def _learned(self, value: Value) -> bool:
         """Whether a value depends on a weighted layer."""

@@ -214,7 +214,7 @@ class Forms:
 
     def _of_linear(self, x: Value, targets: Value | None, terms: list[Term], logs: list[_Log]) -> str:
         """What a term -t x belongs to, by what stands beside it; empty if nothing known."""
-        if any(log.base is x or (log.form == "probability" and self._made_of(log.of, x)) for log in logs):
+        if any(log.base is x if log.form != "probability" else self._made_of_exp(log.of, x) for log in logs):
             return "binary_cross_entropy_with_logits"
         others = [factor for term in terms if term.sign > 0 for factor in term.factors]
         if any(self._is_exp(factor, x) for factor in others):
@@ -224,19 +224,19 @@ class Forms:
     def _of_logs(self, logs: list[_Log], terms: list[Term]) -> Iterator[Found]:
         """A cross-entropy over units, if p and 1 - p both appear; else one over classes, or a divergence."""
         first = logs[0]
-        targets = [found for log in logs if (found := _only(self._split(log.term)[1])) is not None]
-        plain = any(self._split(log.term)[1] for log in logs)
+        plain = [self._split(log.term)[1] for log in logs]
+        targets = _only(_apart(plain))
         if any(log.flipped for log in logs) and not all(log.flipped for log in logs):
             if any(log.falls and not log.flipped for log in logs):
                 one = next((log for log in logs if log.form != "logit"), None)
                 bare = one is None or any(log.form == "logit" for log in logs)
                 name = "binary_cross_entropy_with_logits" if bare else "binary_cross_entropy"
-                yield Found(name, first.base if bare or one is None else one.of, next(iter(targets), None))
-        elif not plain and first.picked is None:
+                yield Found(name, first.base if bare or one is None else one.of, targets)
+        elif not any(plain) and first.picked is None:
             if first.form in ("logit", "sigmoid") and first.falls and len(self._split(first.term)[0]) == 1:
                 yield Found("binary_cross_entropy_with_logits", first.base, None)
         elif first.falls and not first.flipped and first.form != "logit":
-            yield self._over_classes(first, next(iter(targets), None), terms)
+            yield self._over_classes(first, targets, terms)
 
     def _of_exponential(self, log: _Log) -> Found | None:
         """log(1 + exp(-t x)), and log(cosh(x - t))."""
@@ -278,6 +278,11 @@ class Forms:
     def _is_exp(self, factor: Factor, x: Value) -> bool:
         return factor.node is not None and factor.node.op == "Exp" and factor.node.input(0) is x
 
+    def _made_of_exp(self, value: Value, x: Value) -> bool:
+        """Whether elementwise operators make a value of exp(x), exp(-|x|) and the like, as in log(1 + exp(-|x|))."""
+        inside = [(exp.input(0), exp.output()) for exp in self._graph.of("Exp")]
+        return any(y is not None and self._made_of(y, x) and self._made_of(value, e) for y, e in inside)
+
     def _made_of(self, value: Value, source: Value | None) -> bool:
         """Whether elementwise operators make a value of `source`."""
         queue = [value]
@@ -288,6 +293,13 @@ class Forms:
             if node is not None and node.op in _ELEMENTWISE and node.domain == ONNX:
                 queue.extend(v for v in node.inputs if v is not None and not self._known.constant(v))
         return False
+
+
+def _apart(products: list[list[Value]]) -> list[Value]:
+    """What tells products apart: weights and masks stand in all of them, targets only in some, unless it is one."""
+    every = [value for values in products for value in values]
+    some = [value for value in every if not all(value in values for values in products)]
+    return some or every
 
 
 def _only(values: list[Value]) -> Value | None:

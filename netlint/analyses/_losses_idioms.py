@@ -29,7 +29,7 @@ def unguarded(graph: Graph, known: Parameters, value: Value | None) -> Value | N
 def _is_guard(graph: Graph, known: Parameters, node: Node, data: Value) -> bool:
     added = next((v for v in node.inputs if v is not data), None) if node.op == "Add" else None
     eps = number(graph, known, added)
-    return eps is not None and 0 < eps <= _LARGEST_GUARD
+    return eps is not None and 0 <= eps <= _LARGEST_GUARD
 
 
 def rescaled(graph: Graph, value: Value | None) -> Value | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from netlint.graph import ONNX, Graph, Node, Shape, Value
@@ -12,6 +12,7 @@ from netlint.ops import ARITHMETIC
 
 from ._idioms import Effect, step, through
 from ._path_gradient import cuts_decimals
+from ._path_readers import Readers
 from ._path_widths import composed, conv_of, dense_widths
 from .layers import Layer, Layers
 from .parameters import Parameters
@@ -42,6 +43,8 @@ class LinearPair:
     """Whether both are convolutions with kernels larger than 1."""
     maxpooled: bool = False
     """Whether max pooling lies between two convolutions, or a convolution and a dense layer: all but linear."""
+    unread: tuple[Node, ...] = ()
+    """What reads a value between them for nothing, such as an activation whose result nobody used."""
     by_design: bool = False
     """Whether the pair is linear by design: the projection behind a depthwise convolution and what reads it, or a
     low-rank update that runs beside the layer that it adapts."""
@@ -57,6 +60,7 @@ class LinearPairs:
         self._known = known
         self._layers = layers
         self._shape = shape
+        self._reading = Readers(graph)
         self._readers = Counter(stored for layer in layers.all if (stored := self._stored(layer)) is not None)
 
     def all(self) -> list[LinearPair]:
@@ -66,15 +70,17 @@ class LinearPairs:
     def _from(self, first: Layer) -> LinearPair | None:
         if not self._own_weight(first):
             return None
-        value, between = first.output, list[Node]()
+        value, between, unread = first.output, list[Node](), list[Node]()
         while len(between) < _MAX_BETWEEN:
-            uses = self._graph.uses(value)
+            uses, idle = self._reading.split(value)
+            unread.extend(idle)
             if len(uses) != 1 or self._graph.is_output(value):
                 return None
             node = uses[0]
             second = self._layers.of(node)
             if second is not None:
-                return self._pair(first, second, value, tuple(between))
+                pair = self._pair(first, second, value, tuple(between))
+                return replace(pair, unread=tuple(unread)) if pair is not None and unread else pair
             if not self._goes_on(first, node, value):
                 return None
             between.append(node)

@@ -1,8 +1,9 @@
 """What lies in series: saturating activations without a shortcut, layers that compose linearly, gradients that are cut.
 
-Four questions, each answered on first use and in linear time: `depths` counts tanh and sigmoid activations in series,
-`linear` pairs weighted layers with nothing but affine operators between them, `rectified` finds residual branches that
-end in a ReLU, `gradient` follows gradients from the outputs back to the trainable weights.
+Five questions, each answered on first use and in linear time: `depths` counts tanh and sigmoid activations in series,
+`linear` pairs weighted layers with nothing but affine operators between them, `whole` asks the same of a network from
+its input on, `rectified` finds residual branches that end in a ReLU, `gradient` follows gradients from the outputs
+back to the trainable weights.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from ._path_depth import Depths
 from ._path_gradient import COMPARES, PICKS, STEPS, GradientPaths, Onward, Passage, cuts_decimals
 from ._path_linear import LinearPair, LinearPairs
 from ._path_shortcuts import Shortcut, shortcuts
+from ._path_whole import LinearNetwork, WholeNetwork
 from .contract import losses
-from .layers import layers
+from .layers import Layer, layers
 from .parameters import parameters
 from .shapes import shapes
 from .sigmoids import sigmoids
 
-__all__ = ["COMPARES", "PICKS", "STEPS", "Depths", "GradientPaths", "LinearPair", "Onward", "Passage", "Paths"]
-__all__ += ["Shortcut", "cuts_decimals", "paths"]
+__all__ = ["COMPARES", "PICKS", "STEPS", "Depths", "GradientPaths", "LinearNetwork", "LinearPair"]
+__all__ += ["Onward", "Passage", "Paths", "Shortcut", "cuts_decimals", "paths"]
 
 
 class Paths:
@@ -44,6 +46,12 @@ class Paths:
         scope = self._scope
         pairs = LinearPairs(scope.graph, scope[parameters], scope[layers], lambda value: scope[shapes].of(value))
         return tuple(pairs.all())
+
+    def whole(self, last: Layer) -> LinearNetwork | None:
+        """The network that a dense layer ends, if it is linear from an input of the graph on."""
+        scope = self._scope
+        network = WholeNetwork(scope.graph, scope[parameters], scope[layers], lambda value: scope[shapes].of(value))
+        return network.ending_in(last)
 
     @cached_property
     def rectified(self) -> tuple[Shortcut, ...]:

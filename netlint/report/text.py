@@ -114,7 +114,7 @@ def _place(loc: Location, target: str, sources: Sources, paint: Paint) -> Iterat
     recorded, number = loc.source
     file = sources.find(recorded)
     text = sources.line(file, number) if file else None
-    shown = f"{file.as_posix()}:{number}" if file else f"{clean(shorten(recorded))}:{number} (as recorded at export)"
+    shown = f"{file.as_posix()}:{number}" if file else f"{clean(shorten(recorded))}:{number} (not below this folder)"
     yield f"  {arrow} {shown}   {logical}"
     if text is not None and text.strip():
         bar = paint("|", "frame")

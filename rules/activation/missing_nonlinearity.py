@@ -11,6 +11,9 @@ greater cost replaces; a note for a cheap 1×1 convolution beside a larger one, 
 convolution behind a transposed one, for two large convolutions whose product would cost more, and for layers with
 nothing but max pooling between them, which is a weak non-linearity.
 
+A whole network without any non-linearity, from an input of the model through convolutions to a dense last layer, is
+reported as such, even where no single pair merges into something smaller, as with average pooling between the layers.
+
 ## Why is this bad
 
 A product of two matrices is a matrix: both layers together can do no more than one, train more slowly, and cost more.
@@ -67,6 +70,37 @@ class Net(nn.Module):
     def forward(self, x):
         h = self.fc1(x)      # want warning "2 weighted layers without a non-linearity between them"
         return self.fc2(h)
+```
+
+An activation was computed, but its result is never used:
+
+```torch
+# given inputs=4,784
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(784, 256)
+        self.fc2 = nn.Linear(256, 10)
+    def forward(self, x):
+        x = self.fc1(x)      # want warning "2 weighted layers without a non-linearity between them"
+        F.relu(x)
+        return self.fc2(x)
+```
+
+A network that is linear as a whole:
+
+```torch
+# given inputs=4,1,28,28
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
+        self.conv2 = nn.Conv2d(8, 16, 3, padding=1)
+        self.fc = nn.Linear(16 * 49, 10)
+    def forward(self, x):
+        x = F.avg_pool2d(self.conv1(x), 2)      # want warning "the model is linear in its input"
+        x = F.avg_pool2d(self.conv2(x), 2)
+        return self.fc(x.flatten(1))
 ```
 
 ## Use instead
@@ -166,6 +200,22 @@ factorised (int64[N] t) => (float[N, 3] y)
 }
 ```
 
+A linear convolutional code that is narrower than the input and the result:
+
+```torch
+# given inputs=4,1,28,28
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
+        self.conv2 = nn.Conv2d(8, 2, 3, padding=1)
+        self.fc = nn.Linear(2 * 9, 784)
+    def forward(self, x):
+        x = F.avg_pool2d(self.conv1(x), 4)
+        x = F.avg_pool2d(self.conv2(x), 2)
+        return self.fc(x.flatten(1))
+```
+
 What flows between the layers is read elsewhere, too:
 
 ```onnx
@@ -195,7 +245,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netlint.analyses.paths import LinearPair, paths
+from netlint.analyses.paths import LinearNetwork, LinearPair, paths
+from netlint.analyses.roles import roles
 from netlint.graph import Node
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Option, Scope, rule
 
@@ -213,12 +264,17 @@ _WHY_POOLED = "all but the choice of a maximum is linear here: the layers hardly
     level=WARNING,
     also=(NOTE,),
     since="0.2",
-    requires=(paths,),
+    requires=(paths, roles),
     options=(Option("min-saving", 0.03, "share of both layers' weights that one layer must save, at least"),),
 )
 def missing_nonlinearity(scope: Scope) -> Iterator[Finding]:
-    saving = float(scope.options["min-saving"])
-    for chain, level in _chains(scope, saving):
+    chains = list(_chains(scope, float(scope.options["min-saving"])))
+    whole = _whole(scope, [chain[0] for chain, level in chains if level == WARNING])
+    if whole is not None:
+        yield _linear(whole)
+    for chain, level in chains:
+        if whole is not None and chain[0].first in whole.layers:
+            continue
         layers = [chain[0].first, *(pair.second for pair in chain)]
         names = " → ".join(layer.node.op for layer in layers)
         between = [node.op for pair in chain for node in pair.between if not _adds_bias(pair, node)]
@@ -234,9 +290,40 @@ def missing_nonlinearity(scope: Scope) -> Iterator[Finding]:
             ),
             help="put an activation (ReLU, GELU, SiLU) between the layers, or keep one layer",
             why=_WHY_POOLED if pooled else _WHY,
-            related=tuple(("composes linearly with it", layer.node.loc) for layer in layers[1:]),
+            related=(
+                *(("composes linearly with it", layer.node.loc) for layer in layers[1:]),
+                *(("nothing uses its result", node.loc) for pair in chain for node in pair.unread),
+            ),
             level=level,
         )
+
+
+def _whole(scope: Scope, reported: list[LinearPair]) -> LinearNetwork | None:
+    """The whole network, if it is linear in its input and no pair of its layers says so already."""
+    predictions = scope[roles].predictions
+    last = predictions[0].layer if len({head.value for head in predictions}) == 1 else None
+    found = scope[paths].whole(last) if last is not None else None
+    return found if found is not None and all(pair.first not in found.layers for pair in reported) else None
+
+
+def _linear(network: LinearNetwork) -> Finding:
+    first, *others = network.layers
+    names = " → ".join(layer.node.op for layer in network.layers)
+    # One convolution under a classifier may stand for a linear model with shared weights.
+    shared = len(network.layers) == 2 and network.merged > network.cost
+    return Finding(
+        f"the model is linear in its input: {len(network.layers)} weighted layers, {names}, make one linear map",
+        first.node,
+        evidence=(
+            Evidence("numbers in and out", [network.inputs, network.units]),
+            Evidence("weights", network.cost),
+            Evidence("weights of one dense layer in their place", network.merged),
+        ),
+        help="put an activation (ReLU, GELU, SiLU) behind each layer but the last",
+        why=_WHY,
+        related=tuple(("composes linearly with it", layer.node.loc) for layer in others),
+        level=NOTE if shared else WARNING,
+    )
 
 
 def _chains(scope: Scope, saving: float) -> Iterator[tuple[list[LinearPair], Level]]:

@@ -244,6 +244,8 @@ def _misfit(scope: Scope, head: Head, loss: Loss, training: Training) -> _Misfit
     if not isinstance(width, int) or (not flat and width not in (shape[1], shape[-1])):
         return None
     if loss.over == "classes":
+        if head.site is not None and head.site.written_out and (head.softmax is None or width == 1):
+            return None  # the logarithm of a rate, of a likelihood, of a probability of the target
         alone = _one_class(scope, head, loss, training, width, flat)
         return alone or _against_classes(scope, shape, width, training) or _against_ids(shape, width, training)
     return _binary(scope, head, loss, training, width) if flat else None

@@ -65,6 +65,19 @@ gaussian (float[N, 3] x, float[N, 2] e) => (float[N, 2] y)
 }
 ```
 
+Weights scaled by their sum, which were saved before they were filled:
+
+```onnx
+scaled (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0, 0, 0, 0, 0, 0}, int64[1] axis = {0}>
+{
+    h = MatMul(x, w)
+    a = Abs(w)
+    s = ReduceSum <keepdims = 0> (a, axis)
+    y = Div(h, s)      # want warning "a stored 0"
+}
+```
+
 ```torch
 # given inputs=4,3
 class Net(nn.Module):

@@ -4,7 +4,8 @@
 
 Reports `Exp`, `Sinh`, `Cosh` and powers of a constant whose argument is shown to pass the largest one with a finite
 result (88.7 in float32 and bfloat16, 11.1 in float16): a scaled bounded value that goes beyond it, a linear layer's
-output on its way to a loss, and softplus, sigmoid and tanh written out with exponentials.
+output on its way to a loss, and softmax, softplus, sigmoid and tanh written out with exponentials. Of a softmax the
+quotient is reported, too, by naive-softmax (NUM005).
 
 An unbounded argument in a model without a loss (a predicted variance, a box's width) is a note.
 
@@ -45,6 +46,19 @@ by_hand (float[N, 3] x) => (float[N, 2] y, float[N, 2] z)
     a = Sub(p, q)
     c = Add(p, q)
     z = Div(a, c)
+}
+```
+
+A softmax written out:
+
+```onnx
+softmax (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}>
+{
+    h = Gemm(x, w, b)
+    e = Exp(h)      # want warning "a softmax written out"
+    s = ReduceSum(e, axis)
+    y = Div(e, s)
 }
 ```
 

@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports `exp(x) / sum(exp(x))` and `log(sum(exp(x)))` where x is neither shifted by its maximum nor bounded.
+Reports `exp(x) / sum(exp(x))` and `log(sum(exp(x)))` where x is neither shifted by its maximum nor bounded, also where
+the sum is taken over groups, by a scatter. A bound from above alone is not enough: all exponentials may underflow.
 
 ## Why is this bad
 
@@ -44,6 +45,26 @@ attention (float[N, 5, 4] q, float[N, 5, 4] k) => (float[N, 5, 5] y)
     s = ReduceSum(e, axis)
     r = Reciprocal(s)
     y = Mul(e, r)      # want "a softmax written out"
+}
+```
+
+Logits that are cut off above only, and the scores of edges normalised over their nodes:
+
+```onnx
+clipped (float[N, 3] x, float[6, 1] score, int64[6, 1] target) => (float[N, 2] y, float[6, 1] z)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}, float top = {80},
+float[6, 1] zeros = {0, 0, 0, 0, 0, 0}, float eps = {1e-16}>
+{
+    h = Gemm(x, w, b)
+    c = Min(h, top)
+    e = Exp(c)
+    s = ReduceSum(e, axis)
+    y = Div(e, s)      # want "the sum can be 0"
+    f = Exp(score)
+    t = ScatterElements <axis = 0, reduction = "add"> (zeros, target, f)
+    g = GatherElements <axis = 0> (t, target)
+    u = Add(g, eps)
+    z = Div(f, u)      # want "a softmax written out"
 }
 ```
 
@@ -92,6 +113,20 @@ stable (float[N, 3] x) => (float[N, 2] y)
     d = Sub(h, n)
     e = Exp(d)
     s = ReduceSum(e, axis)
+    y = Div(e, s)
+}
+```
+
+```onnx
+groups (float[6, 1] score, int64[6, 1] target) => (float[6, 1] y)
+<float[6, 1] zeros = {0, 0, 0, 0, 0, 0}, float[6, 1] low = {-3e38, -3e38, -3e38, -3e38, -3e38, -3e38}>
+{
+    p = ScatterElements <axis = 0, reduction = "max"> (low, target, score)
+    m = GatherElements <axis = 0> (p, target)
+    d = Sub(score, m)
+    e = Exp(d)
+    t = ScatterElements <axis = 0, reduction = "add"> (zeros, target, e)
+    s = GatherElements <axis = 0> (t, target)
     y = Div(e, s)
 }
 ```

@@ -177,7 +177,7 @@ class Climb(Generic[T]):
         if any(1 in self.fixed.get(place, ()) for place in pair) or misfit.want < 2:
             return None
         found = list(slots)
-        for place, width in zip(pair, _split(misfit.want, _numbers(self.model)), strict=True):
+        for place, width in zip(pair, _split(misfit.want, self.model), strict=True):
             found[place] = replace(slots[place], shape=(slots[place].shape[0], width))
             self.fixed.setdefault(place, set()).add(1)
         return found
@@ -243,16 +243,13 @@ def _cause(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, TargetError) and error.__cause__ is not None else error
 
 
-def _numbers(model: nn.Module) -> list[int]:
-    """Whole numbers that a model was made with."""
+def _split(total: int, model: nn.Module) -> tuple[int, int]:
+    """A width as the sum of two numbers that the model was made with, of something and one of them, or of two halves."""
     defaults = (entry.default for entry in parameters_of(type(model).__init__).values())
-    return [value for value in (*defaults, *vars(model).values()) if type(value) is int and value > 0]
-
-
-def _split(total: int, numbers: Sequence[int]) -> tuple[int, int]:
-    """A width as the sum of two of these numbers, of something and one of them, or of two halves."""
+    own = [value for value in vars(model).values() if type(value) is int]
+    numbers = [value for value in (*own, *defaults) if type(value) is int and value > 0]
     both = ((first, total - first) for place, first in enumerate(numbers) if total - first in numbers[place + 1 :])
-    one = ((total - number, number) for number in numbers if 1 < number < total)
+    one = ((total - number, number) for number in own if 1 < number < total)
     return next(both, None) or next(one, (total - total // 2, total // 2))
 
 

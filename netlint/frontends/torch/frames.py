@@ -126,6 +126,12 @@ def line_of(traceback: TracebackType | None) -> Line | None:
     return user or library
 
 
+def _defined(cls: type[nn.Module]) -> Line | None:
+    """The line of a class's forward: the library's, where nothing of the user's is known to have made the module."""
+    code = getattr(cls.forward, "__code__", None)
+    return _line(code.co_filename, code.co_firstlineno) if code is not None else None
+
+
 class Modules:
     """The modules being called, innermost last."""
 
@@ -139,7 +145,7 @@ class Modules:
         name = self._names.get(id(module))
         around = self._stack[-1]
         cls = type(module)
-        born = BORN.get(module) or around[2]
+        born = BORN.get(module) or around[2] or _defined(cls)
         self._stack.append((around[0] if name is None else name, f"{cls.__module__}.{cls.__qualname__}", born))
 
     def leave(self) -> None:
