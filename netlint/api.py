@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .capture import Capture
+from .capture import MODES, Capture
 from .checked import CheckReport, Findings
+from .config import ConfigError
 from .frontends import TargetError
 from .report import Failure
 from .session import Session
@@ -45,6 +46,8 @@ def check(
 
     Raises `TargetError` where the model cannot be analysed, `ConfigError` and `ContractError` for mistakes in settings.
     """
+    if mode and mode not in MODES:
+        raise ConfigError(f"mode='{mode}' is not known; there are {' and '.join(MODES)}")
     if isinstance(targets, str) or _is_range(targets):
         contract, targets = {**contract, "targets": targets}, None
     stated = parse_training(_texts(contract), lambda field: f"{field}=")

@@ -531,4 +531,119 @@ PROGRAMS = [
         "r = Relu(h); l = Log(r) # NUM001; m = Min(l, high); ! = ReduceMean(m)",
         "r = Relu(h); g = Max(r, eps); l = Log(g); m = Min(l, high); ! = ReduceMean(m)",
     ),
+    # -- as the programs of the published collections write them
+    _p(
+        "cross-entropy-of-picked-class",
+        "the probability of the true class is picked before the logarithm",
+        "p = Softmax(h); g = GatherElements <axis = 1> (p, picked); l = Log(g) # LOS006|NUM001; m = ReduceMean(l); "
+        "! = Neg(m)",
+        "p = LogSoftmax(h); g = GatherElements <axis = 1> (p, picked); m = ReduceMean(g); ! = Neg(m)",
+    ),
+    _p(
+        "policy-gradient",
+        "the probability of the action taken, as a masked sum",
+        "p = Softmax(h); m = Mul(p, t); s = ReduceSum(m, last); l = Log(s) # NUM001; g = Mul(l, advantage); "
+        "r = ReduceMean(g); ! = Neg(r)",
+        "p = LogSoftmax(h); m = Mul(p, t); s = ReduceSum(m, last); g = Mul(s, advantage); r = ReduceMean(g); "
+        "! = Neg(r)",
+    ),
+    _p(
+        "cross-entropy-negated-last",
+        "both logarithms of a binary cross-entropy; the average is negated",
+        "p = Sigmoid(h); l = Log(p) # NUM001; a = Mul(t, l); q = Sub(one, p); k = Log(q) # NUM001; u = Sub(one, t); "
+        "d = Mul(u, k); s = Add(a, d); m = ReduceMean(s); ! = Neg(m)",
+        "s = Softplus(h); m = Mul(t, h); d = Sub(s, m); ! = ReduceMean(d)",
+    ),
+    _p(
+        "guard-swallowed-by-one",
+        "an autoencoder's likelihood: the guard of the second logarithm is added to 1",
+        "p = Sigmoid(h); g = Add(p, tiny); l = Log(g); a = Mul(t, l); k = Add(tiny, one); q = Sub(k, p); "
+        "r = Log(q) # NUM001; u = Sub(one, t); d = Mul(u, r); s = Add(a, d); e = ReduceSum(s, last); n = Neg(e); "
+        "! = ReduceMean(n)",
+        "p = Sigmoid(h); g = Add(p, eps); l = Log(g); a = Mul(t, l); k = Sub(one, p); q = Add(eps, k); "
+        "r = Log(q); u = Sub(one, t); d = Mul(u, r); s = Add(a, d); e = ReduceSum(s, last); n = Neg(e); "
+        "! = ReduceMean(n)",
+    ),
+    _p(
+        "softmax-clipped-in-numerator",
+        "only one of the two exponentials is bounded",
+        "k = Clip(h, bottom, top); e = Exp(k); f = Exp(h) # NUM003; s = ReduceSum <keepdims = 1> (f, second); "
+        "p = Div(e, s) # NUM005; g = Clip(p, eps, one); l = Log(g); m = Mul(t, l); r = ReduceMean(m); ! = Neg(r)",
+        "p = Softmax(h); g = Clip(p, eps, one); l = Log(g); m = Mul(t, l); r = ReduceMean(m); ! = Neg(r)",
+    ),
+    _p(
+        "softmax-clipped-above",
+        "the exponentials cannot overflow, but all may underflow",
+        "k = Min(h, top); e = Exp(k); s = ReduceSum <keepdims = 1> (e, second); p = Div(e, s) # NUM005; "
+        "g = Add(p, eps); l = Log(g); m = Mul(t, l); r = ReduceMean(m); ! = Neg(r)",
+        "k = ReduceMax <keepdims = 1> (h, second); d = Sub(h, k); e = Exp(d); "
+        "s = ReduceSum <keepdims = 1> (e, second); p = Div(e, s); g = Add(p, eps); l = Log(g); m = Mul(t, l); "
+        "r = ReduceMean(m); ! = Neg(r)",
+    ),
+    _p(
+        "softmax-tiled",
+        "a softmax over the pixels' classes whose sum is repeated by hand",
+        "e = Exp(h) # NUM003; s = ReduceSum <keepdims = 1> (e, second); r = Tile(s, repeats); ? = Div(e, r) # NUM005",
+        "m = ReduceMax <keepdims = 1> (h, second); k = Tile(m, repeats); d = Sub(h, k); e = Exp(d); "
+        "s = ReduceSum <keepdims = 1> (e, second); r = Tile(s, repeats); ? = Div(e, r)",
+    ),
+    Program(
+        "softmax-of-edges",
+        "attention over the edges of a graph, summed for each node",
+        'e = Exp(scores) # NUM003|NUM005; s = ScatterElements <axis = 0, reduction = "add"> (no_edges, targets, e); '
+        "g = GatherElements <axis = 0> (s, targets); k = Add(g, tiny); ? = Div(e, k) # NUM005",
+        'm = ScatterElements <axis = 0, reduction = "max"> (lowest, targets, scores); '
+        "n = GatherElements <axis = 0> (m, targets); d = Sub(scores, n); e = Exp(d); "
+        's = ScatterElements <axis = 0, reduction = "add"> (no_edges, targets, e); '
+        "g = GatherElements <axis = 0> (s, targets); k = Add(g, tiny); ? = Div(e, k)",
+    ),
+    _p(
+        "free-energy",
+        "a restricted Boltzmann machine's hidden units, sampled by sign",
+        "p = Sigmoid(h); d = Sub(p, noise); s = Sign(d); r = Relu(s); f = Add(r, k); e = Exp(f) # NUM003; "
+        "g = Add(e, one); l = Log(g); q = ReduceSum(l, last); ! = ReduceMean(q)",
+        "p = Sigmoid(h); d = Sub(p, noise); s = Sign(d); r = Relu(s); f = Add(r, k); l = Softplus(f); "
+        "q = ReduceSum(l, last); ! = ReduceMean(q)",
+        _TWO,
+    ),
+    _p(
+        "root-of-underflowed-variance",
+        "the standard deviation of a latent as the root of exp(log variance)",
+        "g = Clip(k, bottom, top); e = Exp(g); s = Sqrt(e) # NUM004; d = Mul(s, noise); q = Add(h, d); "
+        "r = Sub(q, t); u = Mul(r, r); ! = ReduceMean(u)",
+        "g = Clip(k, low, high); e = Exp(g); s = Sqrt(e); d = Mul(s, noise); q = Add(h, d); r = Sub(q, t); "
+        "u = Mul(r, r); ! = ReduceMean(u)",
+        _TWO,
+    ),
+    _p(
+        "gumbel-noise",
+        "a uniform number may be drawn as 0",
+        "u = RandomUniformLike(h); l = Log(u) # NUM001; n = Neg(l); k = Log(n); d = Sub(h, k); ? = Softmax(d)",
+        "u = RandomUniformLike(h); g = Clip(u, eps, almost_one); l = Log(g); n = Neg(l); k = Log(n); d = Sub(h, k); "
+        "? = Softmax(d)",
+    ),
+    _p(
+        "average-of-absent-class",
+        "no sample of the batch may have a class",
+        "o = OneHot <axis = 1> (labels, classes, off_on); n = ReduceSum(o, first); m = Mul(h, o); "
+        "s = ReduceSum(m, first); ? = Div(s, n) # NUM002",
+        "o = OneHot <axis = 1> (labels, classes, off_on); n = ReduceSum(o, first); m = Mul(h, o); "
+        "s = ReduceSum(m, first); g = Max(n, one); ? = Div(s, g)",
+    ),
+    _p(
+        "sum-of-several",
+        "added up by one operator",
+        "a = Relu(h); d = Relu(k); s = Sum(a, d, t); e = Sum(a, d); l = Log(e) # NUM001; q = Sigmoid(s); "
+        "m = Mul(l, q); ! = ReduceMean(m)",
+        "a = Relu(h); d = Relu(k); s = Sum(a, d, t); e = Sum(a, d, one); l = Log(e); q = Sigmoid(s); m = Mul(l, q); "
+        "! = ReduceMean(m)",
+        _TWO,
+    ),
+    _p(
+        "divided-by-a-drawn-mask",
+        "dropout by hand that divides by the mask instead of its mean",
+        "p = Sigmoid(h); s = Bernoulli(p); d = Div(k, s) # NUM002; q = Mul(d, d); ! = ReduceMean(q)",
+        "p = Sigmoid(h); s = Bernoulli(p); g = Mul(k, s); d = Div(g, half); q = Mul(d, d); ! = ReduceMean(q)",
+        _TWO,
+    ),
 ]

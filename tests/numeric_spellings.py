@@ -43,6 +43,14 @@ CONSTANTS = WEIGHTS | {
     "centre": "float[2] centre = {0.5, -0.5}",
     "temperature": "float temperature = {0.05}",
     "none": "int64 none = {0}",
+    "top": "float top = {80}",
+    "bottom": "float bottom = {-100}",
+    "second": "int64[1] second = {1}",
+    "repeats": "int64[2] repeats = {1, 2}",
+    "classes": "int64 classes = {2}",
+    "off_on": "float[2] off_on = {0, 1}",
+    "no_edges": "float[6, 1] no_edges = {0, 0, 0, 0, 0, 0}",
+    "lowest": "float[6, 1] lowest = {-1e38, -1e38, -1e38, -1e38, -1e38, -1e38}",
 }
 INPUTS = {
     "x": "float[N, 3] x",
@@ -52,6 +60,12 @@ INPUTS = {
     "mask": "float[N, 2] mask",
     "ids": "int64[N, 2] ids",
     "p0": "float[N, 2] p0",
+    "picked": "int64[N, 1] picked",
+    "labels": "int64[N] labels",
+    "advantage": "float[N] advantage",
+    "noise": "float[N, 2] noise",
+    "scores": "float[6, 1] scores",
+    "targets": "int64[6, 1] targets",
 }
 
 

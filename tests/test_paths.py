@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from netlint.analyses.layers import layers
 from netlint.analyses.paths import Paths, paths
 from netlint.analysis import Results
 from netlint.frontends.onnx import load_bytes, load_text
@@ -14,7 +15,8 @@ from netlint.graph import Graph, Node
 from netlint.training import Training
 
 W = "float[2, 2] w = {0.1, -0.2, 0.3, 0.4}, float[2, 2] v = {0.4, -0.2, 0.3, 0.1}, float[2] g = {1, 1}"
-W += ", float zero = {0}, float one = {1}, float half = {0.5}, float two = {2}"
+W += ", float[2, 2] u = {0.4, -0.2, 0.3, 0.1}"
+W += ", bool yes = {1}, float zero = {0}, float one = {1}, float half = {0.5}, float two = {2}"
 
 
 def graph_of(body: str, inputs: str = "float[N, 2] x", outputs: str = "float[N, 2] y") -> Graph:
@@ -83,6 +85,8 @@ LINEAR = {
     "dropout": "h = MatMul(x, w) d = Dropout(h) y = MatMul(d, v)",
     "batch norm": "h = MatMul(x, w) n = BatchNormalization(h, g, g, g, g) y = MatMul(n, v)",
     "layout": "h = MatMul(x, w) i = Identity(h) f = Flatten(i) y = MatMul(f, v)",
+    "result that nothing reads": "h = MatMul(x, w) r = Relu(h) t = Tanh(r) y = MatMul(h, v)",
+    "shape that is asked for": "h = MatMul(x, w) s = Shape(h) r = Reshape(h, s) y = MatMul(r, v)",
 }
 
 
@@ -91,7 +95,17 @@ def test_layers_that_compose_linearly(name: str) -> None:
     assert widths(graph_of(LINEAR[name])) == [(2, 2, 2)]
 
 
+def test_a_reader_for_nothing_is_named() -> None:
+    graph = graph_of("h = MatMul(x, w) r = Relu(h) y = MatMul(h, v)")
+    (pair,) = paths_of(graph).linear
+    assert pair.unread == (maker(graph, "r"),)
+
+
 NOT_LINEAR = {
+    "loop reads it": """h = MatMul(x, w)
+        z = If (yes) <then_branch = then () => (float[N, 2] a) { a = Relu(h) },
+                      else_branch = other () => (float[N, 2] b) { b = Tanh(h) }>
+        k = MatMul(h, v) y = Add(k, z)""",
     "activation": "h = MatMul(x, w) r = Relu(h) y = MatMul(r, v)",
     "layer norm": "h = MatMul(x, w) n = LayerNormalization(h, g) y = MatMul(n, v)",
     "read twice": "h = MatMul(x, w) k = MatMul(h, v) y = Add(k, h)",
@@ -202,7 +216,8 @@ def test_how_much_of_a_gradient_passes(body: str, passage: str) -> None:
 
 CUT = {
     "round": ("h = MatMul(x, w) s = Round(h) y = MatMul(s, v)", "s", 1),
-    "two layers": ("h0 = MatMul(x, w) r = Relu(h0) h = MatMul(r, v) s = Floor(h) y = MatMul(s, v)", "s", 2),
+    "two layers": ("h0 = MatMul(x, w) r = Relu(h0) h = MatMul(r, u) s = Floor(h) y = MatMul(s, v)", "s", 2),
+    "weight used twice": ("h = MatMul(x, v) s = Floor(h) y = MatMul(s, v)", "s", 0),
     "step": ("h = MatMul(x, w) s = Greater(h, zero) c = Cast <to = 1> (s) y = MatMul(c, v)", "s", 1),
     "straight through": ("h = MatMul(x, w) s = Round(h) d = Sub(s, h) a = Add(h, d) y = MatMul(a, v)", "s", 0),
     "shortcut": ("h = MatMul(x, w) s = Round(h) a = MatMul(s, v) y = Add(a, h)", "s", 0),
@@ -215,6 +230,40 @@ def test_layers_that_get_no_gradient(name: str) -> None:
     body, step, layers = CUT[name]
     graph = graph_of(body)
     assert len(paths_of(graph).gradient.cut_off(maker(graph, step))) == layers
+
+
+WHOLE = {
+    "pooled": ("c = Conv(x, w) p = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (c) ", 18, True),
+    "activation": (
+        "c = Conv(x, w) r = Relu(c) p = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (r) ",
+        18,
+        False,
+    ),
+    "largest": ("c = Conv(x, w) p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (c) ", 18, False),
+    "narrow": ("c = Conv(x, w) p = GlobalAveragePool(c) ", 2, False),
+    "squared": (
+        "c = Conv(x, w) s = Mul(c, c) p = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (s) ",
+        18,
+        False,
+    ),
+    "gated": ("c = Conv(x, w) g = Sigmoid(c) p0 = Mul(c, g) p = Identity(p0) ", 72, False),
+    "shortcut": ("c = Conv(x, w) a = Abs(c) s = Add(c, a) p = Identity(s) ", 72, False),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_networks_that_are_linear_from_the_input_on(name: str) -> None:
+    body, inner, linear = WHOLE[name]
+    weights = f"float[2, 1, 3, 3] w = {{{numbers(18)}}}, float[{inner}, 3] d = {{{numbers(inner * 3)}}}"
+    text = f"g (float[N, 1, 8, 8] x) => (float[N, 3] y) <{weights}> {{ {body} f = Flatten(p) y = MatMul(f, d) }}"
+    results = Results(load_text(text), Training())
+    found = results.get(paths).whole(results.get(layers).all[-1])
+    assert (found is not None) is linear
+    assert found is None or (found.inputs, found.units, found.cost) == (64, 3, 18 + inner * 3)
+
+
+def numbers(count: int) -> str:
+    return ", ".join(f"{(nth % 7 - 3) / 10}" for nth in range(count))
 
 
 ONWARD = {

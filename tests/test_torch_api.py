@@ -119,7 +119,7 @@ def test_exported_programs_and_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"model": 3}, "a int is no model"),
+        ({"model": 3}, "an int is no model"),
         ({"inputs": 3}, "inputs= holds no tensor, but a int"),
         ({"inputs": torch.zeros(2, 5)}, "shapes"),
         ({"loss": nn.MSELoss(), "targets": torch.zeros(2)}, "a loss with targets= needs inputs="),
@@ -132,3 +132,17 @@ def test_mistakes_with_modules(given: dict[str, object], message: str) -> None:
     with pytest.raises(netlint.TargetError) as caught:
         netlint.check(**arguments)  # type: ignore[arg-type]
     assert message in str(caught.value)
+
+
+def test_a_mode_that_is_not_known() -> None:
+    from netlint.config import ConfigError
+
+    with pytest.raises(ConfigError, match="mode='training' is not known; there are train and eval"):
+        netlint.check(Classifier(), mode="training")
+
+
+def test_what_is_no_model() -> None:
+    with pytest.raises(netlint.TargetError, match="the class Classifier is no model"):
+        netlint.check(Classifier)
+    with pytest.raises(netlint.TargetError, match="an int is no model"):
+        netlint.check(3)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from netlint import ops
 from netlint.graph import FRAMEWORKS, ONNX, Graph, Node, TensorUnreadable, Value
 
-from ._idioms import Effect, step
+from ._idioms import Effect, step, through
 from ._reach import handed_out
 from .layers import Layer, Layers
 from .parameters import Parameters
@@ -45,6 +45,8 @@ class Onward:
     layers: tuple[Layer, ...]
     ends: tuple[Value, ...]
     """Graph outputs and values that a loss reads."""
+    encoded: bool
+    """Whether indices became one-hot vectors on the way."""
 
 
 class GradientPaths:
@@ -95,10 +97,11 @@ class GradientPaths:
                     return None
                 todo.extend(out for out in fresh if out not in seen)
                 seen.update(fresh)
-        return Onward(tuple(layers), tuple(ends))
+        encoded = any(user.op == "OneHot" for value in seen for user in self._graph.uses(value))
+        return Onward(tuple(layers), tuple(ends), encoded)
 
     def cut_off(self, node: Node) -> list[Layer]:
-        """The layers behind a node of no gradient that get a gradient on no other way, nearest first."""
+        """The layers behind a node of no gradient whose weights get a gradient on no other way, nearest first."""
         found: dict[Layer, None] = {}
         todo = [value for value in node.inputs if value in self._learned]
         seen = set(todo)
@@ -107,7 +110,7 @@ class GradientPaths:
             layer = self._layers.ending_in(value) or self._layers.of(made)
             if value in self._reached or made is None:
                 continue
-            if layer is not None and self._trainable(layer):
+            if layer is not None and self._trainable(layer) and not self._moved_elsewhere(layer):
                 found[layer] = None
             inner = [v for v in (made.inputs if layer is None else (layer.data,)) if v in self._learned]
             todo.extend(v for v in inner if v is not None and v not in seen)
@@ -153,6 +156,19 @@ class GradientPaths:
             return False
         return bool(sizes.size > 1 and sizes[0] > 0 and (sizes == sizes[0]).all())
 
+    def picks_a_unit(self, node: Node) -> bool:
+        """Whether a node is an ArgMax over what one layer answers, by operators of one operand; not over distances."""
+        data = node.input(0)
+        if node.op != "ArgMax" or data is None:
+            return False
+        value = through(self._graph, self._known, data, Effect.NON_AFFINE)
+        return (self._layers.ending_in(value) or self._layers.of(self._graph.producer(value))) is not None
+
+    def own(self, layer: Layer) -> bool:
+        """Whether nothing but a layer reads its stored weight."""
+        stored = self._known.stored(layer.weight)
+        return stored is not None and len(self._graph.uses(stored.value)) == 1
+
     def _one_step(self, user: Node, value: Value, layers: dict[Layer, None]) -> list[Value] | None:
         if user.op in ("Shape", "Size") and user.domain == ONNX:
             return []
@@ -160,11 +176,18 @@ class GradientPaths:
         if layer is not None:
             layers[layer] = None
             return [] if layer.data is value and layer.kind != "embedding" else None
+        if user.op == "OneHot" and user.domain == ONNX and user.input(0) is value:
+            return [out for out in user.outputs if out is not None]
         taken = step(self._graph, self._known, user)
         normal = user.domain == ONNX and user.op in ops.NORMALISATION and user.input(0) is value
         if not normal and (taken is None or taken.data is not value or taken.effect > Effect.NON_AFFINE):
             return None
         return [out for out in user.outputs if out is not None]
+
+    def _moved_elsewhere(self, layer: Layer) -> bool:
+        """Whether a gradient arrives at a layer's weight where another node uses it."""
+        stored = self._known.stored(layer.weight)
+        return stored is not None and stored.value in self._reached
 
     def _trainable(self, layer: Layer) -> bool:
         stored = self._known.stored(layer.weight)

@@ -43,11 +43,11 @@ class LinearPair:
     """Whether both are convolutions with kernels larger than 1."""
     maxpooled: bool = False
     """Whether max pooling lies between two convolutions, or a convolution and a dense layer: all but linear."""
-    unread: tuple[Node, ...] = ()
-    """What reads a value between them for nothing, such as an activation whose result nobody used."""
     by_design: bool = False
     """Whether the pair is linear by design: the projection behind a depthwise convolution and what reads it, or a
     low-rank update that runs beside the layer that it adapts."""
+    unread: tuple[Node, ...] = ()
+    """What reads a value between them for nothing, such as an activation whose result nobody used."""
 
 
 class LinearPairs:

@@ -68,8 +68,7 @@ class WholeNetwork:
         inputs, units = self._size(source), widths[1]
         if inputs is None or any(size is None or size < min(inputs, units) for size in sizes):
             return None
-        cost = sum(prod(layer.weight.shape or ()) for layer in series if layer.weight.shape)
-        return LinearNetwork(series, inputs, units, cost) if self._convolves(series) else None
+        return LinearNetwork(series, inputs, units, self._cost(series)) if self._convolves(series) else None
 
     def _series(self, last: Layer) -> tuple[Value, tuple[Layer, ...]] | None:
         """The input of the graph and the layers from it to the last one."""
@@ -110,6 +109,10 @@ class WholeNetwork:
         values = {held.value for held in stored if held is not None and held.value.trainable is not False}
         plain = all(layer.node.op in ("Conv", "ConvTranspose", "MatMul", "Gemm") for layer in series)
         return plain and len(values) == len(series) and all(len(self._graph.uses(value)) == 1 for value in values)
+
+    def _cost(self, series: Sequence[Layer]) -> int:
+        stored = [self._known.stored(layer.weight) for layer in series]
+        return sum(prod(held.value.constant.shape) for held in stored if held and held.value.constant is not None)
 
     def _convolves(self, series: Sequence[Layer]) -> bool:
         """Whether one of the layers is an ordinary convolution: dense layers alone are judged in pairs."""

@@ -60,18 +60,6 @@ cnn (float[N, 1, 3, 3] x) => (float[N, 2] y)
 }
 ```
 
-```torch
-# given inputs=4,784
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1 = nn.Linear(784, 128)
-        self.fc2 = nn.Linear(128, 10)
-    def forward(self, x):
-        h = self.fc1(x)      # want warning "2 weighted layers without a non-linearity between them"
-        return self.fc2(h)
-```
-
 An activation was computed, but its result is never used:
 
 ```torch
@@ -198,22 +186,6 @@ factorised (int64[N] t) => (float[N, 3] y)
     h = Gather(e, t)
     y = MatMul(h, w)
 }
-```
-
-A linear convolutional code that is narrower than the input and the result:
-
-```torch
-# given inputs=4,1,28,28
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
-        self.conv2 = nn.Conv2d(8, 2, 3, padding=1)
-        self.fc = nn.Linear(2 * 9, 784)
-    def forward(self, x):
-        x = F.avg_pool2d(self.conv1(x), 4)
-        x = F.avg_pool2d(self.conv2(x), 2)
-        return self.fc(x.flatten(1))
 ```
 
 What flows between the layers is read elsewhere, too:

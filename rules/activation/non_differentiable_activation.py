@@ -2,9 +2,10 @@
 
 ## What it does
 
-Reports Round, Floor, Ceil, Sign, a Cast to integers, a comparison or ArgMax turned into numbers, and a choice between
-two constants, where a trained layer feeds it, its result alone goes on to another weighted layer or to the loss, and at
-least one layer behind it gets a gradient on no other way.
+Reports Round, Floor, Ceil, Sign, a Cast to integers, a comparison or ArgMax turned into numbers (in training, also the
+one-hot vector of a layer's largest unit), and a choice between two constants, where a trained layer feeds it, its
+result alone goes on to another weighted layer or to the loss, and at least one layer behind it gets a gradient on no
+other way.
 
 In a model without its loss, a step behind the last layer is post-processing; it is reported only where a loss has been
 declared and nothing but the step's result leaves the model.
@@ -73,6 +74,31 @@ def step(model, x):
     return F.mse_loss(hard, torch.zeros(4, 1))
 ```
 
+```torch
+# given loss=mse_loss inputs=4,8
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 4)
+        self.decoder = nn.Linear(4, 8)
+    def forward(self, x):
+        z = torch.sigmoid(self.encoder(x))
+        code = torch.where(z > 0.5, torch.ones_like(z), torch.zeros_like(z))      # want "no gradient passes Greater"
+        return self.decoder(code)
+```
+
+```torch
+# given loss=cross_entropy inputs=4,10
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.choose = nn.Linear(10, 20)
+        self.head = nn.Linear(20, 5)
+    def forward(self, x):
+        chosen = self.choose(x).argmax(-1)      # want "no gradient passes ArgMax"
+        return self.head(F.one_hot(chosen, 20).float())
+```
+
 ## Use instead
 
 ```onnx
@@ -131,6 +157,21 @@ codebook (float[N, 3] x) => (float[N, 2] y)
 }
 ```
 
+```onnx
+# given loss=mse_loss
+one_hot_codebook (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2, 2] entries = {0.1, -0.2, 0.3, 0.4}, int64 two = {2},
+ float[2] values = {0, 1}>
+{
+    h = MatMul(x, w)
+    t = Transpose(entries)
+    d = MatMul(h, t)
+    i = ArgMax <axis = 1, keepdims = 0> (d)
+    o = OneHot(i, two, values)
+    y = MatMul(o, entries)
+}
+```
+
 Masks: the gradient takes the way of what is masked.
 
 ```onnx
@@ -176,7 +217,7 @@ from collections.abc import Iterator
 from netlint.analyses.contract import contract
 from netlint.analyses.paths import COMPARES, PICKS, STEPS, GradientPaths, Onward, cuts_decimals, paths
 from netlint.analyses.roles import roles
-from netlint.graph import Graph, Node
+from netlint.graph import Graph, Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 from netlint.training import Known
 
@@ -192,7 +233,9 @@ def non_differentiable_activation(scope: Scope) -> Iterator[Finding]:
         if (node.op in STEPS and gradient.quantises(node)) or _binary_weights(gradient, node):
             continue
         onward = gradient.onward(_numbers(scope.graph, node))
-        why = _trained_through(scope, onward) if onward is not None else None
+        if onward is None or (onward.encoded and not _one_hot(scope, node, onward)):
+            continue
+        why = _trained_through(scope, onward)
         lost = gradient.cut_off(node) if why is not None else []
         if why is None or not lost:
             continue
@@ -211,8 +254,16 @@ def _numbers(graph: Graph, node: Node) -> Node:
     """The node that turns a comparison into numbers, where it is a choice between constants; else the node itself."""
     uses = graph.uses(node.output())
     chooses = len(uses) == 1 and uses[0].op == "Where" and uses[0].input(0) is node.output()
-    constants = chooses and all(value is not None and graph.producer(value) is None for value in uses[0].inputs[1:3])
+    constants = chooses and all(value is not None and _repeats(graph, value) for value in uses[0].inputs[1:3])
     return uses[0] if constants else node
+
+
+def _repeats(graph: Graph, value: Value) -> bool:
+    """Whether a value is given, or repeats what is given in a computed shape (`ones_like(x)`)."""
+    made = graph.producer(value)
+    while made is not None and made.op in ("Expand", "Identity", "Cast"):
+        made = graph.producer(made.input(0))
+    return made is None or made.op == "ConstantOfShape"
 
 
 def _trained_through(scope: Scope, onward: Onward) -> Evidence | None:
@@ -228,6 +279,16 @@ def _trained_through(scope: Scope, onward: Onward) -> Evidence | None:
     if floating and isinstance(training.loss, Known) and all(head.site is None for head in known.heads):
         return Evidence("loss", training.loss.value.name, training.loss.origin)
     return None
+
+
+def _one_hot(scope: Scope, node: Node, onward: Onward) -> bool:
+    """Whether one-hot vectors of a layer's largest unit go into layers of their own, in training.
+
+    In a codebook, distances to the entries choose the index; without a loss, tokens may be fed back.
+    """
+    gradient = scope[paths].gradient
+    trained = scope[contract].loss.known or any(head.site is not None for head in scope[roles].heads)
+    return trained and gradient.picks_a_unit(node) and all(gradient.own(layer) for layer in onward.layers)
 
 
 def _binary_weights(gradient: GradientPaths, node: Node) -> bool:

@@ -6,6 +6,9 @@ Reports a head whose last activation bounds it (sigmoid, tanh, softplus, softsig
 proved range of the output does not contain the targets' range. A rectifier with negative targets is reported by
 relu-on-signed-output (ACT001).
 
+Of a loss over probabilities of each unit (binary cross-entropy, Dice) the targets are 0 and 1, whatever else is known:
+a sigmoid that cannot get to the other side of 1/2 is reported.
+
 ## Why is this bad
 
 Targets outside the range can never be predicted: their error has a floor, and the units are driven into saturation,
@@ -51,6 +54,18 @@ scaled_too_little (float[N, 3] x) => (float[N, 2] y)
     h = Gemm(x, w, b)
     s = Sigmoid(h)      # want "lies in (0, 5), targets in [0, 10]"
     y = Mul(s, five)
+}
+```
+
+A ReLU before the sigmoid:
+
+```onnx
+# given loss=binary_cross_entropy
+detector (float[N, 3] x) => (float[N, 1] y) <float[3, 1] w = {0.1, -0.2, 0.3}>
+{
+    h = MatMul(x, w)
+    r = Relu(h)
+    y = Sigmoid(r)      # want error "the output lies in [0.5, 1"
 }
 ```
 
@@ -146,11 +161,12 @@ from netlint.analyses.parameters import Parameters, parameters
 from netlint.analyses.ranges import Range, training_ranges
 from netlint.analyses.roles import Head, Roles, roles
 from netlint.analyses.shapes import shapes
-from netlint.rule import ERROR, Claim, Evidence, Finding, Option, Scope, rule
+from netlint.rule import ERROR, Claim, Evidence, Finding, Option, Scope, Unavailable, rule
 from netlint.training import Interval, Known, Training
 
 _OF_VALUES = frozenset({"squared", "absolute"})
 _TASKS = frozenset({"regression", "autoencoder", "gan"})
+_CURE = "scale the head to the targets, scale the targets to the head, or end with the affine layer"
 
 
 @rule(
@@ -163,6 +179,7 @@ _TASKS = frozenset({"regression", "autoencoder", "gan"})
 )
 def output_range_misses_targets(scope: Scope) -> Iterator[Finding]:
     training = scope[contract]
+    yield from _one_sided(scope)
     targets = known_targets(training)
     if _of_classes(training):
         return
@@ -178,7 +195,20 @@ def output_range_misses_targets(scope: Scope) -> Iterator[Finding]:
         yield from _finding(head, missed[head], targets)
 
 
-def _finding(head: Head, proved: Range, targets: Known[Interval]) -> Iterator[Finding]:
+def _one_sided(scope: Scope) -> Iterator[Finding]:
+    """Probabilities of a loss over labels 0 and 1 that stay on one side of 1/2, as a sigmoid of a ReLU does."""
+    try:
+        pairs = dict(scope[roles].reads(scope[contract]))
+    except Unavailable:
+        return
+    units = [head for head, loss in pairs.items() if (loss.value.wants, loss.value.over) == ("probabilities", "units")]
+    proved = {head: found for head in units if head.sigmoid and (found := _bounded(scope, head)) is not None}
+    for head in scope[roles].certainly(head for head, found in proved.items() if found.lo >= 0.5 or found.hi <= 0.5):
+        labels = Known(Interval(0.0, 1.0), f"{pairs[head].value.name}, {pairs[head].origin}")
+        yield from _finding(head, proved[head], labels, "let the sigmoid read the affine layer, without a ReLU")
+
+
+def _finding(head: Head, proved: Range, targets: Known[Interval], cure: str = _CURE) -> Iterator[Finding]:
     assert head.activation is not None
     low, high = max(proved.lo - targets.value.lo, 0.0), max(targets.value.hi - proved.hi, 0.0)
     yield Finding(
@@ -190,7 +220,7 @@ def _finding(head: Head, proved: Range, targets: Known[Interval]) -> Iterator[Fi
             Evidence("targets", [targets.value.lo, targets.value.hi], targets.origin),
             Evidence("out of reach", [low, high]),
         ),
-        help="scale the head to the targets, scale the targets to the head, or end with the affine layer",
+        help=cure,
         why="targets out of range keep their error whatever is learned, and drive the units into saturation",
         claim=Claim(head.value, proved.lo, proved.hi),
     )

@@ -7,7 +7,7 @@ written out as `x if x > 0 else 0` or `x * (x > 0)`), and whose
 result is proved to be at least 0, where the targets' range reaches below 0.
 
 The same for logits, which have to take both signs: an error where the loss applies a sigmoid (no probability below 1/2
-can be answered), a warning where it applies a softmax.
+can be answered), a warning where it applies a softmax, or where the head ends in a softmax of such logits.
 
 Where the targets' range is not known, a ReLU as the very last operator of a narrow dense head gives one note, which
 names the flag that settles the matter.
@@ -57,6 +57,16 @@ classifier (float[N, 3] x) => (float[N, 2] y) <float[3, 2] w = {0.1, -0.2, 0.3, 
 {
     h = MatMul(x, w)
     y = Relu(h)      # want warning "the logits of cross_entropy cannot be negative"
+}
+```
+
+```onnx
+# given loss=nll_loss
+classifier (float[N, 3] x) => (float[N, 2] y) <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    r = Relu(h)      # want warning "the logits of LogSoftmax cannot be negative"
+    y = LogSoftmax(r)
 }
 ```
 
@@ -174,14 +184,15 @@ if every prediction is non-negative.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from netlint.analyses.contract import contract, known_targets
 from netlint.analyses.ranges import ranges
 from netlint.analyses.roles import Head, roles
 from netlint.analyses.shapes import shapes
+from netlint.graph import Node
 from netlint.rule import ERROR, NOTE, WARNING, Claim, Evidence, Finding, Scope, Unavailable, rule
-from netlint.training import Known, Training
+from netlint.training import Known, Loss, Training
 
 # A regressor answers with few numbers; a wide ReLU output is an embedding.
 _WIDEST = 16
@@ -228,6 +239,7 @@ def _logits(scope: Scope) -> Iterator[Finding]:
         pairs = dict(scope[roles].reads(scope[contract]))
     except Unavailable:
         return
+    yield from _softmax_logits(scope, pairs)
     cut = [head for head, loss in pairs.items() if loss.value.wants == "logits" and head.exact and head.floor == 0.0]
     for head in scope[roles].certainly(cut):
         loss, each = pairs[head], pairs[head].value.over == "units"
@@ -246,6 +258,33 @@ def _logits(scope: Scope) -> Iterator[Finding]:
             level=ERROR if each else WARNING,
             claim=Claim(head.value, 0.0, float("inf")),
         )
+
+
+def _softmax_logits(scope: Scope, pairs: Mapping[Head, Known[Loss]]) -> Iterator[Finding]:
+    """Heads that end in the softmax of rectified logits, for a loss over probabilities or their logarithms."""
+    cut = {head: node for head in pairs if (node := _rectified_logits(scope, head)) is not None}
+    for head in scope[roles].certainly(cut):
+        loss = pairs[head]
+        assert head.softmax is not None
+        yield Finding(
+            f"the logits of {head.softmax.op} cannot be negative",
+            cut[head],
+            evidence=(
+                Evidence("last activation before it", cut[head].op),
+                Evidence("least logit", 0.0),
+                Evidence("loss", loss.value.name, loss.origin),
+            ),
+            help="let the softmax read the affine layer",
+            why="logits need both signs, and units that answer 0 get no gradient",
+            level=WARNING,
+        )
+
+
+def _rectified_logits(scope: Scope, head: Head) -> Node | None:
+    """The rectifier whose result a head's softmax reads, with nothing but layout in between."""
+    soft = scope[roles].softmax(head.softmax) if head.softmax is not None else None
+    node = scope[roles].source_node(soft.data) if soft is not None else None
+    return node if node is not None and scope[roles].rectifier(node) == 0.0 else None
 
 
 def _open_ended(training: Training) -> bool:

@@ -15,6 +15,8 @@ from netlint.ops import ACTIVATIONS, NORMALISATION, POOLING, TRANSPARENT
 from netlint.rule import Unavailable
 
 _STEPS = 6
+_NEXT_TO_NOTHING = 1 / 30
+"""Times LeCun's std: 0.001 for fan-ins up to 1,000, and less than half of what 0.01 is for the smallest."""
 _PASSES = TRANSPARENT | POOLING | {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
 _RECTIFIERS = frozenset({"Relu", "LeakyRelu", "PRelu", "Elu", "Celu", "Gelu", "Swish", "HardSwish", "Mish"})
 _SQUASHERS = frozenset({"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Erf"})
@@ -90,10 +92,26 @@ def may_hide_norm(layer: Layer, stats: Weights) -> bool:
 
     Fresh statistics leave the weight as it is, and a bias of zeros. A torch module shows its norms.
     """
-    if layer.kind not in ("conv", "conv-transpose") or layer.weight.trainable is not None or layer.bias is None:
+    if not _of_a_file(layer) or layer.bias is None:
         return False
     about = stats.of(layer.bias)
     return about is None or about.zero
+
+
+def norm_may_restore(layer: Layer, stats: Weights) -> bool:
+    """Whether a folded norm may make up for the smallness of a convolution's weight, as in a healthy network.
+
+    A fresh norm leaves any bias as it was, and some exporters then drop one of zeros. Networks with norms are started
+    from stds of 0.01 and from torch's default, but not from weights that are next to nothing.
+    """
+    if not _of_a_file(layer):
+        return False
+    found, fan = stats.moments(layer.weight), fans(layer, stats)
+    return found is None or fan is None or found.rms * fan.wide**0.5 > _NEXT_TO_NOTHING
+
+
+def _of_a_file(layer: Layer) -> bool:
+    return layer.kind in ("conv", "conv-transpose") and layer.weight.trainable is None
 
 
 def heads(known: Roles) -> set[Layer]:

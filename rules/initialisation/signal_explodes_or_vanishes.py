@@ -170,8 +170,9 @@ with_norms (float[N, 4] x) => (float[N, 2] y)
 ```
 
 ## Known limits
-Exporters fold batch normalisation into the convolution before it, which then has a bias of zeros: a model file whose
-layers are mostly such convolutions is not judged. The prediction holds on average over random weights, in the limit of
+Exporters fold batch normalisation into the convolution before it: of a model file whose layers are mostly convolutions
+it is not said that the gradient shrinks, unless most weights are next to nothing, nor that it grows, if most biases are
+zeros. The prediction holds on average over random weights, in the limit of
 wide layers; inputs of mean 0 and standard deviation 1 are assumed unless the contract says otherwise. Behind an
 operator that netlint does not know, and through recurrent cells, nothing is predicted. Weights with a common sign make
 gradients add up: their explosion is underestimated. Nothing is said of trained models, and of models whose stage is
@@ -193,10 +194,10 @@ from netlint.analyses.layers import Layer, layers
 from netlint.analyses.stage import stage
 from netlint.analyses.trunk import trunk
 from netlint.analyses.variance import Variance, variance
-from netlint.analyses.weights import real_weights
+from netlint.analyses.weights import Weights, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._surroundings import fresh_model, may_hide_norm
+from ._surroundings import fresh_model, may_hide_norm, norm_may_restore
 
 _RATIO = Option("ratio", 1e4, "how many times the root mean square of the gradient or the signal may change")
 _SHOWN = 8
@@ -222,15 +223,22 @@ def signal_explodes_or_vanishes(scope: Scope) -> Iterator[Finding]:
     ]
     if not found:
         return
-    if 2 * sum(may_hide_norm(layer, scope[real_weights]) for _, layer in found) >= len(found):
-        return
     worst, layer = max(found, key=lambda entry: abs(entry[0]))
+    grown = _grown(known)
+    shrinks = min(worst, grown[0] if grown is not None and abs(worst) <= bound else 0.0) < 0
+    if _hidden([layer for _, layer in found], shrinks, scope[real_weights]):
+        return
     if abs(worst) > bound:
         yield _finding(layer, worst, [(path.node.loc.path, size) for size, path in found], scope)
         return
-    grown = _grown(known)
     if grown is not None and abs(grown[0]) > bound:
         yield _signal(grown[1], grown[0], scope)
+
+
+def _hidden(passed: list[Layer], shrinks: bool, stats: Weights) -> bool:
+    """Whether half of the layers may have a norm folded into them."""
+    hides = norm_may_restore if shrinks else may_hide_norm
+    return 2 * sum(hides(layer, stats) for layer in passed) >= len(passed)
 
 
 def _gradient(layer: Layer, known: Variance) -> float | None:

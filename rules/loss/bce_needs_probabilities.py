@@ -157,7 +157,7 @@ from netlint.training import Loss
 from ._heads import head_evidence, loss_evidence, no_probability, of_generator
 
 
-@rule("LOS004", "bce-needs-probabilities", level=ERROR, since="0.1", requires=(roles, contract, ranges, shapes))
+@rule("LOS004", "bce-needs-probabilities", level=ERROR, since="0.2", requires=(roles, contract, ranges, shapes))
 def bce_needs_probabilities(scope: Scope) -> Iterator[Finding]:
     known, training = scope[roles], scope[contract]
     judged = {head: loss for head, loss in known.reads(training) if _takes_probabilities(loss.value)}

@@ -150,7 +150,7 @@ from netlint.training import Known, Loss
 from ._heads import head_evidence, loss_evidence, of_generator
 
 
-@rule("LOS005", "double-sigmoid", level=ERROR, since="0.1", requires=(roles, contract, shapes))
+@rule("LOS005", "double-sigmoid", level=ERROR, since="0.2", requires=(roles, contract, shapes))
 def double_sigmoid(scope: Scope) -> Iterator[Finding]:
     known, training = scope[roles], scope[contract]
     multilabel = isinstance(training.task, Known) and training.task.value == "multilabel"

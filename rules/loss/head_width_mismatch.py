@@ -114,6 +114,53 @@ classifier (float[N, 3] x) => (float[N, 1] y)
 
 ## Spares
 
+The logarithm of one probability, weighed by hand, as focal losses, rewards and rates are:
+
+```torch
+# given inputs=4,3;labels:4,1
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 1)
+    def forward(self, x):
+        return self.fc(x).sigmoid()
+
+def step(model, x, labels):
+    p = model(x).clamp(1e-6, 1 - 1e-6)
+    right = torch.where(labels == 1, p, 1 - p)
+    weight = torch.where(labels == 1, 0.25, 0.75)
+    return -(weight * (1 - right) ** 2 * right.log()).mean()
+```
+
+```onnx
+step (float[N, 3] x, float[N, 1] reward) => (float loss)
+<float[3, 1] w = {0.1, -0.2, 0.3}>
+{
+    h = MatMul(x, w)
+    p = Sigmoid(h)
+    l = Log(p)
+    a = Mul(reward, l)
+    m = ReduceMean <keepdims = 0> (a)
+    loss = Neg(m)
+}
+```
+
+A mask for each sample, which is no target:
+
+```torch
+# given inputs=4,3;labels:4,2;mask:4,1
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+    def forward(self, x):
+        return self.fc(x).sigmoid()
+
+def step(model, x, labels, mask):
+    p = model(x).clamp(1e-6, 1 - 1e-6)
+    return -((labels * p.log() + (1 - labels) * (1 - p).log()) * mask).mean()
+```
+
 A background class beyond the declared ones:
 
 ```onnx
@@ -167,7 +214,8 @@ tagger (float[N, 3] x) => (float[N, 2] y)
 ## Known limits
 
 With three axes or more only too few units are reported: other axes may hold classes, and vocabularies are padded. A
-softmax over one unit is reported by `softmax-over-one-unit`.
+softmax over one unit is reported by `softmax-over-one-unit`. A loss over classes that is written out is judged only on
+softmax heads: other logarithms may be of rates or likelihoods.
 
 ## References
 
@@ -205,7 +253,7 @@ class _Misfit:
     "head-width-mismatch",
     level=ERROR,
     also=(WARNING,),
-    since="0.1",
+    since="0.2",
     requires=(roles, contract, shapes),
     options=(Option("extra", 1, "units beyond the classes that are accepted, for a background class"),),
 )

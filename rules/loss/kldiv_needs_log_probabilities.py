@@ -136,7 +136,7 @@ from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 from ._heads import head_evidence, loss_evidence, no_log_probability
 
 
-@rule("LOS011", "kldiv-needs-log-probabilities", level=ERROR, since="0.1", requires=(roles, contract, ranges))
+@rule("LOS011", "kldiv-needs-log-probabilities", level=ERROR, since="0.2", requires=(roles, contract, ranges))
 def kldiv_needs_log_probabilities(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
     judged = {head: loss for head, loss in known.reads(scope[contract]) if loss.value.name == "kl_div"}

@@ -152,7 +152,7 @@ _KINDS = frozenset({"squared", "absolute", "divergence"})
 _NAMES = frozenset({"poisson_nll_loss", "hinge_loss", "soft_margin_loss"})
 
 
-@rule("LOS010", "loss-broadcasts", level=ERROR, since="0.1", requires=(losses, shapes))
+@rule("LOS010", "loss-broadcasts", level=ERROR, since="0.2", requires=(losses, shapes))
 def loss_broadcasts(scope: Scope) -> Iterator[Finding]:
     known, told = scope[shapes], set[object]()
     for site in scope[losses]:

@@ -131,7 +131,7 @@ from ._classes import classifies
 from ._heads import head_evidence, loss_evidence
 
 
-@rule("LOS012", "mae-on-probabilities", level=WARNING, since="0.1", requires=(roles, contract, losses, shapes))
+@rule("LOS012", "mae-on-probabilities", level=WARNING, since="0.2", requires=(roles, contract, losses, shapes))
 def mae_on_probabilities(scope: Scope) -> Iterator[Finding]:
     known, training = scope[roles], scope[contract]
     judged = {head: loss for head, loss in known.reads(training) if loss.value.kind == "absolute"}

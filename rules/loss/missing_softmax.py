@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports a head without softmax under a loss that wants log-probabilities (`nll_loss`) or probabilities over classes
+Reports a head without softmax under a loss that wants log-probabilities (`nll_loss`, torch's `ctc_loss`) or
+probabilities over classes
 (`categorical_cross_entropy`, Keras's `KLDivergence`, or `-sum(t * log p)` written out): logits straight from a layer,
 probabilities where their logarithm is wanted, or logarithms where the probabilities are.
 
@@ -47,7 +48,37 @@ step (float[N, 3] x, float[N, 2] t) => (float loss)
 }
 ```
 
+CTC takes log-probabilities too:
+
+```torch
+# given inputs=4,7,3;labels:int64:4,2
+class Letters(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 27)
+    def forward(self, x):
+        return self.fc(x)      # want error "ctc_loss takes log-probabilities, the head gives logits"
+
+def step(model, x, labels):
+    scores = model(x).transpose(0, 1)
+    return F.ctc_loss(scores, labels, torch.full((4,), 7), torch.full((4,), 2))
+```
+
 ## Use instead
+
+```torch
+# given inputs=4,7,3;labels:int64:4,2
+class Letters(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 27)
+    def forward(self, x):
+        return self.fc(x).log_softmax(-1)
+
+def step(model, x, labels):
+    scores = model(x).transpose(0, 1)
+    return F.ctc_loss(scores, labels, torch.full((4,), 7), torch.full((4,), 2))
+```
 
 ```onnx
 # given loss=nll_loss
@@ -90,7 +121,7 @@ noisy (float[N, 3] x) => (float[N, 2] y)
 ## Known limits
 
 torch's `kl_div` has a rule of its own, `kldiv-needs-log-probabilities`. Silent on heads it does not understand, and on
-sigmoid heads under a categorical loss. Keras's categorical cross-entropy takes logits if told so (`from_logits=True`):
+sigmoid heads under a categorical loss. A CTC loss that is only declared is not judged: TensorFlow's takes logits. Keras's categorical cross-entropy takes logits if told so (`from_logits=True`):
 say `--loss=cross_entropy` then.
 
 ## References
@@ -112,11 +143,13 @@ from ._heads import head_evidence, loss_evidence, mixes_distributions
 
 _TAKES = {
     "nll_loss": "log-probabilities",
+    "ctc_loss": "log-probabilities",
     "categorical_cross_entropy": "probabilities",
     "kl_divergence": "probabilities",
 }
 _HELP = {
     "kl_divergence": "end the head with Softmax",
+    "ctc_loss": "end the head with LogSoftmax over the classes",
     "nll_loss": "end the head with LogSoftmax, or return the logits and use cross_entropy",
     "categorical_cross_entropy": "end the head with Softmax, or return the logits and use cross_entropy",
 }
@@ -125,7 +158,7 @@ _HELP = {
 @rule("LOS001", "missing-softmax", level=ERROR, since="0.1", requires=(roles, contract, ranges))
 def missing_softmax(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
-    judged = {head: loss for head, loss in known.reads(scope[contract]) if loss.value.name in _TAKES}
+    judged = {head: loss for head, loss in known.reads(scope[contract]) if _takes(head, loss.value)}
     gives = {head: wrong for head, loss in judged.items() if (wrong := _gives(known, scope[ranges], head, loss.value))}
     for head in known.certainly(gives):
         loss, at = judged[head], head.at
@@ -140,9 +173,14 @@ def missing_softmax(scope: Scope) -> Iterator[Finding]:
         )
 
 
+def _takes(head: Head, loss: Loss) -> bool:
+    """Whether the loss takes probabilities as they are; what is called CTC elsewhere than in torch takes logits."""
+    return loss.name in _TAKES and (loss.name != "ctc_loss" or head.site is not None)
+
+
 def _gives(known: Roles, proved: Ranges, head: Head, loss: Loss) -> str:
     """What the head gives where the loss certainly wants something else; empty where it may be right."""
-    wants_log = loss.name == "nll_loss"
+    wants_log = loss.wants == "log-probabilities"
     if head.softmax is not None:
         return "" if head.log == wants_log else "log-probabilities" if head.log else "probabilities"
     bounds = proved.of(head.value)

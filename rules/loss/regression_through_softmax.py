@@ -117,7 +117,7 @@ from netlint.training import Known, Training
 from ._heads import classes_of, head_evidence, loss_evidence, probabilities_declared, regression_declared
 
 
-@rule("LOS008", "regression-through-softmax", level=ERROR, since="0.1", requires=(roles, contract, shapes))
+@rule("LOS008", "regression-through-softmax", level=ERROR, since="0.2", requires=(roles, contract, shapes))
 def regression_through_softmax(scope: Scope) -> Iterator[Finding]:
     known, training = scope[roles], scope[contract]
     judged = {head: loss for head, loss in known.reads(training) if loss.value.kind in ("squared", "absolute")}

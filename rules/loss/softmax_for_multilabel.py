@@ -125,7 +125,7 @@ from netlint.training import Known, Loss, Training
 from ._heads import classes_of, head_evidence, loss_evidence, units_of
 
 
-@rule("LOS009", "softmax-for-multilabel", level=ERROR, also=(WARNING,), since="0.1", requires=(roles, contract, shapes))
+@rule("LOS009", "softmax-for-multilabel", level=ERROR, also=(WARNING,), since="0.2", requires=(roles, contract, shapes))
 def softmax_for_multilabel(scope: Scope) -> Iterator[Finding]:
     known, training = scope[roles], scope[contract]
     task = known_task(training)

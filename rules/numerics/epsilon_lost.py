@@ -81,6 +81,21 @@ half (float16[N, 4] x) => (float16[N, 4] y)
 
 ## Spares
 
+A constant that is lost where none is needed, as in a softmax over groups whose sum is at least 1 anyway:
+
+```onnx
+superfluous (float[N, 4] x) => (float[N, 4] y)
+<float eps = {1e-16}, int64[1] axis = {1}>
+{
+    m = ReduceMax(x, axis)
+    d = Sub(x, m)
+    e = Exp(d)
+    s = ReduceSum(e, axis)
+    g = Add(s, eps)
+    y = Div(e, g)
+}
+```
+
 A small constant added to what can be small, as BERT's normalisation does with 1e-12:
 
 ```onnx
@@ -172,8 +187,16 @@ def _lost(scope: Scope, known: Reached, node: Node, value: Value, eps: float, dt
     least = proved.lo if proved.lo > 0 else -proved.hi if proved.hi < 0 else 0.0
     if not least or math.isinf(least) or (proved.nan and not proved.known):
         return None
+    if _superfluous(scope, node):
+        return None
     spacing = form.eps * 2.0 ** math.floor(math.log2(least))
     return f"an epsilon of {eps:g} is lost beside {least:g} or more" if eps < spacing / 4 else None
+
+
+def _superfluous(scope: Scope, node: Node) -> bool:
+    """Whether the sum is only divided by, or its root or logarithm taken: it is far from 0 without the constant."""
+    uses = list(readers(scope.graph, node.output()))
+    return bool(uses) and all(use.op in _NEEDS_IT or (use.op == "Div" and use.input(1) is copy) for use, copy in uses)
 
 
 def _protects(scope: Scope, node: Node) -> bool:

@@ -325,7 +325,9 @@ def _exported(graph: Graph, known: Reached, node: Node) -> bool:
     writes it, -(t * log p + (1 - t) * log(1 - p)): the 1 is a vector of one element, and the sum is negated before the
     average."""
     inner = maker(known, node.input(0))
-    rests = [use for use, _ in readers(graph, inner.output())] if inner is not None and inner.op == "Sigmoid" else [inner]
+    rests = (
+        [use for use, _ in readers(graph, inner.output())] if inner is not None and inner.op == "Sigmoid" else [inner]
+    )
     if not any(rest is not None and rest.op == "Sub" and known.shapes.of(rest.input(0)) == (1,) for rest in rests):
         return False
     for op in ("Mul", "Add", "Neg"):

@@ -55,6 +55,17 @@ def _sum_of(known: Reached, node: Node, a: Reach, b: Reach) -> Reach | None:
     return found if found is None else replace(found, raw=False)
 
 
+def _total(known: Reached, node: Node) -> Reach | None:
+    """The sum of any number of operands, or their mean."""
+    found = [known.known_so_far(value) for value in node.inputs if value is not None]
+    total = found[0] if found else None
+    for each in found[1:]:
+        total = None if total is None or each is None else _sum_of(known, node, total, each)
+    if total is None or node.op == "Sum":
+        return total
+    return inner.scale(total, 1 / len(found), dtype_of(known, node))
+
+
 def _blend(known: Reached, node: Node) -> Reach | None:
     """t * u + (1 - t) * v takes u where t is 1, and v where t is 0."""
     products = [maker(known, value) for value in node.inputs]
@@ -269,6 +280,8 @@ def _matmul(known: Reached, node: Node) -> Reach | None:
 ARITHMETIC: dict[str, Transfer] = {
     "Add": _add,
     "Sub": _sub,
+    "Sum": _total,
+    "Mean": _total,
     "Mul": _mul,
     "Div": _div,
     "Pow": _pow,

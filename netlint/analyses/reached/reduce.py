@@ -102,6 +102,11 @@ def _uniform(known: Reached, node: Node) -> Reach | None:
     return None if out is None else Reach(lo, hi, at_lo=How.ROUNDED, sources=frozenset({out}))
 
 
+def _drawn(known: Reached, node: Node) -> Reach | None:
+    out = node.output()
+    return None if out is None else Reach(0.0, 1.0, How.SOLID, How.SOLID, sources=frozenset({out}))
+
+
 def _one_hot(known: Reached, node: Node) -> Reach | None:
     """Either of two stored numbers, at will of the indices."""
     values = known.constants.get(node.input(2))
@@ -114,6 +119,7 @@ def _one_hot(known: Reached, node: Node) -> Reach | None:
 REDUCTIONS: dict[str, Transfer] = {
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample"), _keeps),
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceMean", "ReduceLogSumExp", "TopK", "CumSum", "LpPool"), _keeps),
+    **dict.fromkeys(("GridSample", "RoiAlign", "MaxRoiPool"), _keeps),
     "ReduceSum": _sum,
     "ReduceSumSquare": _sum_squares,
     "ReduceL1": _norm,
@@ -126,6 +132,8 @@ REDUCTIONS: dict[str, Transfer] = {
     "Size": _length,
     "ConstantOfShape": _fill,
     "OneHot": _one_hot,
+    "Bernoulli": _drawn,
+    "Hardmax": _drawn,
     **dict.fromkeys(("RandomNormal", "RandomNormalLike"), _normal),
     **dict.fromkeys(("RandomUniform", "RandomUniformLike"), _uniform),
 }

@@ -174,6 +174,7 @@ UNARY: dict[str, Transfer] = {
     "Asinh": _function(math.asinh, odd=True),
     "Sinh": _function(math.sinh, odd=True),
     "Softsign": _function(functions.softsign, odd=True),
+    "Sign": _function(lambda x: math.copysign(1.0, x) if x else 0.0, odd=True),
     "Elu": _function(_expm1(1.0), odd=True),
     "Celu": _function(_expm1(1.0), odd=True),
     "Selu": _function(_expm1(1.7580993), odd=True),

@@ -244,7 +244,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _split(total: int, model: nn.Module) -> tuple[int, int]:
-    """A width as the sum of two numbers that the model was made with, of something and one of them, or of two halves."""
+    """A width as a sum: of two numbers that the model was made with, of something and one of them, or of two halves."""
     defaults = (entry.default for entry in parameters_of(type(model).__init__).values())
     own = [value for value in vars(model).values() if type(value) is int]
     numbers = [value for value in (*own, *defaults) if type(value) is int and value > 0]

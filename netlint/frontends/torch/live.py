@@ -14,7 +14,7 @@ from netlint.frontends import TargetError
 from . import inputs as example_inputs
 from . import recipe
 from .inputs import Example
-from .made import unwrapped
+from .made import a_kind_of, unwrapped
 from .target import Captured, captured_model
 
 
@@ -30,8 +30,9 @@ def captured(
 ) -> Captured:
     """Record a model, with its loss where there is one. Raises `TargetError`."""
     if not isinstance(model, nn.Module | torch.export.ExportedProgram):
+        what = f"the class {model.__name__}" if isinstance(model, type) else a_kind_of(model)
         raise TargetError(
-            f"a {type(model).__name__} is no model",
+            f"{what} is no model",
             "give an nn.Module, an ExportedProgram, an onnx.ModelProto or the path of a model",
         )
     model = unwrapped(model)

@@ -41,7 +41,7 @@ def made_by(target: PythonTarget, weights: str, sliced: bool, stage: Stage) -> M
     stage("build")
     if isinstance(found, nn.Module) or not callable(found):
         if target.args or target.kwargs:
-            raise TargetError(f"is no function: {target.name} is {_a(found)}", "leave out the arguments")
+            raise TargetError(f"is no function: {target.name} is {a_kind_of(found)}", "leave out the arguments")
         return replace(_unpacked(found, target), imported=reason)
     check_arguments(found, target)
     rest: list[Made] = []
@@ -69,7 +69,7 @@ def _unpacked(made: Any, target: PythonTarget) -> Made:
         made = made[0]
     if not _is_model(made):
         raise TargetError(
-            f"makes no model: {target.name} gives {_a(made)}",
+            f"makes no model: {target.name} gives {a_kind_of(made)}",
             "name a subclass of torch.nn.Module, or a function that returns one module",
         )
     return Made(unwrapped(made), replace(example, guessed=False) if example else None)
@@ -84,7 +84,7 @@ def _has_weights(value: Any) -> bool:
     return isinstance(value, nn.Module) and any(True for _ in value.parameters())
 
 
-def _a(value: Any) -> str:
+def a_kind_of(value: Any) -> str:
     if value is None:
         return "None"
     name = type(value).__name__
@@ -95,7 +95,7 @@ def _a(value: Any) -> str:
 
 def module_alone(model: Any, target: PythonTarget) -> nn.Module:
     if not isinstance(model, nn.Module):
-        raise TargetError(f"makes {_a(model)}: {target.name}", "name what makes a torch.nn.Module")
+        raise TargetError(f"makes {a_kind_of(model)}: {target.name}", "name what makes a torch.nn.Module")
     return model
 
 

@@ -50,7 +50,7 @@ def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None 
         errors += list(dict.fromkeys([*finder.errors[:2], *finder.errors[-1:]]))
     raise NoInputs(
         "\n".join(["runs on none of the inputs that were tried", *dict.fromkeys(errors[:5])]),
-        "state them: --input 1,3,224,224 or --input ids:int64:1,128",
+        _STATE if step is None else f"{_STATE}, or name a step that takes tensors: def step(model, x, y): …",
     )
 
 
@@ -60,6 +60,7 @@ def _dtype(model: nn.Module) -> str:
     return str(kinds.pop()).removeprefix("torch.") if len(kinds) == 1 else ""
 
 
+_STATE = "state them: --input 1,3,224,224 or --input ids:int64:1,128"
 LAYERS = "the signature and the first layers"
 
 
