@@ -208,8 +208,8 @@ PROGRAMS = [
     _p(
         "vae-kl",
         "1 + logvar - mu^2 - exp(logvar)",
-        "e = Exp(h) # NUM003; q = Mul(k, k); a = Add(one, h); s = Sub(a, q); d = Sub(s, e); m = Mul(minus_half, d); "
-        "! = ReduceMean(m)",
+        "e = Exp(h) # note NUM003; q = Mul(k, k); a = Add(one, h); s = Sub(a, q); d = Sub(s, e); "
+        "m = Mul(minus_half, d); ! = ReduceMean(m)",
         "l = Clip(h, low, high); e = Exp(l); q = Mul(k, k); a = Add(one, l); s = Sub(a, q); d = Sub(s, e); "
         "m = Mul(minus_half, d); ! = ReduceMean(m)",
         _TWO,

@@ -88,7 +88,7 @@ def test_case_and_underscores_are_forgiven(text: str) -> None:
     ("text", "hint"),
     [
         ("sigmoid-hiden", "did you mean 'sigmoid-hidden'"),
-        ("ACT0O4", "did you mean 'ACT00"),
+        ("ACT0O4", "did you mean 'ACT0"),
         ("zzzzzz", "`netlint rules` lists them"),
         ("", "`netlint rules` lists them"),
     ],

@@ -101,10 +101,10 @@ def may_hide_norm(layer: Layer, stats: Weights) -> bool:
 def norm_may_restore(layer: Layer, stats: Weights) -> bool:
     """Whether a folded norm may make up for the smallness of a convolution's weight, as in a healthy network.
 
-    A fresh norm leaves any bias as it was, and some exporters then drop one of zeros. Networks with norms are started
-    from stds of 0.01 and from torch's default, but not from weights that are next to nothing.
+    Some exporters drop the bias of zeros that it leaves. Networks with norms are started from stds of 0.01 and from
+    torch's default, but hardly from weights that are next to nothing.
     """
-    if not _of_a_file(layer):
+    if not _of_a_file(layer) or (layer.bias is not None and not may_hide_norm(layer, stats)):
         return False
     found, fan = stats.moments(layer.weight), fans(layer, stats)
     return found is None or fan is None or found.rms * fan.wide**0.5 > _NEXT_TO_NOTHING

@@ -55,6 +55,27 @@ class Net(nn.Module):
         return self.head(h)
 ```
 
+A standard deviation of 0.001 for every layer, seen in a training step:
+```torch
+# given loss=cross_entropy inputs=8,256
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(256, 256) for _ in range(4))
+        self.head = nn.Linear(256, 10)
+        for layer in self.layers:
+            nn.init.normal_(layer.weight, std=0.001)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x).relu()      # want warning "as large as LeCun, Xavier or He initialisation"
+        return self.head(x)
+
+def step(model, x, labels=torch.arange(8)):
+    return F.cross_entropy(model(x), labels)
+```
+
 ## Use instead
 ```onnx
 # given stage=init
@@ -111,12 +132,11 @@ scaled_behind (float[N, 4] x, float[N, 4] t) => (float[N, 2] y)
 ```
 
 ## Known limits
-Exporters fold batch normalisation into the convolution before it, which then may have a bias of zeros: such convolutions
-of a model file are not said to be too large, and convolutions of a model file to be too small only from 30 times below
-the usual on. Nothing is said of trained models, of models whose stage is unknown (state it with
-`--stage`), of embedding tables and recurrent layers, and of weights that are computed. Large weights in front of the
-softmax of an attention are judged like all others. Inputs of mean 0 and standard deviation 1 are assumed unless the
-contract says otherwise.
+Exporters fold batch normalisation into the convolution before it, which then may have a bias of zeros: such
+convolutions of a model file are not said to be too large, and to be too small only from 30 times below the usual on.
+Nothing is said of trained models, of models whose stage is unknown (state it with `--stage`), of embedding tables and
+recurrent layers, and of weights that are computed. Large weights in front of the softmax of an attention are judged
+like all others. Inputs of mean 0 and standard deviation 1 are assumed unless the contract says otherwise.
 
 ## References
 LeCun et al.: Efficient BackProp (1998), section 4.6. Glorot, Bengio: Understanding the difficulty of training deep
@@ -140,7 +160,18 @@ from netlint.analyses.variance import variance
 from netlint.analyses.weights import Moments, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._surroundings import NOTHING, Behind, Fans, behind, fans, fresh_model, heads, may_hide_norm, norm_may_restore, recommended
+from ._surroundings import (
+    NOTHING,
+    Behind,
+    Fans,
+    behind,
+    fans,
+    fresh_model,
+    heads,
+    may_hide_norm,
+    norm_may_restore,
+    recommended,
+)
 
 _KINDS = ("dense", "conv", "conv-transpose")
 _FACTOR = Option("factor", 3.0, "how many times above or below the usual range a weight may be")

@@ -121,8 +121,8 @@ noisy (float[N, 3] x) => (float[N, 2] y)
 ## Known limits
 
 torch's `kl_div` has a rule of its own, `kldiv-needs-log-probabilities`. Silent on heads it does not understand, and on
-sigmoid heads under a categorical loss. A CTC loss that is only declared is not judged: TensorFlow's takes logits. Keras's categorical cross-entropy takes logits if told so (`from_logits=True`):
-say `--loss=cross_entropy` then.
+sigmoid heads under a categorical loss. A CTC loss that is only declared is not judged: TensorFlow's takes logits.
+Keras's categorical cross-entropy takes logits if told so (`from_logits=True`): say `--loss=cross_entropy` then.
 
 ## References
 

@@ -17,15 +17,16 @@ rate that is too high, or an input out of the ordinary.
 
 ## Example
 
-A Kullback-Leibler divergence from a predicted logarithm of the variance:
+A Gaussian likelihood with a predicted logarithm of the variance:
 
 ```onnx
-kl (float[N, 3] x) => (float loss)
+likelihood (float[N, 3] x) => (float loss)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}>
 {
     logvar = Gemm(x, w, b)
-    v = Exp(logvar)      # want warning "an unbounded value on the way to a loss"
-    d = Sub(v, logvar)
+    minus = Neg(logvar)
+    v = Exp(minus)      # want warning "an unbounded value on the way to a loss"
+    d = Add(v, logvar)
     loss = ReduceMean <keepdims = 0> (d)
 }
 ```
@@ -101,13 +102,14 @@ class Net(nn.Module):
 The operator, which is exact everywhere, or an argument that is cut off:
 
 ```onnx
-kl (float[N, 3] x) => (float loss, float[N, 2] y, float[N, 2] z)
+likelihood (float[N, 3] x) => (float loss, float[N, 2] y, float[N, 2] z)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float lo = {-20}, float hi = {20}>
 {
     h = Gemm(x, w, b)
     logvar = Clip(h, lo, hi)
-    v = Exp(logvar)
-    d = Sub(v, logvar)
+    minus = Neg(logvar)
+    v = Exp(minus)
+    d = Add(v, logvar)
     loss = ReduceMean <keepdims = 0> (d)
     y = Softplus(h)
     z = Tanh(h)
@@ -163,6 +165,20 @@ inference (float[N, 3] x) => (float[N, 2] y, float[N, 3] z)
     e = Exp(n)
     s = Add(one, e)
     y = Div(one, s)
+}
+```
+
+The logarithm of a variance in the divergence of a variational autoencoder gives a note: the loss itself holds it back.
+
+```onnx
+divergence (float[N, 3] x) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float one = {1}>
+{
+    h = Gemm(x, w, b)
+    e = Exp(h)      # want note "holds back"
+    a = Add(one, h)
+    d = Sub(e, a)
+    loss = ReduceMean <keepdims = 0> (d)
 }
 ```
 
@@ -242,11 +258,31 @@ def _said(scope: Scope, known: Reached, node: Node, argument: Value, most: float
         return (text, WARNING) if learns else None
     if found.hi < INF and not found.raw:
         return f"a value of up to {found.hi:.4g}, above {most:.4g}", WARNING
+    if learns and _of_spread(scope.graph, known, argument):
+        return "an unbounded logarithm of a spread, which the loss itself holds back", NOTE
     if learns:
         return "an unbounded value on the way to a loss", WARNING
     if _inverted(scope.graph, known, node):
         return None
     return "an unbounded value", NOTE
+
+
+def _of_spread(graph: Graph, known: Reached, argument: Value) -> bool:
+    """Whether the argument, or what it is a positive part of, is also added up as it is: exp(s) - s is least at s = 0.
+
+    So the divergence of a variational autoencoder reads the logarithm of a variance. Likelihoods have exp(-s), which
+    nothing holds back.
+    """
+    source = argument
+    for _ in range(_DEPTH):
+        made = maker(known, source)
+        numbers = [known.number(value) for value in made.inputs] if made is not None else []
+        if made is None or made.op not in ("Mul", "Div") or numbers.count(None) != 1:
+            break
+        if any(number is not None and number <= 0 for number in numbers):
+            return False
+        source = next(value for value in made.inputs if value is not None and known.number(value) is None)
+    return any(use.op in ("Add", "Sub", "Sum", "ReduceSum", "ReduceMean") for use, _ in readers(graph, source))
 
 
 def _in_softmax(graph: Graph, node: Node) -> bool:

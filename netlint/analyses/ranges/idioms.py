@@ -114,7 +114,7 @@ def _ball(step: Step) -> Range:
 
 
 def sum_with_constant(step: Step, over: Axes, count: int | None) -> Range | None:
-    """The sum of x + C, with a constant C of the same shape, by what C sums to: I adds 1 to each row sum, not 0 to n."""
+    """The sum of x + C, with a constant C of the same shape, by what C sums to: I adds 1 to each row sum."""
     graph, state = step.state.graph, step.state
     added = graph.producer(step.node.input(0))
     if added is None or added.op != "Add" or added.domain or over is None or count is None:
