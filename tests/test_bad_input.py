@@ -85,7 +85,7 @@ def test_targets_that_are_no_readable_files(netlint: Netlint, tmp_path: Path) ->
         "*.nothing": "matches no file",
         "loop.onnx": "symbolic links",
         "gone.onnx": "No such file",
-        "net.pt": "is not an ONNX model",
+        "net.pt": "netlint runs no pickle",
         "pipe.onnx": "is not a regular file",
         "/dev/zero": "is not a regular file",
         "x" * 5000: "does not exist",
