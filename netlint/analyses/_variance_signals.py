@@ -88,6 +88,8 @@ class Facts:
         if shape is None:
             return None
         chosen = range(1, len(shape)) if taken is None else [axis % max(len(shape), 1) for axis in taken]
+        if any(axis >= len(shape) for axis in chosen):
+            return None
         sizes = [shape[axis] for axis in chosen]
         return prod(_whole(sizes)) if len(_whole(sizes)) == len(sizes) else None
 

@@ -93,7 +93,7 @@ def minimum(step: Step) -> Range:
 
 def _fold(step: Step, combine: object) -> Range:
     ranges = step.args()
-    found = ranges[0]
+    found = ranges[0] if ranges else TOP
     for each in ranges[1:]:
         found = combine(found, each)  # type: ignore[operator]
     return found

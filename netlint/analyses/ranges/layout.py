@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netlint.graph import Value
+from netlint.graph import TensorUnreadable, Value
 
 from . import relations
 from .facts import match_axes, match_long_axes
@@ -212,8 +212,9 @@ def constant_of_shape(step: Step) -> Range:
     if value is None:
         return ZERO
     try:
+        try:
         return point(float(value.load().reshape(-1)[0]))
-    except (AttributeError, ValueError, TypeError, IndexError):
+    except (TensorUnreadable, AttributeError, ValueError, TypeError, IndexError):
         return TOP
 
 

@@ -44,9 +44,13 @@ def _finish(step: Step, found: Sums | None, data: Range, bias: Data | None, axis
 
     lo, hi = found.lo, found.hi
     if bias is not None:
+        if np.size(bias.lo) not in (1, lo.size):
+            return TOP  # a broken model: one bias for another number of channels
         slack = 2.0 * step.unit * (bias.range.magnitude if bias.range.bounded else 0.0)
-        lo, hi = lo + bias.lo, hi + bias.hi
-        lo, hi = lo - 2 * step.unit * np.abs(lo) - slack, hi + 2 * step.unit * np.abs(hi) + slack
+        with np.errstate(invalid="ignore"):  # infinity minus infinity: nothing is known
+            lo, hi = lo + bias.lo, hi + bias.hi
+            lo, hi = lo - 2 * step.unit * np.abs(lo) - slack, hi + 2 * step.unit * np.abs(hi) + slack
+        lo, hi = np.where(np.isnan(lo), -INF, lo), np.where(np.isnan(hi), INF, hi)
     ends = float(lo.min()), float(hi.max())
     out = step.node.output()
     if out is not None and 1 < lo.size <= MOST_LANES and _says_something(lo, hi):

@@ -219,7 +219,10 @@ class State:
         array = self.array(value) if isinstance(size, int) and 1 < size <= MOST_LANES else None
         if array is None or array.dtype.kind != "f":
             return None
-        wide = array.reshape(-1).astype("float64")
+        import numpy as np
+
+        with np.errstate(invalid="ignore"):  # NaN of any kind is looked for below
+            wide = array.reshape(-1).astype("float64")
         return Lanes(long[0] - len(shape), wide, wide) if not (wide != wide).any() else None
 
     def dtype(self, value: Value | None) -> str | None:

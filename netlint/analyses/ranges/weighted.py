@@ -59,7 +59,7 @@ class Sums(NamedTuple):
 
     def times(self, factor: float) -> Sums:
         if factor == 0:
-            return Sums(self.lo * 0, self.hi * 0)
+            return Sums(self.lo.clip(0, 0), self.hi.clip(0, 0))
         return Sums(self.lo * factor, self.hi * factor) if factor > 0 else Sums(self.hi * factor, self.lo * factor)
 
     def hull(self, data: Range) -> Range:
