@@ -212,7 +212,6 @@ def constant_of_shape(step: Step) -> Range:
     if value is None:
         return ZERO
     try:
-        try:
         return point(float(value.load().reshape(-1)[0]))
     except (TensorUnreadable, AttributeError, ValueError, TypeError, IndexError):
         return TOP
