@@ -136,6 +136,8 @@ def fans(layer: Layer, stats: Weights) -> Fans | None:
     inputs = fan_in(layer, stats) if shape is not None else None
     if inputs is None or shape is None or layer.unit_axis is None or layer.input_axis is None:
         return None
+    if max(layer.unit_axis, layer.input_axis) >= len(shape) or 0 in shape:
+        return None  # a broken model
     units, before = shape[layer.unit_axis], shape[layer.input_axis]
     if layer.kind == "dense":
         return Fans(inputs, units, max(min(inputs, units), 1), max(inputs, units))

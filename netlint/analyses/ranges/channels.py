@@ -36,6 +36,8 @@ def refine(step: Step, found: Range) -> Range:
             lanes = follow(step, found)
     if lanes is None or not lanes.lo.size or state.dtype(out) in INTEGER_LIMITS:
         return found
+    if np.isnan(lanes.lo).any() or np.isnan(lanes.hi).any():
+        return found
     lo, hi = _settled(lanes, format_of(state.dtype(out)), step.node.op in EXACT)
     lo, hi = np.fmax(lo, found.lo), np.fmin(hi, found.hi)
     if (lo > hi).any():

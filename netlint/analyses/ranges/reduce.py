@@ -129,6 +129,8 @@ def _square_sum(step: Step, r: Range, count: int | None) -> Range:
 
 def _l2(step: Step, r: Range, count: int | None) -> Range:
     found = settle(_square_sum(step, r, count), step.dtype)
+    if found.lo < 0:
+        return TOP  # integers that wrap around
     hi = INF if found.hi == INF else math.sqrt(found.hi)
     return widen(found._replace(lo=math.sqrt(found.lo), hi=hi, integral=False), 4 * step.eps)
 

@@ -18,8 +18,11 @@ _FOLLOW_LANES = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
 
 def run(graph: Graph, state: State) -> None:
     """Fill `state` with what is known of each value of the graph."""
-    for node in graph.nodes:
-        visit(state, node)
+    import numpy as np
+
+    with np.errstate(all="ignore"):  # ends are infinite as a rule; what becomes NaN is dropped where lanes settle
+        for node in graph.nodes:
+            visit(state, node)
 
 
 def visit(state: State, node: Node) -> None:
