@@ -191,7 +191,7 @@ def _unread(step: Step, value: Value | None) -> bool:
 def einsum(step: Step) -> Range:
     """Sums of products; how many is known from the letters that the result lacks."""
     ranges = step.args()
-    if not all(r.known for r in ranges):
+    if not ranges or not all(r.known for r in ranges):
         return TOP
     found = ranges[0]
     for each in ranges[1:-1]:

@@ -122,6 +122,6 @@ def _blank(value: Value) -> bool:
     if tensor is None or not any(size > 1 for size in tensor.shape) or not tensor.dtype.startswith(("float", "bfloat")):
         return False
     try:
-        return all(not chunk.any() for chunk in tensor.chunks(1 << 20))
+        return all(not (chunk != 0).any() for chunk in tensor.chunks(1 << 20))
     except TensorUnreadable:
         return False
