@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 from traceback import walk_tb
 from typing import Any, TypeVar
@@ -14,63 +14,14 @@ from .analyses.shapes import shapes
 from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
 from .ops import KNOWN_OPS
+from .reported import Crashed, Report, Reported, Skipped
 from .rule import Evidence, Finding, Level, Rule
-from .training import Known, Training
+from .training import Training
 
 _MACHINERY = (__name__, Scope.__module__)
 
 T = TypeVar("T")
 D = TypeVar("D")
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A finding as the report holds it: with its rule, level, place and fingerprint."""
-
-    rule: Rule
-    level: Level
-    finding: Finding
-    loc: Location
-    op: str
-    writes: tuple[str, ...]
-    """Names of the node's results; the node itself is not kept, it would keep the whole graph."""
-    context: str
-    """The operators around the node and the type of its result, e.g. `Gemm → Softmax → output float32[N, 10]`."""
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A rule that could not judge (some of) the graph, and why."""
-
-    rule: Rule
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
-
-    rule: Rule
-    error: Exception
-    where: str
-    """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All there is to say about one target."""
-
-    target: str
-    findings: tuple[Reported, ...]
-    skipped: tuple[Skipped, ...]
-    crashed: tuple[Crashed, ...]
-    assumptions: Mapping[str, Known[Any]]
-    """The training contract as far as it is known, each field with its origin."""
-    misstated: tuple[str, ...]
-    """Fields of the contract in the model's metadata that were not understood, with the reason."""
-    not_understood: Mapping[str, int]
-    """Operators that no analysis knows, with the number of nodes."""
 
 
 def lint(
@@ -115,6 +66,7 @@ def _report(
         assumptions=_or(results, contract, results.training).known(),
         misstated=_or(results, misstated, ()),
         not_understood=_not_understood(results.graph),
+        nodes=len(results.graph.nodes),
     )
 
 

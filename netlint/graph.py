@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
 
+    from .training import Training
+
 Dim: TypeAlias = int | str | None
 """One axis of a shape: its length, the name of an unknown length, or None (nothing is known)."""
 
@@ -179,6 +181,13 @@ class Defect:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Runner(Protocol):
+    """Executes the model that a graph is of; a graph has one only if the user asked for that."""
+
+    def run(self, stage: str, graph: Graph, training: Training) -> Any:
+        """Do one of the probe's stages and give what it shows. Raises `Unavailable` where it cannot."""
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """A whole model. `nodes` holds every node, those of bodies before their holder, producers before users.
@@ -194,6 +203,7 @@ class Graph:
     name: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     defects: tuple[Defect, ...] = ()
+    runner: Runner | None = None
 
     @cached_property
     def _by_op(self) -> dict[str, list[Node]]:

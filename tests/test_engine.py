@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from netlint.analysis import Analysis, Results, Scope, Unavailable, UndeclaredUse, analysis
-from netlint.engine import Report, lint
+from netlint.engine import lint
 from netlint.frontends.onnx import load_text
 from netlint.graph import Graph, Location
+from netlint.reported import Report
 from netlint.rule import ERROR, NOTE, WARNING, Finding, Rule, rule
 from netlint.training import Training
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from netlint import __version__
-from netlint.engine import Report, Reported
 from netlint.graph import Location
 from netlint.report import Failure, Run
+from netlint.reported import Report, Reported
 from netlint.rule import Level
 from netlint.sources import Sources
 
