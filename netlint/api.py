@@ -42,8 +42,8 @@ def check(
 
     `inputs`: a tensor or array, a tuple of arguments, a dict of them, or shapes as `--input` takes them; without it
     they are inferred. With `loss` (any callable) and `targets` (a tensor or array, or a tuple of what the loss takes
-    after the prediction), `loss(model(*inputs), *targets)` is recorded; with `step`, `step(model, *inputs)`, or the method of
-    that name. `targets` may also be a range, `(-1, 1)` or `"-1..1"`. `optimizer`, `scheduler` and the rest of
+    after the prediction), `loss(model(*inputs), *targets)` is recorded; with `step`, `step(model, *inputs)`, or the
+    method of that name. `targets` may also be a range, `(-1, 1)` or `"-1..1"`. `optimizer`, `scheduler` and the rest of
     `contract` (`task="regression"`, `classes=10` …) tell what the graph cannot.
 
     Raises `TargetError` where the model cannot be analysed, `ConfigError` and `ContractError` for mistakes in settings.

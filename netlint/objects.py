@@ -17,17 +17,16 @@ _SCHEDULER = "give an object of torch.optim.lr_scheduler, or its name"
 
 def refuse_mistakes(loss: Any, optimizer: Any, scheduler: Any, step: Any) -> None:
     """Raises `TargetError` for what is no loss, optimizer, scheduler or step."""
-    _refuse_unless(callable(loss), "loss=", loss, "no function", _FUNCTION)
-    _refuse_unless(callable(step), "step=", step, "no function", _STEP)
+    _refuse_unless(callable(loss), "loss=", loss, "function", _FUNCTION)
+    _refuse_unless(callable(step), "step=", step, "function", _STEP)
     for one in _each(optimizer):
-        _refuse_unless(
-            isinstance(getattr(one, "param_groups", None), list), "optimizer=", one, "no optimizer", _OPTIMIZER
-        )
+        groups = getattr(one, "param_groups", None)
+        _refuse_unless(isinstance(groups, list), "optimizer=", one, "optimizer", _OPTIMIZER)
     for one in _each(scheduler):
-        _refuse_unless(callable(getattr(one, "step", None)), "scheduler=", one, "no scheduler", _SCHEDULER)
+        _refuse_unless(callable(getattr(one, "step", None)), "scheduler=", one, "scheduler", _SCHEDULER)
 
 
-def _refuse_unless(fits: bool, what: str, given: Any, no: str, way_out: str) -> None:
+def _refuse_unless(fits: bool, what: str, given: Any, wanted: str, way_out: str) -> None:
     if given is None or isinstance(given, str):
         return
     if isinstance(given, type):

@@ -72,6 +72,6 @@ def _example(model: Any, inputs: Any) -> Example | None:
     if example is None:
         raise TargetError(
             f"inputs= holds no tensor, but {a_kind_of(inputs)}",
-            "give a tensor or array, a tuple of arguments, a dict of keyword arguments, or shapes such as '1,3,224,224'",
+            "give a tensor or array, a tuple of arguments, a dict of them by name, or shapes such as '1,3,224,224'",
         )
     return replace(example, guessed=False)
