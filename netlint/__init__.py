@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api import CheckReport, Findings, TargetError, check
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["CheckReport", "Findings", "TargetError", "__version__", "check"]
 
 

@@ -11,6 +11,8 @@ from .capture import MODES, Capture
 from .checked import CheckReport, Findings
 from .config import ConfigError
 from .frontends import TargetError
+from .objects import contract as told
+from .objects import refuse_mistakes
 from .report import Failure
 from .session import Session
 from .training import parse_training
@@ -38,10 +40,10 @@ def check(
     `model`: an `nn.Module` (also a `torch.fx.GraphModule`), an `ExportedProgram`, an `onnx.ModelProto`, or what the
     command line takes: a file, `"net.py:Net"`. A module is executed on tensors without memory and left as it was.
 
-    `inputs`: a tensor, a tuple of arguments, a dict of them, or shapes as `--input` takes them; without it they are
-    inferred. With `loss` (any callable) and `targets` (a tensor, or a tuple of what the loss takes after the
-    prediction), `loss(model(*inputs), *targets)` is recorded; with `step`, `step(model, *inputs)`, or the method of
-    that name. `targets` may also be a range, `(-1, 1)` or `"-1..1"`. `optimizer`, `scheduler` and the rest of
+    `inputs`: a tensor or array, a tuple of arguments, a dict of them, or shapes as `--input` takes them; without it
+    they are inferred. With `loss` (any callable) and `targets` (a tensor or array, or a tuple of what the loss takes
+    after the prediction), `loss(model(*inputs), *targets)` is recorded; with `step`, `step(model, *inputs)`, or the
+    method of that name. `targets` may also be a range, `(-1, 1)` or `"-1..1"`. `optimizer`, `scheduler` and the rest of
     `contract` (`task="regression"`, `classes=10` …) tell what the graph cannot.
 
     Raises `TargetError` where the model cannot be analysed, `ConfigError` and `ContractError` for mistakes in settings.
@@ -50,9 +52,9 @@ def check(
         raise ConfigError(f"mode='{mode}' is not known; there are {' and '.join(MODES)}")
     if isinstance(targets, str) or _is_range(targets):
         contract, targets = {**contract, "targets": targets}, None
+    refuse_mistakes(loss, optimizer, scheduler, step)
     stated = parse_training(_texts(contract), lambda field: f"{field}=")
-    if isinstance(loss, str):
-        stated = stated.otherwise(parse_training({"loss": loss}, lambda field: "loss="))
+    stated = stated.otherwise(told(loss, optimizer, scheduler))
     capture = _capture(inputs, step, mode)
     session = Session(Path(config) if config else None, _listed(select), _listed(ignore), stated, capture)
     if isinstance(model, str | os.PathLike):

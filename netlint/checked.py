@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .engine import Crashed, Report, Reported, lint
+from .engine import lint
 from .graph import Graph, Value
+from .reported import Crashed, Report, Reported
 from .rule import Level, Rule
 from .training import Known, Training
 
@@ -24,9 +25,6 @@ class Findings(AssertionError):
 @dataclass(frozen=True, slots=True, repr=False)
 class CheckReport(Report):
     """All there is to say about one model."""
-
-    nodes: int = 0
-    """Number of nodes in its graph, those that no analysis knows included."""
 
     def raise_if(self, level: str | Level = "error") -> CheckReport:
         """Raises `Findings` if there is one of that level or above, or a rule crashed; else gives the report back."""
@@ -80,7 +78,7 @@ def check_graph(
     report = lint(graph, rules, training, options, target)
     values = {field.name: getattr(report, field.name) for field in fields(Report)}
     values["assumptions"] = {**report.assumptions, **(facts or {})}
-    return CheckReport(**values, nodes=len(graph.nodes))
+    return CheckReport(**values)
 
 
 class _Told(Exception):

@@ -20,9 +20,10 @@ from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
 
-from .engine import Report, Reported, lint
+from .engine import lint
 from .frontends import TargetError
 from .graph import Graph
+from .reported import Report, Reported
 from .rule import Rule
 from .training import parse_training
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
 
+    from .training import Training
+
 Dim: TypeAlias = int | str | None
 """One axis of a shape: its length, the name of an unknown length, or None (nothing is known)."""
 
@@ -100,6 +102,8 @@ class Detail(Protocol):
 
     def attrs(self) -> Mapping[str, Any]: ...
     def location(self) -> Location: ...
+    def source(self) -> tuple[str, int] | None:
+        """The `source` of the location, for much less work where the rest of it must be decoded."""
 
 
 _NO_BODIES: Mapping[str, Body] = {}
@@ -142,6 +146,11 @@ class Node:
         return self._loc
 
     @property
+    def source(self) -> tuple[str, int] | None:
+        """File and line of the call in the user's code, as in `loc`."""
+        return self._detail.source() if self._loc is None else self._loc.source
+
+    @property
     def full_op(self) -> str:
         """The operator with its domain, `com.microsoft::Gelu`, `torch.mse_loss`; without it in the default domain."""
         if not self.domain:
@@ -179,6 +188,13 @@ class Defect:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Runner(Protocol):
+    """Executes the model that a graph is of; a graph has one only if the user asked for that."""
+
+    def run(self, stage: str, graph: Graph, training: Training) -> Any:
+        """Do one of the probe's stages and give what it shows. Raises `Unavailable` where it cannot."""
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """A whole model. `nodes` holds every node, those of bodies before their holder, producers before users.
@@ -194,6 +210,7 @@ class Graph:
     name: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     defects: tuple[Defect, ...] = ()
+    runner: Runner | None = None
 
     @cached_property
     def _by_op(self) -> dict[str, list[Node]]:

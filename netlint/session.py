@@ -12,11 +12,11 @@ from . import collector
 from .capture import Capture, python_target
 from .checked import CheckReport, check_graph
 from .config import ConfigError, Settings, find_settings, read_settings
-from .engine import Report
 from .frontends import TargetError
 from .graph import Graph
 from .registry import Registry, load_rules
 from .report import Failure
+from .reported import Report
 from .rule import Level, Rule
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
 from .training import Known, Training

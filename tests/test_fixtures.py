@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from netlint.engine import Report, lint
+from netlint.engine import lint
 from netlint.registry import load_rules
+from netlint.reported import Report
 from netlint.rule import Level
 from netlint.targets import load
 from netlint.training import parse_training

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from netlint.engine import Reported, lint
+from netlint.engine import lint
 from netlint.frontends.onnx import load_bytes
 from netlint.registry import load_rules
+from netlint.reported import Reported
 from netlint.rule import Level, Rule
 from netlint.training import Training
 from tests.numeric_programs import PROGRAMS, Program, wants

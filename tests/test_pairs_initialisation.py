@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import netlint
-from netlint.engine import Report, lint
+from netlint.engine import lint
 from netlint.frontends.onnx import load_bytes
 from netlint.registry import load_rules
+from netlint.reported import Report
 from netlint.rule import Level
 from netlint.training import parse_training
 

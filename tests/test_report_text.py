@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netlint.engine import Report, Reported
 from netlint.graph import Location
 from netlint.registry import load_rules
 from netlint.report import Run
 from netlint.report.text import clean, render
+from netlint.reported import Report, Reported
 from netlint.rule import Evidence, Finding, Level
 from netlint.sources import Sources
 

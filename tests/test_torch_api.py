@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import netlint
-from netlint.training import Interval
-from tests.test_api import codes
+from netlint.training import ContractError, Interval
+from tests.test_api import FAULTY, codes
 
 torch = pytest.importorskip("torch")
 
@@ -120,10 +121,18 @@ def test_exported_programs_and_files(tmp_path: Path) -> None:
     ("given", "message"),
     [
         ({"model": 3}, "an int is no model"),
-        ({"inputs": 3}, "inputs= holds no tensor, but a int"),
+        ({"inputs": 3}, "inputs= holds no tensor, but an int"),
         ({"inputs": torch.zeros(2, 5)}, "shapes"),
         ({"loss": nn.MSELoss(), "targets": torch.zeros(2)}, "a loss with targets= needs inputs="),
         ({"step": "fit"}, "has no method 'fit'"),
+        ({"loss": [nn.CrossEntropyLoss()]}, "loss= is a list of 1, no function"),
+        ({"loss": nn.CrossEntropyLoss}, "loss= is the class CrossEntropyLoss, not an object of it"),
+        ({"loss": nn.MSELoss(), "inputs": torch.zeros(2, 6), "targets": 3}, "targets= holds no tensor, but an int"),
+        ({"optimizer": 3}, "optimizer= is an int, no optimizer"),
+        ({"optimizer": torch.optim.Adam}, "optimizer= is the class Adam, not an object of it"),
+        ({"scheduler": 0.1}, "scheduler= is a float, no scheduler"),
+        ({"step": 3}, "step= is an int, no function"),
+        ({"inputs": np.array(["a"])}, "inputs= holds an array of <U1, which is no tensor"),
         ({"inputs": "x:float33:2"}, "unknown dtype 'float33'"),
     ],
 )
@@ -132,6 +141,37 @@ def test_mistakes_with_modules(given: dict[str, object], message: str) -> None:
     with pytest.raises(netlint.TargetError) as caught:
         netlint.check(**arguments)  # type: ignore[arg-type]
     assert message in str(caught.value)
+    assert caught.value.help
+
+
+def test_mistakes_are_refused_with_files_too() -> None:
+    with pytest.raises(netlint.TargetError, match="loss= is a list of 1, no function"):
+        netlint.check(FAULTY, loss=[nn.CrossEntropyLoss()])  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="optimizer=: unknown optimizer 'adamm'; did you mean 'adam'"):
+        netlint.check(FAULTY, optimizer="adamm")
+
+
+def test_objects_and_names_tell_of_files_too() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
+    known = netlint.check(FAULTY, loss=nn.CrossEntropyLoss(), optimizer=optimizer, scheduler="cosine").assumptions
+    assert (known["loss"].value.name, known["lr"].value, known["schedule"].value) == ("cross_entropy", 0.5, "cosine")
+
+
+def test_arrays_are_inputs_and_targets() -> None:
+    x, y = np.random.default_rng(0).normal(size=(8, 6)), np.arange(8) % 3
+    report = netlint.check(Classifier(), loss=nn.CrossEntropyLoss(), inputs=x, targets=y)
+    assert "LOS002" in codes(report)
+    assert report.assumptions["inputs"].value == "float32[8, 6], int64[8]"
+    half = netlint.check(Classifier().double(), inputs={"x": x.astype("float32")[:2]})
+    assert half.assumptions["inputs"].value == "x float32[2, 6]"
+
+
+def test_several_optimizers_tell_what_they_agree_on() -> None:
+    weights = [nn.Parameter(torch.zeros(1))]
+    one, other = torch.optim.Adam(weights, lr=1e-4), torch.optim.Adam(weights, lr=4e-4)
+    known = netlint.check(Classifier(), optimizer=[one, other]).assumptions
+    assert known["optimizer"].value == "adam"
+    assert "lr" not in known and known["weight_decay"].value == 0
 
 
 def test_a_mode_that_is_not_known() -> None:

@@ -617,7 +617,8 @@ def test_every_kind_of_code_records(kind: str) -> None:
             seen.add(node)
             pending += node.all_input_nodes
     assert placeholder in seen, recording.graph
-    assert kind not in _CALLS or names(recording) == _CALLS[kind]
+    calls = [name for name in names(recording) if name != "empty"]  # torch 2.9 makes empty tensors at a checkpoint
+    assert kind not in _CALLS or calls == _CALLS[kind]
     expected = {name for name, value in model.named_parameters() if value.requires_grad}
     assert kind in ("lazy", "scripted", "traced", "dynamic quantised", "weight norm") or expected <= reached(recording)
 
@@ -811,7 +812,7 @@ def test_large_models_are_built_without_memory(monkeypatch: pytest.MonkeyPatch) 
     assert not recording.real and reached(recording) == {name for name, _ in model.named_parameters()}
     monkeypatch.setattr(run, "REAL_LIMIT", 1 << 30)
     recording = record(lambda value: model(value).sum().item(), (x(2, 4096),), modules=model)
-    assert not recording.real and of(recording, "sum") in next(reversed(recording.graph.nodes)).all_input_nodes
+    assert not recording.real and of(recording, "sum") in list(recording.graph.nodes)[-1].all_input_nodes
     with pytest.raises(TargetError, match="too large"):
         record(lambda value: model(value[value.nonzero()[0]]), (x(2, 4096),), modules=model)
 

@@ -21,12 +21,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from fixtures.zoo import ZOO, Entry
-from netlint.engine import Report, lint
+from netlint.engine import lint
 from netlint.frontends import TargetError
 from netlint.frontends.torch.build import build
 from netlint.frontends.torch.live import captured
 from netlint.frontends.torch.target import Captured
 from netlint.registry import load_rules
+from netlint.reported import Report
 from netlint.rule import Level
 from netlint.training import parse_training
 from tests.zoo_libraries import LIBRARY_MODELS, LibraryModel

@@ -14,10 +14,11 @@ import onnx
 import torch
 from torch import nn
 
-from netlint.engine import Report, lint
+from netlint.engine import lint
 from netlint.frontends.onnx import load_bytes
 from netlint.frontends.torch.live import captured
 from netlint.registry import load_rules
+from netlint.reported import Report
 from netlint.training import Training, parse_training
 
 RULES = load_rules()

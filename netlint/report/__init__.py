@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netlint.engine import Report
 from netlint.frontends import TargetError
+from netlint.reported import Report
 from netlint.rule import Level
 from netlint.sources import Sources
 

@@ -8,10 +8,9 @@ from itertools import groupby
 from typing import Any
 
 from netlint.capture import GUESSED, INPUTS, PART
-from netlint.checked import CheckReport
-from netlint.engine import Report, Reported
 from netlint.graph import Location
 from netlint.report import Failure, Run
+from netlint.reported import Report, Reported
 from netlint.rule import Evidence, Level
 from netlint.sources import Sources, shorten
 
@@ -199,9 +198,8 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
         for name, known in report.assumptions.items():
             origin = known.origin if known.origin.startswith(GUESSED) else f"from {known.origin}"
             lines.append(f"   {sign} assumed: {name} = {_contract(known.value)} ({clean(origin)})")
-        if isinstance(report, CheckReport):
-            understood = report.nodes - sum(report.not_understood.values())
-            lines.append(f"   {sign} understood: {understood:,} of {_plural(report.nodes, 'node')}")
+        understood = report.nodes - sum(report.not_understood.values())
+        lines.append(f"   {sign} understood: {understood:,} of {_plural(report.nodes, 'node')}")
         for op, count in report.not_understood.items():
             lines.append(f"   {sign} not understood: {clean(op)} ({_plural(count, 'node')})")
     else:

@@ -168,18 +168,19 @@ def given(value: Any, origin: str) -> Example | None:
     """A tensor, a tuple of arguments or a dict of them, as whoever hands it over means it."""
     if isinstance(value, torch.Tensor):
         return Example((value,), {}, origin)
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and _holds_tensor(value):
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and holds_tensor(value):
         return Example((), dict(value), origin)
-    if isinstance(value, tuple | list) and _holds_tensor(value):
+    if isinstance(value, tuple | list) and holds_tensor(value):
         return Example(tuple(value), {}, origin)
     return None
 
 
-def _holds_tensor(value: Any) -> bool:
+def holds_tensor(value: Any) -> bool:
+    """Whether there is a tensor in nested containers."""
     if isinstance(value, Mapping):
-        return any(map(_holds_tensor, value.values()))
+        return any(map(holds_tensor, value.values()))
     if isinstance(value, tuple | list):
-        return any(map(_holds_tensor, value))
+        return any(map(holds_tensor, value))
     return isinstance(value, torch.Tensor)
 
 

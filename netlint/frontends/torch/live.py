@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from netlint.frontends import TargetError
+from netlint.objects import a_kind_of
 
 from . import inputs as example_inputs
 from . import recipe
+from .arrays import with_tensors
 from .inputs import Example
-from .made import a_kind_of, unwrapped
+from .made import unwrapped
 from .target import Captured, captured_model
 
 
@@ -36,6 +38,7 @@ def captured(
             "give an nn.Module, an ExportedProgram, an onnx.ModelProto or the path of a model",
         )
     model = unwrapped(model)
+    inputs, targets = with_tensors(inputs, model, "inputs="), with_tensors(targets, model, "targets=")
     training = recipe.contract(loss, optimizer, scheduler, inputs, targets)
     example = _example(model, inputs)
     recorded: recipe.Step | None = None
@@ -46,6 +49,9 @@ def captured(
     elif callable(loss) and targets is not None and isinstance(model, nn.Module):
         if example is None:
             raise TargetError("a loss with targets= needs inputs= of the same batch", "give inputs=")
+        if not example_inputs.holds_tensor(targets):
+            what = f"targets= holds no tensor, but {a_kind_of(targets)}"
+            raise TargetError(what, "give a tensor or an array, or a tuple of what the loss takes after the prediction")
         recorded, example = recipe.loss_step(
             model, loss, example, targets if isinstance(targets, tuple) else (targets,)
         )
@@ -65,7 +71,7 @@ def _example(model: Any, inputs: Any) -> Example | None:
     example = example_inputs.given(inputs, "inputs=")
     if example is None:
         raise TargetError(
-            f"inputs= holds no tensor, but a {type(inputs).__name__}",
-            "give a tensor, a tuple of arguments, a dict of keyword arguments, or shapes such as '1,3,224,224'",
+            f"inputs= holds no tensor, but {a_kind_of(inputs)}",
+            "give a tensor or array, a tuple of arguments, a dict of them by name, or shapes such as '1,3,224,224'",
         )
     return replace(example, guessed=False)

@@ -11,6 +11,7 @@ from torch import nn
 
 from netlint.capture import PythonTarget
 from netlint.frontends import TargetError
+from netlint.objects import a_kind_of
 
 from . import inputs as example_inputs
 from .build import LIMIT, build
@@ -82,15 +83,6 @@ def _is_model(value: Any) -> bool:
 def _has_weights(value: Any) -> bool:
     """Whether it could be the model that is meant as well."""
     return isinstance(value, nn.Module) and any(True for _ in value.parameters())
-
-
-def a_kind_of(value: Any) -> str:
-    if value is None:
-        return "None"
-    name = type(value).__name__
-    if isinstance(value, tuple | list):
-        return f"a {name} of {len(value)}"
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def module_alone(model: Any, target: PythonTarget) -> nn.Module:

@@ -171,15 +171,18 @@ def _of_loss(loss: Any) -> Training:
 
 
 def _of_optimizer(optimizer: Any) -> Training:
-    groups = getattr(optimizer, "param_groups", None)
+    """Of several optimizers, what they agree on."""
+    several = [one for one in (optimizer if isinstance(optimizer, list | tuple) else [optimizer]) if one is not None]
+    groups = [group for one in several for group in getattr(one, "param_groups", ())]
+    names = sorted({type(one).__name__ for one in several})
     if not groups:
         return Training()
-    name = type(optimizer).__name__
-    training = _parsed({"optimizer": name}, f"the optimizer {name}")
+    origin = f"the optimizer{'s' if len(several) > 1 else ''} {' and '.join(names)}"
+    training = _parsed({"optimizer": names[0]}, origin) if len(names) == 1 else Training()
     for field, key in (("lr", "initial_lr"), ("lr", "lr"), ("momentum", "momentum"), ("weight_decay", "weight_decay")):
         values = {float(group[key]) for group in groups if _is_number(group.get(key))}
-        if len(values) == 1 and len([group for group in groups if key in group]) == len(groups):
-            training = training.otherwise(_parsed({field: values.pop()}, f"the optimizer {name}"))
+        if len(values) == 1 and all(key in group for group in groups):
+            training = training.otherwise(_parsed({field: values.pop()}, origin))
     return training
 
 
@@ -188,8 +191,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _of_scheduler(scheduler: Any) -> Training:
-    name = type(scheduler).__name__
-    return _parsed({"schedule": name}, f"the scheduler {name}") if scheduler is not None else Training()
+    several = scheduler if isinstance(scheduler, list | tuple) else [scheduler]
+    names = {type(one).__name__ for one in several if one is not None}
+    if len(names) != 1:
+        return Training()
+    (name,) = names
+    return _parsed({"schedule": name}, f"the scheduler {name}")
 
 
 def _parsed(fields: Mapping[str, object], origin: str) -> Training:

@@ -1,0 +1,80 @@
+"""What is found of a target, as plain data: reporters, caches and other processes read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .graph import Location
+from .rule import Finding, Level, Rule
+from .training import Known
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A finding as the report holds it: with its rule, level, place and fingerprint."""
+
+    rule: Rule
+    level: Level
+    finding: Finding
+    loc: Location
+    op: str
+    writes: tuple[str, ...]
+    """Names of the node's results; the node itself is not kept, it would keep the whole graph."""
+    context: str
+    """The operators around the node and the type of its result, e.g. `Gemm → Softmax → output float32[N, 10]`."""
+    fingerprint: str
+    """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A rule that could not judge (some of) the graph, and why."""
+
+    rule: Rule
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
+
+    rule: Rule
+    error: Exception
+    where: str
+    """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A finding that the user has silenced."""
+
+    found: Reported
+    reason: str
+    origin: str
+    """Who silenced it: `comment at net.py:88`, `overrides in pyproject.toml:14`, `baseline netlint.baseline` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All there is to say about one target."""
+
+    target: str
+    findings: tuple[Reported, ...]
+    skipped: tuple[Skipped, ...]
+    crashed: tuple[Crashed, ...]
+    assumptions: Mapping[str, Known[Any]]
+    """The training contract as far as it is known, each field with its origin."""
+    misstated: tuple[str, ...]
+    """Fields of the contract in the model's metadata that were not understood, with the reason."""
+    not_understood: Mapping[str, int]
+    """Operators that no analysis knows, with the number of nodes."""
+    nodes: int = 0
+    """Number of nodes in the graph, those that no analysis knows included."""
+    suppressed: tuple[Suppressed, ...] = ()
+    """Findings that the user has silenced, in the order of `findings`; they count for nothing."""
+    lines: frozenset[tuple[str, int]] = frozenset()
+    """The lines of source code, file and number as recorded, that the nodes come from."""
+    ignore: str = ""
+    """Which findings the model's own metadata asks to silence, as it stands there (`netlint.ignore`)."""
