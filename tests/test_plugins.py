@@ -66,13 +66,9 @@ def test_the_page_of_one_rule_imports_no_other() -> None:
 
 
 def test_a_rule_in_a_folder_is_found_and_what_is_not_there_is_told(tmp_path: Path) -> None:
-    text = (
-        '"""Mine.\n\n## What it does\n## Why is this bad\n## Example\n## Use instead\n"""\nfrom netlint.rule import *\n'
-    )
-    (tmp_path / "my_own.py").write_text(
-        page
-        + 'from netlint.rule import *\n@rule("MYR001", "my-own", level=NOTE, since="1")\ndef run(scope):\n    return []\n'
-    )
+    page = '"""Mine.\n\n## What it does\n## Why is this bad\n## Example\n## Use instead\n"""\n'
+    head = 'from netlint.rule import *\n@rule("MYR001", "my-own", level=NOTE, since="1")\n'
+    (tmp_path / "my_own.py").write_text(page + head + "def run(scope):\n    return []\n")
     assert find_rule("my_own", [tmp_path]).code == "MYR001"
     with pytest.raises(UnknownRule, match="did you mean 'my-own'"):
         find_rule("my-owm", [tmp_path])
