@@ -25,6 +25,7 @@ class Reported:
     context: str
     """The operators around the node and the type of its result, e.g. `Gemm → Softmax → output float32[N, 10]`."""
     fingerprint: str
+    """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,7 @@ class Report:
     """Number of nodes in the graph, those that no analysis knows included."""
     suppressed: tuple[Suppressed, ...] = ()
     """Findings that the user has silenced, in the order of `findings`; they count for nothing."""
+    lines: frozenset[tuple[str, int]] = frozenset()
+    """The lines of source code, file and number as recorded, that the nodes come from."""
+    ignore: str = ""
+    """Which findings the model's own metadata asks to silence, as it stands there (`netlint.ignore`)."""

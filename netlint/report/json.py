@@ -74,6 +74,7 @@ class JsonFinding(msgspec.Struct):
     why: str
     help: str
     op: Annotated[str, _doc("operator of the node, empty for a finding about the model")]
+    writes: Annotated[list[str], _doc("names of the node's results, empty for a finding about the model")]
     graph: Annotated[str, _doc("the operators around the node and the type of its result")]
     location: JsonLocation
     evidence: list[JsonEvidence]
@@ -177,6 +178,7 @@ def _finding(found: Reported, sources: Sources) -> JsonFinding:
         why=finding.why,
         help=finding.help,
         op=found.op,
+        writes=list(found.writes),
         graph=found.context,
         location=_location(found.loc, sources),
         evidence=[JsonEvidence(fact.label, plain(fact.value), fact.origin) for fact in finding.evidence],
