@@ -25,6 +25,8 @@ class Loss:
     name: str
     of: Callable[[Any], torch.Tensor]
     made_up: bool = False
+    targets: Callable[[], tuple[float, float] | None] | None = None
+    """Mean and deviation of the targets once it was computed; None of classes."""
     least: Callable[[], float] = lambda: 0.0
     """What a perfect model would reach."""
 
@@ -41,7 +43,9 @@ def floats(result: Any) -> Iterator[torch.Tensor]:
         for item in result:
             yield from floats(item)
     elif hasattr(result, "__dict__"):
-        yield from (item for item in vars(result).values() if isinstance(item, torch.Tensor) and item.is_floating_point())
+        yield from (
+            item for item in vars(result).values() if isinstance(item, torch.Tensor) and item.is_floating_point()
+        )
 
 
 def returned(result: Any) -> torch.Tensor | None:
@@ -83,6 +87,7 @@ class Targets:
         self._training = training
         self._seed = seed
         self._given = given
+        self.moments: tuple[float, float] | None = None
 
     def classes(self, like: torch.Tensor) -> torch.Tensor:
         """A class for each sample and position; classes are along axis 1."""
@@ -107,7 +112,10 @@ class Targets:
     def values(self, like: torch.Tensor) -> torch.Tensor:
         """Numbers in the range that is stated, else of deviation 1."""
         if isinstance(self._given, torch.Tensor):
-            return self._given.to(like.dtype).reshape(like.shape)
+            return self._noted(self._given.to(like.dtype).reshape(like.shape))
+        return self._noted(self._drawn(like))
+
+    def _drawn(self, like: torch.Tensor) -> torch.Tensor:
         span = self._training.targets
         if isinstance(span, Known) and math.isfinite(span.value.lo) and math.isfinite(span.value.hi):
             return self._between(span.value, like)
@@ -123,6 +131,11 @@ class Targets:
     def _between(self, span: Interval, like: torch.Tensor) -> torch.Tensor:
         share = torch.rand(like.shape, generator=self._generator())
         return (span.lo + (span.hi - span.lo) * share).clamp(span.lo, span.hi).to(like)
+
+    def _noted(self, values: torch.Tensor) -> torch.Tensor:
+        wide = values.detach().double().cpu()
+        self.moments = float(wide.mean()), float(wide.std(correction=0))
+        return values
 
     def _generator(self) -> torch.Generator:
         made = torch.Generator()
@@ -184,4 +197,4 @@ def named(training: Training, seed: int, given: Any) -> Loss | None:
             raise Unavailable(f"{stated.value.name} has no prediction to read: the model returns none")
         return function(output, targets)
 
-    return Loss(f"{stated.value.name} (from {stated.origin})", of)
+    return Loss(f"{stated.value.name} (from {stated.origin})", of, targets=lambda: targets.moments)

@@ -35,7 +35,7 @@ def passes(running: Running) -> Passes:
 def _once(running: Running, careful: bool) -> tuple[Passes, bool]:
     statistics = Statistics(careful)
     with running.lent():
-        weights = parameters(running.model)
+        weights = _in_order(running)
         batch = running.batch.on(running.device)
         follower = Follower(plan(running.subject.recording, running.graph), statistics.see, batch.samples)
         with following(follower, running.subject.recording.thorough):
@@ -45,6 +45,7 @@ def _once(running: Running, careful: bool) -> tuple[Passes, bool]:
         norms = statistics.add(torch._foreach_norm([weight.detach() for weight in weights.values()]))
         arrived = [name for name, grad in grads.items() if grad is not None]
         grad_norms = statistics.add(torch._foreach_norm([grads[name] for name in arrived]))
+        inputs = statistics.add([end for tensor in batch.tensors() for end in _ends(tensor)])
         last = statistics.add([total.detach()] if total is not None else [])
         outputs = _outputs(statistics.outputs, batch)
         statistics.close()
@@ -52,16 +53,25 @@ def _once(running: Running, careful: bool) -> tuple[Passes, bool]:
     seen = statistics.seen(numbers)
     total_number = float(numbers[last][0]) if total is not None else None
     found = Passes(
-        setup=running.setup(loss.name if total is not None else ""),
+        setup=running.setup(loss if total is not None else None),
         seen=seen,
         weights=_weights(weights, arrived, numbers[norms], numbers[grad_norms]),
         loss=total_number if total_number is not None and not loss.made_up else None,
+        inputs=_extremes(running, numbers[inputs]),
+        targets=loss.targets() if loss.targets is not None else None,
         outputs=outputs,
     )
     if follower.lost and not careful:
         running.notes.append(f"not all of the run could be followed: {follower.lost}")
         found = _noted(found, running)
     return found, not _all_finite(numbers) and not careful
+
+
+def _in_order(running: Running) -> dict[str, torch.nn.Parameter]:
+    """The parameters that training moves, in the order in which they are used."""
+    place = {str(node.target): at for at, node in enumerate(running.subject.recording.graph.nodes)}
+    found = parameters(running.model)
+    return dict(sorted(found.items(), key=lambda entry: place.get(entry[0], len(place))))
 
 
 def _noted(found: Passes, running: Running) -> Passes:
@@ -107,6 +117,23 @@ def _weights(
     return tuple(found)
 
 
+def _ends(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least and largest element."""
+    if not tensor.numel() or tensor.is_complex():
+        return torch.full((), torch.nan), torch.full((), torch.nan)
+    lo, hi = torch.aminmax(tensor.detach())
+    return lo, hi
+
+
+def _extremes(running: Running, numbers: Floats) -> dict[Value, tuple[float, float]]:
+    """By input of the graph, where it is clear which tensor that is."""
+    pairs = numbers.reshape(-1, 2)
+    inputs = running.graph.inputs
+    if len(pairs) != len(inputs):
+        return {}
+    return {value: (float(lo), float(hi)) for value, (lo, hi) in zip(inputs, pairs, strict=True)}
+
+
 def _outputs(found: Mapping[Value, torch.Tensor], batch: Batch) -> dict[Value, Floats]:
     """Of outputs with a batch axis the first samples."""
     return {
@@ -114,5 +141,3 @@ def _outputs(found: Mapping[Value, torch.Tensor], batch: Batch) -> dict[Value, F
         for value, tensor in found.items()
         if tensor.dim() > 1 and tensor.shape[0] == batch.samples and tensor.numel()
     }
-
-

@@ -80,9 +80,7 @@ def name_of(node: torch.fx.Node) -> str:
     return functions.bare_name(node.target)
 
 
-def _call(
-    node: torch.fx.Node, values: dict[str, Value], graph: Graph, axes: dict[torch.fx.Node, int | None]
-) -> Call:
+def _call(node: torch.fx.Node, values: dict[str, Value], graph: Graph, axes: dict[torch.fx.Node, int | None]) -> Call:
     result = mirrored(node.name, node.meta.get("val"), node.meta.get("shape"))
     name = name_of(node)
     axes[node] = axis = _axis(node, name, result, axes)
@@ -106,9 +104,7 @@ def _parts(result: Any, key: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...],
             yield from _parts(item, (*key, name))
 
 
-def _watched(
-    value: Value, node: Node, key: tuple[Any, ...], axis: int | None, ref: Ref, graph: Graph
-) -> Watched:
+def _watched(value: Value, node: Node, key: tuple[Any, ...], axis: int | None, ref: Ref, graph: Graph) -> Watched:
     floating = (ref.dtype or "").startswith(("float", "bfloat"))
     softmax = None
     if node.op in SOFTMAX and node.op == "Softmax" and ref.shape:

@@ -22,12 +22,15 @@ from .running import Running, why
 _STAGES: Mapping[str, Callable[[Running], Any]] = {"passes": passes}
 
 
-def probed(captured: Captured, request: Request) -> Captured:
-    """The capture with a runner in its graph. Raises `TargetError` for a device that is not there."""
+def probed(captured: Captured, request: Request, tell: Callable[[str], None] = lambda stage: None) -> Captured:
+    """The capture with a runner in its graph; `tell` hears when the model's code runs (`probe`) and no more (`lint`).
+
+    Raises `TargetError` for a device that is not there.
+    """
     if captured.subject is None:
         runner: Any = Missing("the model was not run when it was captured, so it cannot be run now")
     else:
-        runner = TorchRunner(captured.subject, request)
+        runner = TorchRunner(captured.subject, request, tell)
     return replace(captured, graph=replace(captured.graph, runner=runner))
 
 
@@ -44,7 +47,8 @@ class Missing:
 class TorchRunner:
     """Runs a live model. What fails once for good is not tried again."""
 
-    def __init__(self, subject: Subject, request: Request) -> None:
+    def __init__(self, subject: Subject, request: Request, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self._subject = subject
         self._request = request
         self._device = device(request.device)
@@ -58,14 +62,19 @@ class TorchRunner:
             raise Unavailable(self._broken)
         if stage not in _STAGES:
             raise Unavailable(f"the torch runner has no stage {stage}")
+        self._tell("probe")
+        try:
+            return self._done(stage, graph, training)
+        finally:
+            self._tell("lint")
+
+    def _done(self, stage: str, graph: Graph, training: Training) -> Any:
         while True:
             batch = data.batch(self._subject, graph, training, self._request.seed, self._samples)
             batch = batch.first(self._samples) if batch.real and self._halved else batch
-            running = Running(
-                self._subject, graph, training, self._request, self._device, batch, list(self._halved)
-            )
-            if not self._subject.mode == "" or not self._subject.model.training:
-                running.notes += [] if running.is_training else ["in inference mode, as it was recorded"]
+            running = Running(self._subject, graph, training, self._request, self._device, batch, list(self._halved))
+            if not running.is_training:
+                running.notes.append("in inference mode, as it was recorded")
             try:
                 return _STAGES[stage](running)
             except torch.OutOfMemoryError:

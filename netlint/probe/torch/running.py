@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ class Running:
         """Whether the graph is of training mode."""
         return self.subject.mode == "train" or (not self.subject.mode and self.model.training)
 
-    def setup(self, loss: str = "", batch: Batch | None = None) -> Setup:
+    def setup(self, loss: Loss | None = None, batch: Batch | None = None) -> Setup:
         """What the findings print."""
         used = batch or self.batch
         return Setup(
@@ -55,15 +55,18 @@ class Running:
             batch=str(used),
             samples=used.samples,
             seed=self.request.seed,
-            loss=loss,
+            synthetic=not used.real,
+            loss=loss.name if loss else "",
+            true_loss=loss is not None and not loss.made_up,
             notes=tuple(self.notes),
         )
 
     @contextmanager
     def lent(self, dtype: torch.dtype | None = None, mode: str | None = None) -> Iterator[None]:
         """The model on the device, in the mode that was recorded unless another is given."""
-        with in_mode(self.model, self.subject.mode if mode is None else mode), lent(
-            self.model, self.device, self.request.seed, dtype
+        with (
+            in_mode(self.model, self.subject.mode if mode is None else mode),
+            lent(self.model, self.device, self.request.seed, dtype),
         ):
             if mode is not None:
                 self.model.train(mode == "train")

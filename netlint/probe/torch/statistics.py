@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netlint.probe.observed import Floats
 
 MARGIN = 0.02
-"""Elements within this part of the span between the asymptotes count as saturated."""
+"""Elements that are closer to an asymptote than this part of the distance between the two count as saturated."""
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class Statistics:
         elif row.watched.span is not None:
             lo, hi = row.watched.span
             middle, reach = (lo + hi) / 2, (hi - lo) / 2
-            self._put(row, "saturated", _above((tensor - middle).abs_(), reach * (1 - MARGIN)))
+            self._put(row, "saturated", _above((tensor - middle).abs_(), reach * (1 - 2 * MARGIN)))
 
     def _backward(self, row: _Row, grad: torch.Tensor) -> None:
         if "grad" in row.places or grad.shape.numel() != row.count or grad.layout is not torch.strided:
@@ -132,7 +132,7 @@ class Statistics:
 def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     kinds = {part.dtype for part in parts}
     wanted = torch.float32 if kinds <= {torch.float32, torch.float16, torch.bfloat16} else torch.float64
-    if any(not part.device.type == parts[0].device.type for part in parts):
+    if any(part.device.type != parts[0].device.type for part in parts):
         return torch.cat([part.cpu().to(wanted) for part in parts])
     return torch.cat([part.to(wanted) for part in parts] if len(kinds) > 1 else list(parts))
 
@@ -180,7 +180,7 @@ def _above(tensor: torch.Tensor, bound: float) -> torch.Tensor:
 def _seen(row: _Row, numbers: Floats, careful: bool) -> Seen:
     parts = {name: numbers[start:stop] for name, (start, stop) in row.places.items()}
     size = row.count / parts["sum"].size
-    finite = parts["finite"] if careful else np.full(parts["sum"].size, size)
+    finite: Floats = parts["finite"] if careful else np.full(parts["sum"].size, float(size), dtype=np.float64)
     nonfinite = int(parts["nonfinite"][0]) if careful else 0
     total = max(float(finite.sum()), 1.0)
     mean, std = _moments(parts["sum"].sum() / total, np.square(parts["norm"]).sum() / total)
@@ -197,6 +197,7 @@ def _seen(row: _Row, numbers: Floats, careful: bool) -> Seen:
         hi=hi if lo <= hi else math.nan,
         zeros=min(max(zeros, 0.0), 1.0),
         nonfinite=nonfinite,
+        nans=int(parts["nan"][0]) if careful else 0,
         saturated=float(parts["saturated"][0]) if "saturated" in parts else None,
         grad=None if grad is None else float(grad[0]) / math.sqrt(row.count),
         units=_units(parts, finite, nonzero, size) if row.watched.axis is not None else None,
