@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netlint.config import LEVELS, ConfigError
+from netlint.config import LEVELS
+from netlint.errors import ConfigError
 from netlint.options import capture_options, stated_training, taken_capture, training_options
 from netlint.rule import Level
 from netlint.terminal import colours, painted, put
