@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePath
 from traceback import walk_tb
 from typing import Any, TypeVar
 
 from .analyses.contract import contract, misstated
 from .analyses.shapes import shapes
+from .analyses.suppressions import IGNORE
 from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
 from .neighbourhood import around
@@ -62,7 +62,7 @@ def _report(
 ) -> Report:
     return Report(
         target=target,
-        findings=_reported(results, found, target),
+        findings=_reported(results, found),
         skipped=tuple(skipped),
         crashed=tuple(crashed),
         assumptions=_or(results, contract, results.training).known(),
@@ -70,6 +70,8 @@ def _report(
         not_understood=_not_understood(results.graph),
         nodes=len(results.graph.nodes),
         times=results.clock.spent(),
+        lines=frozenset(line for node in results.graph.nodes if (line := node.source) is not None),
+        ignore=results.graph.metadata.get(IGNORE, ""),
     )
 
 
@@ -103,7 +105,7 @@ def _check(rule: Rule, finding: Finding) -> None:
         )
 
 
-def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) -> tuple[Reported, ...]:
+def _reported(results: Results, found: list[tuple[Rule, Finding]]) -> tuple[Reported, ...]:
     """Findings in graph order, then by code, each with a fingerprint."""
     graph = results.graph
     place = graph.position
@@ -113,7 +115,7 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) 
         rule, finding = entry
         return (place.get(finding.at, end) if isinstance(finding.at, Node) else -1, rule.code)
 
-    fingerprints = _Fingerprints(graph, target)
+    fingerprints = _Fingerprints(graph)
     return tuple(_entry(results, rule, finding, fingerprints) for rule, finding in sorted(found, key=key))
 
 
@@ -149,18 +151,17 @@ def _context(results: Results, node: Node) -> str:
 
 
 class _Fingerprints:
-    """What tells the findings of a target apart: rule, module, operator, and the how-manieth of its operator within its
-    module the node is. The name of the node does not matter."""
+    """What tells the findings of one target apart: rule, module, operator, and the how-manieth of its operator within
+    its module the node is. The name of the node does not matter."""
 
-    def __init__(self, graph: Graph, target: str) -> None:
+    def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._target = PurePath(target).as_posix()  # ./m.onnx is m.onnx
         self._by_op: dict[str, dict[Node, int]] = {}
         self._given: Counter[tuple[str, ...]] = Counter()
 
     def of(self, rule: Rule, node: Node | None, loc: Location) -> str:
         place = (node.full_op, self._ordinal(node)) if node else ("", loc.path)
-        parts = (rule.code, self._target, loc.module or "", *place)
+        parts = (rule.code, loc.module or "", *place)
         self._given[parts] += 1
         again = self._given[parts]  # several findings of one rule at one place
         return _digest(parts if again == 1 else (*parts, str(again)))

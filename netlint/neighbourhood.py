@@ -80,8 +80,8 @@ class _Drawing:
         boxes = [self._box(entry) for entry in order]
         arrows = [(index[start], index[end]) for start, end in self._arrows]
         for step, folded in self._folded.items():
-            for node in set().union(*folded.values()):
-                arrows.append((len(boxes), index[node]) if step < 0 else (index[node], len(boxes)))
+            ends = [index[node] for node in set().union(*folded.values())]
+            arrows += [(len(boxes), end) if step < 0 else (end, len(boxes)) for end in ends]
             count = f"+{len(folded)} more" if len(folded) < _MOST - WIDEST else "many more"
             boxes.append(Box("more", count, "", "", step))
         return Neighbourhood(tuple(boxes), tuple(sorted(arrows)))

@@ -53,6 +53,7 @@ class Reported:
     context: str
     """The operators around the node and the type of its result, e.g. `Gemm → Softmax → output float32[N, 10]`."""
     fingerprint: str
+    """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
     neighbourhood: Neighbourhood | None = None
     """The surroundings of the node; None for a finding about the model."""
 
@@ -105,3 +106,7 @@ class Report:
     """Findings that the user has silenced, in the order of `findings`; they count for nothing."""
     times: tuple[Spent, ...] = ()
     """How long the target took to load, and each analysis and rule, itself."""
+    lines: frozenset[tuple[str, int]] = frozenset()
+    """The lines of source code, file and number as recorded, that the nodes come from."""
+    ignore: str = ""
+    """Which findings the model's own metadata asks to silence, as it stands there (`netlint.ignore`)."""

@@ -11,6 +11,7 @@ from netlint.training import ContractError, Interval, Known, Loss, Training, Unk
 from ._losses import Finder, LossSite
 from .layers import layers
 from .parameters import parameters
+from .suppressions import IGNORE
 
 __all__ = ["LossSite", "contract", "known_loss", "known_targets", "known_task", "losses", "misstated"]
 
@@ -75,7 +76,7 @@ def _metadata(graph: Graph) -> tuple[Training, list[str]]:
     training, wrong = Training(), []
     for key, text in graph.metadata.items():
         name = key.removeprefix(_PREFIX)
-        if name == key:
+        if name == key or key == IGNORE:
             continue
         try:
             training = training.otherwise(parse_training({name: text}, _origin))

@@ -20,6 +20,7 @@ from .outputs import outputs as destinations
 if TYPE_CHECKING:
     from netlint.report import Run
 
+
 @click.command(hidden=True, cls=Command)
 @click.argument("models", nargs=-1, required=True, metavar="TARGET...")
 @click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,8 +26,12 @@ class Setup:
     """Where the data come from: `FILE.npz, 32 samples`, `synthetic, 16 samples in [0, 1]`."""
     samples: int
     seed: int
+    synthetic: bool = True
+    """The data are made up: they keep to the contract as far as it is stated, and are guesses beyond."""
     loss: str = ""
     """What gradients are of: the name of a loss, or how one was made up; empty: there are none."""
+    true_loss: bool = False
+    """The loss is the user's own: stated, or in the graph. Where it is made up, only ratios of gradients tell."""
     notes: tuple[str, ...] = ()
     """What people should know, e.g. that the batch was halved since memory ran out."""
 
@@ -62,10 +66,15 @@ class Seen:
     """Share of exact zeros."""
     nonfinite: int
     """Elements that are NaN or infinite."""
+    nans: int = 0
+    """Elements that are NaN."""
     saturated: float | None = None
-    """Share of elements within 2 % of an asymptote of the function that made them; None: it has none."""
+    """Share of elements within 2 % (of the distance between them, where there are two) of an asymptote of the function
+    that made them; of a softmax, the share of its distributions that give one entry more than 98 %. None: it has none.
+    """
     grad: float | None = None
-    """Root mean square of the gradient that arrives here; None where no gradient was computed."""
+    """Root mean square of the gradient that arrives here, NaN or infinite if an element of it is; None where no
+    gradient was computed."""
     units: Units | None = None
 
 
@@ -74,6 +83,7 @@ class WeightSeen:
     """A trainable parameter in the backward pass."""
 
     name: str
+    """As the graph names its value; a weight that several layers share comes once, where it is used first."""
     rms: float
     grad: float | None
     """Root mean square of its gradient; None: no gradient arrived at all."""
@@ -86,13 +96,20 @@ class WeightSeen:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """One forward and one backward pass in training mode. `seen` and `weights` are in the order of execution."""
+    """One forward and one backward pass, in the mode the graph was recorded in (training, where nobody says otherwise).
+
+    `seen` and `weights` are in the order of execution.
+    """
 
     setup: Setup
     seen: Mapping[Value, Seen]
     weights: tuple[WeightSeen, ...]
     loss: float | None = None
     """The loss of the batch; None where it was made up."""
+    inputs: Mapping[Value, tuple[float, float]] = field(default_factory=dict)
+    """Least and largest element of what was fed, for each input of the graph."""
+    targets: tuple[float, float] | None = None
+    """Mean and standard deviation of the targets; None for classes and where there are none."""
     outputs: Mapping[Value, Floats] | None = None
     """Outputs of the model, flattened to [samples, numbers], for the first samples; what varies with the sample."""
 
@@ -133,13 +150,21 @@ class GradientCheck:
     """Gradients of the model's own backward pass against finite differences, in float64."""
 
     setup: Setup
-    errors: Mapping[str, float]
-    """By parameter (or `input`): |analytic - numerical| / max(|analytic|, |numerical|) of directional derivatives."""
+    derivatives: Mapping[str, tuple[float, float]]
+    """By parameter (or `input`): analytic and numerical derivative in a random direction, the numerical one from
+    central differences. A parameter without gradient has 0 for its analytic one."""
+
+    def error(self, name: str) -> float:
+        """|analytic - numerical| / max(|analytic|, |numerical|): 0 they agree, up to 2 they are opposite."""
+        analytic, numerical = self.derivatives[name]
+        largest = max(abs(analytic), abs(numerical))
+        return abs(analytic - numerical) / largest if largest > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Influence of one sample on the output of another, in inference mode."""
+    """Influence of one sample on the output of another, in inference mode; samples lie along the batch axis, which has
+    to be known."""
 
     setup: Setup
     pairs: tuple[tuple[int, int, float], ...]
@@ -150,7 +175,8 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """The same batch in training and in inference mode."""
+    """The same batch in training and in inference mode, after as many training-mode passes over it as make running
+    statistics forget where they began, if the model is untrained."""
 
     setup: Setup
     gap: float

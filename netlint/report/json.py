@@ -85,6 +85,7 @@ class JsonFinding(msgspec.Struct):
     why: str
     help: str
     op: Annotated[str, _doc("operator of the node, empty for a finding about the model")]
+    writes: Annotated[list[str], _doc("names of the node's results, empty for a finding about the model")]
     graph: Annotated[str, _doc("the operators around the node and the type of its result")]
     location: JsonLocation
     place: JsonPlace
@@ -226,22 +227,23 @@ def fields(found: Reported, target: str, sources: Sources) -> dict[str, Any]:
     finding = found.finding
     claim = finding.claim
     shown = place(found.loc, target, sources)
-    return dict(
-        code=found.rule.code,
-        rule=found.rule.name,
-        level=level_name(found.level),
-        message=finding.message,
-        why=finding.why,
-        help=finding.help,
-        op=found.op,
-        graph=found.context,
-        location=_location(found.loc, sources),
-        place=JsonPlace(shown.file, shown.line, shown.column, shown.end),
-        evidence=[JsonEvidence(fact.label, plain(fact.value), fact.origin) for fact in finding.evidence],
-        related=[JsonRelated(message, _location(loc, sources)) for message, loc in finding.related],
-        claim=JsonClaim(claim.value.name, plain(claim.lo), plain(claim.hi)) if claim else None,
-        fingerprint=found.fingerprint,
-    )
+    return {
+        "code": found.rule.code,
+        "rule": found.rule.name,
+        "level": level_name(found.level),
+        "message": finding.message,
+        "why": finding.why,
+        "help": finding.help,
+        "op": found.op,
+        "writes": list(found.writes),
+        "graph": found.context,
+        "location": _location(found.loc, sources),
+        "place": JsonPlace(shown.file, shown.line, shown.column, shown.end),
+        "evidence": [JsonEvidence(fact.label, plain(fact.value), fact.origin) for fact in finding.evidence],
+        "related": [JsonRelated(message, _location(loc, sources)) for message, loc in finding.related],
+        "claim": JsonClaim(claim.value.name, plain(claim.lo), plain(claim.hi)) if claim else None,
+        "fingerprint": found.fingerprint,
+    }
 
 
 def level_name(level: Level) -> LevelName:

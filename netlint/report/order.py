@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
+from os import fsencode
+from pathlib import PurePath
 
 from netlint.report import Run
 from netlint.reported import Report, Reported
@@ -18,6 +21,12 @@ class Told:
     target: str
     reason: str = ""
     origin: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Tells the findings of all targets apart, and stays the same from run to run."""
+        target = PurePath(self.target).as_posix()  # ./m.onnx is m.onnx
+        return sha256(fsencode(f"{target}\0{self.found.fingerprint}")).hexdigest()[:32]
 
 
 def worst_first(run: Run) -> list[Told]:

@@ -98,7 +98,7 @@ class _Results:
             "locations": [_location(found.loc, told.target, self._sources)],
             # GitHub tells alerts apart by this name alone; the other is for tools that know netlint.
             "partialFingerprints": {
-                "primaryLocationLineHash": f"{found.fingerprint}:1",
+                "primaryLocationLineHash": f"{told.identity}:1",
                 "netlint/v1": found.fingerprint,
             },
             "properties": {
@@ -129,7 +129,7 @@ def _message(told: Told) -> str:
     parts += [f"Evidence: {'; '.join(_text(evidence(fact)) for fact in finding.evidence)}."] if finding.evidence else []
     parts += [f"Why: {_text(finding.why)}."] if finding.why else []
     parts += [f"Help: {_text(finding.help)}."] if finding.help else []
-    return "\n".join([parts[0][:1].upper() + parts[0][1:], *parts[1:]])
+    return "\n".join(parts)
 
 
 def _text(text: str) -> str:
@@ -207,7 +207,7 @@ def _notifications(run: Run, left_out: int, rules: Sequence[Rule]) -> Iterator[J
         yield _note("warning", f"{plural(left_out, 'result')} left out: only the {MOST:,} worst are listed.")
     for failure in run.failures:
         why = "; ".join(str(failure.error).splitlines())
-        yield _note("error", f"{_text(failure.target)} {_text(why)}.") | _at_target(failure.target, run.sources)
+        yield _note("error", f"Target {_text(failure.target)} {_text(why)}.") | _at_target(failure.target, run.sources)
     for report in run.reports:
         for crash in report.crashed:
             said = f"Rule {crash.rule.name} failed on {_text(report.target)}: {_text(repr(crash.error))}."
@@ -218,7 +218,7 @@ def _notifications(run: Run, left_out: int, rules: Sequence[Rule]) -> Iterator[J
 
 
 def _note(level: str, text: str) -> Json:
-    return {"level": level, "message": {"text": text[:1].upper() + text[1:]}}
+    return {"level": level, "message": {"text": text}}
 
 
 def _at_target(target: str, sources: Sources) -> Json:

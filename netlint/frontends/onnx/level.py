@@ -11,7 +11,7 @@ from netlint.ops import HOLDS_BODIES
 from . import schema
 from .attributes import GRAPH, constant, decoded
 from .declared import typed
-from .source import locate
+from .source import STACK_TRACE, locate, source_line
 from .storage import ELEMENT_TYPES, MissingTensor
 from .strings import domain, function_key, shown, text
 
@@ -292,6 +292,12 @@ class _Detail:
 
     def location(self) -> Location:
         return self._level.location(self._proto)
+
+    def source(self) -> tuple[str, int] | None:
+        for entry in self._proto.metadata_props:
+            if entry.key == STACK_TRACE:
+                return source_line(text(entry.value))
+        return None
 
 
 _ABSENT = Value("")
