@@ -90,6 +90,7 @@ class Scope:
         self._results = results
         self._owner = owner
         self._declared = declared
+        self._had: dict[Analysis[Any], Any] = {}
         self.options = options
 
     @property
@@ -102,6 +103,9 @@ class Scope:
         return self._results.training
 
     def __getitem__(self, wanted: Analysis[T]) -> T:
+        if wanted in self._had:  # rules ask once for each node
+            return cast("T", self._had[wanted])
         if wanted not in self._declared:
             raise UndeclaredUse(f"{self._owner} reads the analysis '{wanted.name}': add it to what it requires")
-        return self._results.get(wanted)
+        found = self._had[wanted] = self._results.get(wanted)
+        return found

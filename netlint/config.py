@@ -29,20 +29,19 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .capture import MODES, WEIGHTS, Capture, python_target
+from .errors import ConfigError, ContractError, UnknownRule
 from .frontends import TargetError
-from .registry import Registry, UnknownRule
 from .rule import Level, Rule
-from .training import ContractError, Training, did_you_mean, parse_training
+from .training import Training, did_you_mean, parse_training
+
+if TYPE_CHECKING:
+    from .registry import Registry
 
 _KEYS = ("select", "ignore", "fail-on", "rule-folders", "training", "targets", "rules")
 LEVELS = {str(level): level for level in Level}
-
-
-class ConfigError(Exception):
-    """A setting cannot be understood; the message names the file, the key and the way out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netlint.config import ConfigError
+from netlint.errors import ConfigError
 from netlint.terminal import colours, painted, put
 from netlint.training import did_you_mean
 
