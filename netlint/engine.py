@@ -147,8 +147,8 @@ def _context(results: Results, node: Node) -> str:
 
 
 class _Fingerprints:
-    """What tells the findings of one target apart: rule, module, operator, and the how-manieth of its operator within its
-    module the node is. The name of the node does not matter."""
+    """What tells the findings of one target apart: rule, module, operator, and the how-manieth of its operator within
+    its module the node is. The name of the node does not matter."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
