@@ -9,7 +9,7 @@ from typing import Any
 
 from .capture import MODES, Capture
 from .checked import CheckReport, Findings
-from .config import ConfigError
+from .errors import ConfigError
 from .frontends import TargetError
 from .objects import contract as told
 from .objects import refuse_mistakes

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .capture import Capture, python_target
+from .errors import ConfigError
 from .frontends import TargetError
 from .rule import Level
 from .training import Training
@@ -26,10 +27,6 @@ PRESETS = ("recommended", "strict", "all")
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The way to a value in a settings file: keys of tables and indices of arrays, from the top."""
-
-
-class ConfigError(Exception):
-    """A setting cannot be understood; the message names the file, the key and the way out."""
 
 
 class Mistake(Exception):

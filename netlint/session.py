@@ -11,7 +11,8 @@ from typing import Any
 from . import collector
 from .capture import Capture, python_target
 from .checked import CheckReport, check_graph
-from .config import ConfigError, Settings, find_settings, read_settings
+from .config import Settings, find_settings, read_settings
+from .errors import ConfigError
 from .frontends import TargetError
 from .graph import Graph
 from .registry import Registry, load_rules

@@ -173,10 +173,11 @@ class _Worker:
             self._kill()
 
     def _send(self) -> None:
+        """The pipe stays open: its end tells the worker that this process has ended, however it did."""
         assert self._process.stdin is not None
         try:
-            with self._process.stdin as stdin:
-                pickle.dump(self._job, stdin)
+            pickle.dump(self._job, self._process.stdin)
+            self._process.stdin.flush()
         except BrokenPipeError:
             return  # it died at once; its end is noticed below
 
@@ -228,6 +229,9 @@ class _Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
 
 def _how(code: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -66,16 +66,25 @@ def moments_of(tensor: Tensor) -> Moments | None:
     return moments(_floats(sampler.picked(), tensor.dtype))
 
 
+def rms_of(tensor: Tensor) -> float:
+    """The root of the mean square of a float tensor that is read in one part. Raises `TensorUnreadable`."""
+    values = _floats(next(iter(tensor.chunks(_SMALL))), tensor.dtype).astype(np.float64)
+    return sqrt(float(values @ values) / values.size)
+
+
 def _scan_small(tensor: Tensor) -> WeightStats:
     """The same for a tensor of one part. Models have them by the ten thousand, so each step counts."""
     chunk = next(iter(tensor.chunks(_SMALL)), None)
     if chunk is None:
         return WeightStats(np.inf, -np.inf, 0, 0)
+    distinct = False
     if tensor.dtype in _INFINITY:
         lo, hi = _extremes16(chunk, tensor.dtype)
     elif chunk.size <= _FEW:
         items = chunk.tolist()
-        lo, hi = (min(items), max(items)) if sum(items) == sum(items) else (np.nan, np.nan)
+        total = sum(items)  # NaN or infinite if an element is
+        lo, hi = (min(items), max(items)) if total - total == 0 else (np.nan, np.nan)
+        distinct = len(set(items)) == len(items)
     else:
         lo, hi = _extremes(chunk, tensor.dtype)
     if not (-np.inf < lo and hi < np.inf):
@@ -85,6 +94,8 @@ def _scan_small(tensor: Tensor) -> WeightStats:
     shape = tensor.shape
     if len(shape) < 2 or lo == hi:
         return WeightStats(lo, hi, 0, 0)
+    if distinct:  # all elements, so all slices, too
+        return WeightStats(lo, hi, 0, 0, True, True)
     return WeightStats(lo, hi, 0, 0, _rows_differ(chunk, shape[0]), _columns_differ(chunk, shape[-1]))
 
 

@@ -55,6 +55,22 @@ class Weights:
             self._moments[value] = self._find_moments(value)
         return self._moments[value]
 
+    def rms(self, value: Value | None) -> float | None:
+        """The root of the mean square of a weight's elements, sooner found than its moments; None as there."""
+        tensor = value.constant if value is not None else None
+        if tensor is None or tensor.nbytes > _SMALL or value in self._moments:
+            found = self.moments(value)
+            return None if found is None else found.rms
+        stats = self.of(value)
+        if stats is None or stats.nan or stats.inf or stats.lo > stats.hi:
+            return None
+        from ._weights_scan import rms_of
+
+        try:
+            return rms_of(tensor)
+        except TensorUnreadable:  # it could be a moment ago
+            return None
+
     def _find_moments(self, value: Value) -> Moments | None:
         stats = self.of(value)
         if stats is None or stats.nan or stats.inf or stats.lo > stats.hi:
@@ -81,6 +97,8 @@ class Weights:
 
     def shape(self, value: Value) -> tuple[int, ...] | None:
         """The lengths of the axes of a weight, whether the file declares them or what is stored shows them."""
+        if value.constant is not None:
+            return value.constant.shape
         if value.shape is not None:
             sizes = tuple(size for size in value.shape if isinstance(size, int))
             return sizes if len(sizes) == len(value.shape) else None

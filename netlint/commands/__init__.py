@@ -10,8 +10,6 @@ from typing import NoReturn
 
 import click
 
-from netlint.options import write_sections
-
 CLEAN, FINDINGS, USAGE, UNREADABLE, BUG = 0, 1, 2, 3, 4
 
 
@@ -19,6 +17,8 @@ class Command(click.Command):
     """A command whose many options are listed in sections."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from netlint.options import write_sections
+
         write_sections(self, ctx, formatter)
 
 

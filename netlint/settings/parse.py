@@ -10,8 +10,9 @@ from typing import Any
 from netlint import __version__
 from netlint.capture import MODES, WEIGHTS, Capture
 from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings, relative
+from netlint.errors import ContractError
 from netlint.rule import Level
-from netlint.training import FIELDS, ContractError, Training, did_you_mean, parse_training
+from netlint.training import FIELDS, Training, did_you_mean, parse_training
 
 from .version import allows
 

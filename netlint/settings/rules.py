@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
-from netlint.config import LEVELS, OFF, PRESETS, ConfigError, KeyPath, Mistake, Override, Settings
-from netlint.registry import Registry, UnknownRule
+from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings
+from netlint.errors import ConfigError, UnknownRule
+from netlint.registry import Registry
 from netlint.rule import Level, Rule
 from netlint.training import did_you_mean
 

@@ -185,6 +185,11 @@ class State:
                 return None
         return array if array is not None and array.dtype.kind == "f" and array.size else None
 
+    @property
+    def spares(self) -> bool:
+        """Whether `spare` has not been used up."""
+        return self._spare > 0
+
     def spare(self) -> bool:
         """Whether a small weight may be looked at though nothing is known of the data."""
         self._spare -= 1

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from netlint.errors import ContractError
 from netlint.frontends import TargetError
-from netlint.training import ContractError, Interval, Known, Training, find_loss, parse_training
+from netlint.training import Interval, Known, Training, find_loss, parse_training
 
 from .inputs import Example, parameters_of
 
