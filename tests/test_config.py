@@ -119,6 +119,9 @@ OVERRIDE = '[[overrides]]\nmodule = "a.*"\nreason = "r"\n'
         ("targets = [{path = 3}]", "path is a string, not 3", "3"),
         ('targets = [{path = "x", mode = "tran"}]', "mode is 'tran'; did you mean 'train'?", '"tran"'),
         ('targets = [{path = "x", time-limit = 0}]', "time-limit is a number of seconds, not 0", "0"),
+        ('targets = [{path = "x", probe-budget = "1"}]', "probe-budget is a number of seconds, not '1'", '"1"'),
+        ('targets = [{path = "x", seed = -1}]', "seed is a whole number from 0 on, not -1", "-1"),
+        ('targets = [{path = "x", probe = "gpu"}]', "probe is 'gpu'; it is one of ", '"gpu"'),
         ('targets = [{path = "x", inputs = [2]}]', "inputs is a list of strings, not of 2", "2"),
         (
             "[rules.oversized-kernel]\nminkernel = 3",

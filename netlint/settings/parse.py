@@ -11,6 +11,7 @@ from netlint import __version__
 from netlint.capture import MODES, WEIGHTS, Capture
 from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings, relative
 from netlint.errors import ContractError
+from netlint.probe.request import DEVICES
 from netlint.rule import Level
 from netlint.training import FIELDS, Training, did_you_mean, parse_training
 
@@ -20,7 +21,8 @@ KEYS = (
     *("required-version", "extends", "select", "ignore", "fail-on", "baseline", "rule-folders"),
     *("training", "targets", "overrides", "rules"),
 )
-CAPTURE_KEYS = ("inputs", "step", "factory", "mode", "weights", "time-limit")
+PROBE_KEYS = ("probe", "probe-budget", "seed", "batch")
+CAPTURE_KEYS = ("inputs", "step", "factory", "mode", "weights", "time-limit", *PROBE_KEYS)
 TRAINING_KEYS = tuple(name.replace("_", "-") for name in FIELDS)
 TARGET_KEYS = ("path", *CAPTURE_KEYS, *TRAINING_KEYS)
 OVERRIDE_KEYS = ("target", "module", "ignore", "rules", "level", "reason")
@@ -97,22 +99,34 @@ def _contract(where: str, here: KeyPath, table: Mapping[str, Any]) -> Training:
 
 
 def _capture(here: KeyPath, entry: Mapping[str, Any]) -> Capture:
-    limit = entry.get("time-limit")
-    if limit is not None and (type(limit) not in (int, float) or not limit > 0):
-        raise Mistake((*here, "time-limit"), f"time-limit is a number of seconds, not {limit!r}")
     chosen = {
         key: _choice((*here, key), entry[key], choices)
-        for key, choices in (("mode", MODES), ("weights", WEIGHTS))
+        for key, choices in (("mode", MODES), ("weights", WEIGHTS), ("probe", DEVICES))
         if key in entry
     }
+    seed = entry.get("seed")
+    if seed is not None and (type(seed) is not int or seed < 0):
+        raise Mistake((*here, "seed"), f"seed is a whole number from 0 on, not {seed!r}")
     return Capture(
         inputs=_strings((*here, "inputs"), entry.get("inputs", [])),
         step=_text((*here, "step"), entry.get("step", "")),
         factory=_text((*here, "factory"), entry.get("factory", "")),
         mode=chosen.get("mode", ""),
         weights=chosen.get("weights", ""),
-        time_limit=None if limit is None else float(limit),
+        time_limit=_seconds((*here, "time-limit"), entry.get("time-limit")),
+        probe=chosen.get("probe", ""),
+        probe_budget=_seconds((*here, "probe-budget"), entry.get("probe-budget")),
+        seed=seed,
+        batch=_text((*here, "batch"), entry.get("batch", "")),
     )
+
+
+def _seconds(path: KeyPath, value: Any) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not value > 0:
+        raise Mistake(path, f"{path[-1]} is a number of seconds, not {value!r}")
+    return float(value)
 
 
 def _overrides(entries: Any) -> Iterator[Override]:
