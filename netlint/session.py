@@ -19,6 +19,7 @@ from .registry import Registry, load_rules
 from .report import Failure
 from .reported import Report
 from .rule import Level, Rule
+from .settings.rules import RuleSettings
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
 from .times import Clock
 from .training import Known, Training
@@ -115,9 +116,9 @@ class Session:
 
     def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
         """The rules for a target, its training contract, and the options of rules. Raises `ConfigError`."""
-        registry = self._registry(settings.rule_folders)
-        rules = settings.chosen(registry, self._select, self._ignore)
-        return rules, self._stated.otherwise(settings.contract(target)), settings.options(registry)
+        about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
+        rules = about_rules.chosen(self._select, self._ignore)
+        return rules, self._stated.otherwise(settings.contract(target)), about_rules.options()
 
     def _note(self, text: str) -> None:
         self.printed += text
@@ -167,7 +168,9 @@ def _folder(target: str) -> Path:
 
 def _trusted(settings: Settings) -> Settings:
     """Settings found beside a target may have come with it: they may not have Python of theirs run."""
-    naming = [key for key in ("factory", "step") if any(getattr(capture, key) for _, capture in settings.captures)]
+    naming = [
+        key for key in ("factory", "step", "probe") if any(getattr(capture, key) for _, capture in settings.captures)
+    ]
     naming += ["rule-folders"] if settings.rule_folders else []
     if naming and settings.file is not None and not Path.cwd().is_relative_to(settings.file.parent):
         raise ConfigError(
