@@ -87,6 +87,19 @@ class Suppressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """An operator that the analysis of ranges does not know: what its rules say ends there."""
+
+    op: str
+    at: Location
+    """The first node of it behind which something is unknown."""
+    others: int
+    """How many further nodes of it cut the analysis."""
+    nodes: int
+    """Nodes behind all of them of whose results nothing is known for that reason."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All there is to say about one target."""
 
@@ -100,6 +113,8 @@ class Report:
     """Fields of the contract in the model's metadata that were not understood, with the reason."""
     not_understood: Mapping[str, int]
     """Operators that no analysis knows, with the number of nodes."""
+    cuts: tuple[Cut, ...] = ()
+    """Those operators at which the analysis of ranges ends, in graph order; empty where no rule asked for ranges."""
     nodes: int = 0
     """Number of nodes in the graph, those that no analysis knows included."""
     suppressed: tuple[Suppressed, ...] = ()
