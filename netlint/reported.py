@@ -113,8 +113,6 @@ class Report:
     """Fields of the contract in the model's metadata that were not understood, with the reason."""
     not_understood: Mapping[str, int]
     """Operators that no analysis knows, with the number of nodes."""
-    cuts: tuple[Cut, ...] = ()
-    """Those operators at which the analysis of ranges ends, in graph order; empty where no rule asked for ranges."""
     nodes: int = 0
     """Number of nodes in the graph, those that no analysis knows included."""
     suppressed: tuple[Suppressed, ...] = ()
@@ -125,3 +123,5 @@ class Report:
     """The lines of source code, file and number as recorded, that the nodes come from."""
     ignore: str = ""
     """Which findings the model's own metadata asks to silence, as it stands there (`netlint.ignore`)."""
+    cuts: tuple[Cut, ...] = ()
+    """Those operators at which the analysis of ranges ends, in graph order; empty where no rule asked for ranges."""

@@ -82,7 +82,7 @@ def test_endless_names_are_cut() -> None:
 
 def test_what_is_not_analysed_is_named_with_its_place() -> None:
     cut = Cut("my::Warp", Location("body ▸ Warp"), 2, 12)
-    report = Report("m.onnx", (), (), (), {}, (), {"my::Warp": 3, "my::Last": 1}, (cut,))
+    report = Report("m.onnx", (), (), (), {}, (), {"my::Warp": 3, "my::Last": 1}, cuts=(cut,))
     shown = render(Run((report,), Sources(Path("/nonexistent"))))
     assert "not analysed behind my::Warp at body ▸ Warp and 2 more (12 nodes)\n" in shown
     assert "not understood: 1 node with unknown operators: my::Last\n" in shown
