@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .graph import Location
-from .rule import Finding, Level, Rule
-from .training import Known
+if TYPE_CHECKING:
+    from .graph import Location
+    from .rule import Finding, Level, RuleInfo
+    from .training import Known
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
     """A finding as the report holds it: with its rule, level, place and fingerprint."""
 
-    rule: Rule
+    rule: RuleInfo
     level: Level
     finding: Finding
     loc: Location
@@ -32,7 +33,7 @@ class Reported:
 class Skipped:
     """A rule that could not judge (some of) the graph, and why."""
 
-    rule: Rule
+    rule: RuleInfo
     why: str
 
 
@@ -40,7 +41,7 @@ class Skipped:
 class Crashed:
     """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
 
-    rule: Rule
+    rule: RuleInfo
     error: Exception
     where: str
     """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""
