@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 Check: TypeAlias = Callable[[Any], bool]
 
 TYPES = {
-    **dict.fromkeys(("Report", "Reported", "Skipped"), "reported"),
+    **dict.fromkeys(("Report", "Reported", "Skipped", "Neighbourhood", "Box"), "reported"),
     **dict.fromkeys(("Level", "Finding", "Evidence", "Claim", "RuleInfo"), "rule"),
     "Location": "graph",
     **dict.fromkeys(("Known", "Interval", "Loss"), "training"),
