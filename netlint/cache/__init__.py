@@ -9,14 +9,42 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from netlint.reported import Report
 
-from .folder import Folder
+from .folder import NAME, Folder, usable
+from .key import code
 from .stamps import Seen, Stamp, digest, renewed
 
 SCHEMA = 1
 """The version of what is written; entries of others are not read."""
+
+
+class Cache:
+    """The results of earlier runs, each in the folder that belongs to its target."""
+
+    def __init__(self, path: str = "") -> None:
+        """`path`: the one folder for all; otherwise a folder `.netlint_cache` beside the settings of a target."""
+        self._path = path
+        self._folders: dict[str, Folder] = {}
+        self._codes: dict[tuple[Path, ...], str] = {}
+
+    def entry(self, target: str, beside: Path, rule_folders: tuple[Path, ...], rests_on: str) -> Entry | None:
+        """The place for the result of a target; `rests_on`: the settings and flags that it depends on."""
+        path = self._path or str(beside / NAME)
+        if path not in self._folders:
+            if not self._path and not usable(path):
+                return None
+            self._folders[path] = Folder(path)
+        if rule_folders not in self._codes:
+            self._codes[rule_folders] = digest(code(rule_folders).encode("utf-8", "surrogateescape"))
+        return Entry(self._folders[path], target, f"{self._codes[rule_folders]}\n{rests_on}")
+
+    def prune(self) -> None:
+        """Drop the oldest results where there are too many."""
+        for folder in self._folders.values():
+            folder.prune()
 
 
 class Entry:
@@ -63,5 +91,5 @@ class Entry:
         self._folder.write(self._name, json.dumps(content, separators=(",", ":")).encode())
 
 
-def _seen(name: str, stamp: list[int], content: str, places: list[str]) -> Seen:
+def _seen(name: str, stamp: tuple[int, int, int, int, bool], content: str, places: list[str]) -> Seen:
     return Seen(name, Stamp(*stamp), content, (places[0], places[1]))

@@ -14,6 +14,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
+from netlint.rule import RuleInfo
+
 Check: TypeAlias = Callable[[Any], bool]
 
 TYPES = {
@@ -59,7 +61,7 @@ def encode(value: Any) -> Any:
     name = next((kind.__name__ for kind in type(value).__mro__ if kind.__name__ in TYPES), "")
     if name and is_dataclass(value):
         content = [encode(getattr(value, field.name)) for field in fields(_type(name))]
-        if name == "RuleInfo" and value.module.startswith(LOCAL):
+        if isinstance(value, RuleInfo) and value.module.startswith(LOCAL):
             content[-1] = value.page
         return {name: content}
     if name:
@@ -106,7 +108,13 @@ def _type(name: str) -> Any:
     return getattr(import_module(f"netlint.{TYPES[name]}"), name)
 
 
-_PLAIN: Mapping[str, type | tuple[type, ...]] = {"str": str, "bool": bool, "int": int, "float": (int, float), "None": type(None)}
+_PLAIN: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "float": (int, float),
+    "None": type(None),
+}
 _CONTAINERS = {"tuple": tuple, "list": list, "frozenset": frozenset, "Mapping": dict, "dict": dict}
 
 

@@ -40,6 +40,18 @@ if TYPE_CHECKING:
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Targets linted at a time; default: as many as there are cores, fewer if it does not pay.",
+)
+@click.option("--no-cache", is_flag=True, help="Lint unchanged models again.")
+@click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False),
+    help="Where results are kept; default: .netlint_cache beside the settings file.",
+)
 @capture_options
 @training_options
 def lint(
@@ -52,19 +64,25 @@ def lint(
     config: Path | None,
     verbose: int,
     quiet: bool,
+    jobs: int | None,
+    no_cache: bool,
+    cache_dir: str | None,
     **fields: Any,
 ) -> None:
     """Lint models."""
     from netlint import collector
+    from netlint.cache import Cache
     from netlint.report import Run
     from netlint.session import Session
     from netlint.sources import Sources
 
     wanted = destinations(outputs or ("text",))
     capture = taken_capture(fields)
-    session = Session(config, _split(select), _split(ignore), stated_training(fields), capture)
+    stated = stated_training(fields)
+    cache = None if no_cache else Cache(cache_dir or "")
+    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs)
     collector.by_hand()
-    results = tuple(session.results(models))
+    results = session.results(models)
     if verbose and session.printed:
         click.echo(session.printed, err=True)
     run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose)
