@@ -94,15 +94,19 @@ class Session:
         return entry.find() if entry else None
 
     def _entry(self, target: str) -> Entry | None:
-        if self._cache is None or target == STDIN:
-            return None
         settings = self._settings_for(_folder(target))
+        # What a probe shows depends on the machine as well.
+        if self._cache is None or target == STDIN or self._capture_of(target).probe:
+            return None
         beside = settings.file.parent if settings.file else Path.cwd()
         rests_on = (settings, tuple(self._select), tuple(self._ignore), self._stated)
         return self._cache.entry(target, beside, settings.rule_folders, repr(rests_on))
 
+    def _capture_of(self, target: str) -> Capture:
+        return self._capture.otherwise(self._settings_for(_folder(target)).capture(target))
+
     def _is_python(self, target: str) -> bool:
-        return runs_python(target, self._capture.otherwise(self._settings_for(_folder(target)).capture(target)))
+        return runs_python(target, self._capture_of(target))
 
     def _models(self, targets: Sequence[str]) -> Iterator[tuple[int, Report | Failure]]:
         """The report on each model in a file, with its place, as it is made."""
@@ -185,7 +189,7 @@ class Session:
 
         settings = self._settings_for(_folder(target))
         rules, training, options = self.plan(settings, target)
-        capture = self._capture.otherwise(settings.capture(target))
+        capture = self._capture_of(target)
         codes = tuple(rule.code for rule in rules)
         job = Job("lint", target, capture, training, settings.rule_folders, codes, options)
         printed: list[str] = []
@@ -219,7 +223,7 @@ class Session:
 
         settings = self._settings_for(_folder(target))
         training = self._stated.otherwise(settings.contract(target))
-        capture = self._capture.otherwise(settings.capture(target))
+        capture = self._capture_of(target)
         if runs_python(target, capture):
             from .worker import Job, run
 
@@ -233,9 +237,11 @@ class Session:
 
     def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
         """The rules for a target, its training contract, and the options of rules. Raises `ConfigError`."""
-        registry = self._registry(settings.rule_folders)
-        rules = settings.chosen(registry, self._select, self._ignore)
-        return rules, self._stated.otherwise(settings.contract(target)), settings.options(registry)
+        from .settings.rules import RuleSettings
+
+        about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
+        rules = about_rules.chosen(self._select, self._ignore)
+        return rules, self._stated.otherwise(settings.contract(target)), about_rules.options()
 
     def _note(self, text: str) -> None:
         self.printed += text
@@ -312,7 +318,9 @@ def _folder(target: str) -> Path:
 
 def _trusted(settings: Settings) -> Settings:
     """Settings found beside a target may have come with it: they may not have Python of theirs run."""
-    naming = [key for key in ("factory", "step") if any(getattr(capture, key) for _, capture in settings.captures)]
+    naming = [
+        key for key in ("factory", "step", "probe") if any(getattr(capture, key) for _, capture in settings.captures)
+    ]
     naming += ["rule-folders"] if settings.rule_folders else []
     if naming and settings.file is not None and not Path.cwd().is_relative_to(settings.file.parent):
         raise ConfigError(

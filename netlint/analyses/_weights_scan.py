@@ -23,7 +23,7 @@ _MOST_GATHERED = 16 << 20
 _SMALL, _FEW = 1 << 16, 24
 _MOST_COMPARED = 512
 # Rows are looked at in passing where that is cheap: not too many, not too short.
-_SHORTEST_ROW, _HEAD = 64, 4
+_SHORTEST_ROW, HEAD = 64, 4
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 # Bits of the infinity of a 16-bit float; larger magnitudes are NaN.
 _INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80}
@@ -127,7 +127,7 @@ class _Heads:
 
     def __init__(self, row: int) -> None:
         self._row = row
-        self._parts: tuple[list[Array], ...] = tuple([] for _ in range(_HEAD))
+        self._parts: tuple[list[Array], ...] = tuple([] for _ in range(HEAD))
         self._done = 0
 
     def add(self, chunk: Array) -> None:
@@ -138,24 +138,27 @@ class _Heads:
 
     def differ(self) -> bool:
         """Whether no two rows begin alike."""
-        return _all_differ([np.concatenate(part) for part in self._parts])
+        return bool(all_differ([np.concatenate(part) for part in self._parts]))
 
 
 def _column_heads_differ(chunk: Array, count: int) -> bool:
     """Whether no two slices along the last axis begin alike, as far as the first part of a tensor shows."""
-    if not 1 < count <= min(MOST_ROWS, chunk.size // _HEAD):
+    if not 1 < count <= min(MOST_ROWS, chunk.size // HEAD):
         return False
-    bits = chunk[: _HEAD * count].view(f"<u{chunk.itemsize}").astype(np.uint64)
-    return _all_differ(list(bits.reshape(_HEAD, count)))
+    bits = chunk[: HEAD * count].view(f"<u{chunk.itemsize}").astype(np.uint64)
+    return bool(all_differ(list(bits.reshape(HEAD, count))))
 
 
-def _all_differ(parts: list[Array]) -> bool:
-    """Whether no two places hold the same in all parts. A hash may hide a difference, but makes up none."""
+def all_differ(parts: list[Array]) -> Array:
+    """Whether no two places along the last axis hold the same bits in all parts; for each place along the others.
+
+    A hash may hide a difference, but makes up none.
+    """
     mixed = np.zeros(1, dtype=np.uint64)
     for part in parts:
         mixed = (mixed ^ part) * _ODD
         mixed ^= mixed >> np.uint64(32)
-    return bool(np.diff(np.sort(mixed)).all())
+    return np.asarray(np.diff(np.sort(mixed)).all(axis=-1))
 
 
 def _extremes(chunk: Array, dtype: str) -> tuple[float, float]:

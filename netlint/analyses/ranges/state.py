@@ -231,7 +231,7 @@ class State:
         return Lanes(long[0] - len(shape), wide, wide) if not (wide != wide).any() else None
 
     def dtype(self, value: Value | None) -> str | None:
-        return None if value is None else self.shapes.dtype(value) or value.dtype
+        return self.shapes.dtype(value)
 
     def shape(self, value: Value | None) -> tuple[Dim, ...] | None:
         return None if value is None else self.shapes.of(value)
