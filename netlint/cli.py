@@ -18,7 +18,7 @@ from .options import write_sections
 from .registry import RegistryError, UnknownRule
 from .training import ContractError
 
-COMMANDS = {"lint": "lint", "rule": "rules", "rules": "rules", "schema": "schema", "show": "show"}
+COMMANDS = {"lint": "lint", "rule": "rules", "rules": "rules", "schema": "schema", "server": "server", "show": "show"}
 """Each command, and the module in `commands/` that has it; imported when it is called."""
 
 
