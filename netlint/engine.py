@@ -13,6 +13,7 @@ from .analyses.shapes import shapes
 from .analyses.suppressions import IGNORE
 from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
+from .neighbourhood import around
 from .ops import KNOWN_OPS
 from .reported import Crashed, Report, Reported, Skipped
 from .rule import Evidence, Finding, Level, Rule
@@ -39,9 +40,10 @@ def lint(
     for rule in rules:
         scope = Scope(results, f"rule {rule.name}", rule.requires, rule.settings((options or {}).get(rule.name, {})))
         try:
-            for finding in rule.run(scope):
-                _check(rule, finding)
-                found.append((rule, finding))
+            with results.clock.running("rule", rule.name):
+                for finding in rule.run(scope):
+                    _check(rule, finding)
+                    found.append((rule, finding))
         except Unavailable as why:
             skipped.append(Skipped(rule, str(why)))
         except Exception as error:
@@ -67,6 +69,7 @@ def _report(
         misstated=_or(results, misstated, ()),
         not_understood=_not_understood(results.graph),
         nodes=len(results.graph.nodes),
+        times=results.clock.spent(),
         lines=frozenset(line for node in results.graph.nodes if (line := node.source) is not None),
         ignore=results.graph.metadata.get(IGNORE, ""),
     )
@@ -132,6 +135,7 @@ def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Finger
         writes=tuple(value.name for value in node.outputs if value is not None) if node else (),
         context=_context(results, node) if node else "",
         fingerprint=fingerprints.of(rule, node, loc),
+        neighbourhood=around(results.graph, _or(results, shapes, None), node) if node else None,
     )
 
 
@@ -147,8 +151,8 @@ def _context(results: Results, node: Node) -> str:
 
 
 class _Fingerprints:
-    """What tells the findings of one target apart: rule, module, operator, and the how-manieth of its operator within its
-    module the node is. The name of the node does not matter."""
+    """What tells the findings of one target apart: rule, module, operator, and the how-manieth of its operator within
+    its module the node is. The name of the node does not matter."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph

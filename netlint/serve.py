@@ -115,7 +115,12 @@ def _captured(job: Job, stage: Stage) -> Captured:
 
     captured = capture(job.target, job.capture, job.importing == "slice", stage)
     stage("lint")
-    return captured
+    request = job.capture.request
+    if request is None:
+        return captured
+    from .probe.torch.runner import probed
+
+    return probed(captured, request, stage)
 
 
 _JOBS: Mapping[Kind, Callable[[Job, Stage], Any]] = {"lint": _lint, "show": _show}

@@ -24,6 +24,7 @@ from typing import IO, Any, Literal
 
 from .capture import TIME_LIMIT, Capture, python_target
 from .frontends import TargetError
+from .probe.request import BUDGET
 from .training import Training
 
 Kind = Literal["lint", "show"]
@@ -105,6 +106,7 @@ _DOING = {
     "inputs": "example inputs were looked for",
     "record": "its operators were recorded",
     "lint": "the rules ran",
+    "probe": "the model was run",
 }
 ADVICE = {
     "start": "see whether `python -c 'import torch'` works",
@@ -113,6 +115,7 @@ ADVICE = {
     "inputs": "state the inputs: --input 1,3,224,224",
     "record": "state other inputs (--input), or export the model with torch.onnx.export and lint the file",
     "lint": "please report it to netlint's authors",
+    "probe": "see that the model runs on these inputs; --time-limit sets the limit",
 }
 
 
@@ -187,6 +190,8 @@ class _Worker:
             self._deadline = time.monotonic() + self._limit
         if stage == "lint":
             self._deadline = None
+        if stage == "probe":
+            self._deadline = time.monotonic() + self._limit + (self._job.capture.probe_budget or BUDGET)
         self._stage = stage
 
     def _next(self) -> tuple[str, Any]:

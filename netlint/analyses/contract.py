@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 from netlint.analysis import Scope, Unavailable, analysis
+from netlint.errors import ContractError
 from netlint.graph import Graph
-from netlint.training import ContractError, Interval, Known, Loss, Training, Unknown, parse_training
+from netlint.training import Interval, Known, Loss, Training, Unknown, parse_training
 
 from ._losses import Finder, LossSite
 from .layers import layers
