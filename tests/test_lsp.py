@@ -93,7 +93,7 @@ def _hover_tells(client: Client, uri: str) -> None:
     assert hover(10) is None
     said = hover(11)["contents"]["value"]
     assert "**why**: the second softmax" in said
-    assert "loss cross_entropy (from loss in pyproject.toml)" in said
+    assert "loss cross\\_entropy (from loss in pyproject.toml)" in said
     assert "**help**: return the logits" in said
     assert "#### Use instead" in said and "\n# given loss=cross_entropy\n" in said
 
@@ -350,6 +350,14 @@ def test_without_pygls_the_server_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert "pip install 'netlint-nn[lsp]'" in done.stderr
+
+
+def test_the_server_imports_neither_torch_nor_onnx() -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "netlint", "server"]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "pygls.lsp.server" in loaded
+    assert not loaded & {"torch", "onnx", "rich", "netlint_rules", "netlint.engine"}
 
 
 def test_settings_beside_a_model_outside_the_workspace_run_nothing(tmp_path: Path) -> None:

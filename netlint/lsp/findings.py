@@ -45,7 +45,7 @@ def entries(target: Target, outcome: Outcome, find: Find) -> list[Entry]:
     report = outcome.target
     if report is None:
         who = "" if outcome.usage else "netlint failed, which is a bug of its own: "
-        return [_of_target(target, "error", f"{target.text}: {who}{outcome.trouble}")]
+        return [_of_target(target, "error", f"{target.text}: {who}{outcome.trouble.partition(chr(10))[0]}")]
     if report.failure is not None:
         advice = f"\nhelp: {report.failure.help}" if report.failure.help else ""
         return [_of_target(target, "error", f"{target.text} {report.failure.message}{advice}")]

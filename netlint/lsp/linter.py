@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -11,15 +13,16 @@ from typing import Protocol
 
 import msgspec
 
-from netlint.config import ConfigError
+from netlint.errors import ConfigError
 from netlint.report.json import JsonSource
+from netlint.report.wording import plural
 from netlint.sources import Sources
 from netlint.targets import SUFFIXES
 
 from . import child
 from .findings import Entry, entries
 from .imports import Imports, Stamp, stamp
-from .targets import Target, configured, lines, opened
+from .targets import Target, configured, opened
 
 SETTINGS = ("netlint.toml", "pyproject.toml")
 _PAUSE = 0.2
@@ -243,17 +246,15 @@ class Linter:
         for crash in report.crashed:
             self._client.log(f"{target.text}: rule {crash.rule} failed: {crash.why}; please report it", trouble=True)
         reasons = Counter(skip.why for skip in report.skipped)
-        said = [f"{target.text}: {len(report.findings)} findings, {shown} shown, in {seconds:.1f} s"]
-        self._client.log("\n".join(said + [f"  {count} rules skipped: {why}" for why, count in reasons.items()]))
+        said = [f"{target.text}: {plural(len(report.findings), 'finding')}, {shown} shown, in {seconds:.1f} s"]
+        said += [f"  {plural(count, 'rule')} skipped: {why}" for why, count in reasons.items()]
+        self._client.log("\n".join(said))
 
 
 def _misset(folder: Path, message: str) -> Entry:
-    """A mistake in settings, on their file: the closest to a folder."""
-    files = [parent / name for parent in (folder, *folder.parents) for name in SETTINGS]
-    file = next((file for file in files if _has_settings(file)), folder / SETTINGS[0])
-    return Entry(file, 1, "error", message, "")
-
-
-def _has_settings(file: Path) -> bool:
-    text = lines(file)
-    return bool(text) and (file.name == SETTINGS[0] or any("tool.netlint" in line for line in text))
+    """A mistake in settings where it stands; the message begins with that: `netlint.toml:3:1: …`."""
+    place = re.match(r"(.+?\.toml)(?::(\d+):\d+)?:? ", message)
+    first = message.splitlines()[0]
+    if place is None:
+        return Entry(folder / SETTINGS[0], 1, "error", first, "")
+    return Entry(Path(os.path.abspath(place[1])), int(place[2] or 1), "error", first[place.end() :], "")

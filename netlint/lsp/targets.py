@@ -11,6 +11,7 @@ from pathlib import Path
 from netlint.capture import python_target
 from netlint.config import find_settings
 from netlint.frontends import TargetError
+from netlint.sources import Sources
 from netlint.targets import SUFFIXES
 
 MOST_MODELS = 50
@@ -95,22 +96,14 @@ def place(target: Target) -> tuple[Path, int]:
     """
     if target.file is not None and not target.is_model:
         python = python_target(target.text)
-        line = _line_of(target.file, _definition(python.name)) if python else None
+        name = python.name.rpartition(".")[2] if python else ""
+        line = Sources(target.folder).definition(target.file, name)
         if line is not None:
             return target.file, line
     if target.settings is not None and not target.is_model:
-        return target.settings, _line_of(target.settings, re.compile(re.escape(target.text))) or 1
+        named = (number for number, line in enumerate(lines(target.settings), 1) if target.text in line)
+        return target.settings, next(named, 1)
     return target.file or target.folder, 1
-
-
-def _definition(name: str) -> re.Pattern[str]:
-    """Where a name is given its meaning; read as text, since the code may not parse at the moment."""
-    name = re.escape(name.rpartition(".")[2])
-    return re.compile(rf"^\s*(?:(?:async\s+)?def|class)\s+{name}\b|^{name}\s*[:=]|\bimport\b.*\b{name}\b")
-
-
-def _line_of(file: Path, pattern: re.Pattern[str]) -> int | None:
-    return next((number for number, line in enumerate(lines(file), 1) if pattern.search(line)), None)
 
 
 def lines(file: Path) -> list[str]:

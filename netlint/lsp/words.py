@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from netlint.report.json import JsonEvidence, JsonFinding
+from netlint.report.markdown import literal
+from netlint.report.wording import clean, shown
 
 from .findings import Entry
 
@@ -13,33 +15,35 @@ _LISTED = 6
 
 def page(entry: Entry, rule_page: str) -> str:
     """An entry in Markdown, with the page of its rule behind it."""
-    head = f"**{entry.level}** `{entry.code}` {entry.message}" if entry.code else f"**{entry.level}** {entry.message}"
-    facts = "\n".join(f"- {line}" for line in _facts(entry))
+    code = f" `{entry.code}`" if entry.code else ""
+    head = f"**{entry.level}**{code} {literal(entry.message)}"
+    facts = "\n".join(f"- **{name}**: {said}" for name, said in _facts(entry) if said)
     return "\n\n".join(part for part in (head, facts, _lowered(rule_page)) if part)
 
 
-def _facts(entry: Entry) -> Iterator[str]:
+def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     if not entry.alike:
         return
     first = entry.alike[0]
-    if first.why:
-        yield f"**why**: {first.why}"
-    if first.evidence:
-        yield f"**evidence**: {'; '.join(map(_evidence, first.evidence))}"
-    if first.help:
-        yield f"**help**: {first.help}"
-    if first.graph:
-        yield f"**graph**: `{first.graph}`"
-    yield f"**in**: {_places(entry.target, entry.alike)}"
+    yield "why", literal(first.why)
+    yield "evidence", "; ".join(map(_evidence, first.evidence))
+    yield "help", literal(first.help)
+    yield "graph", _code(first.graph)
+    yield "in", f"{_code(entry.target)} ▸ {_places(entry.alike)}"
 
 
 def _evidence(fact: JsonEvidence) -> str:
-    return f"{fact.label} {fact.value}" + (f" (from {fact.origin})" if fact.origin else "")
+    return literal(f"{fact.label} {shown(fact.value)}" + (f" (from {fact.origin})" if fact.origin else ""))
 
 
-def _places(target: str, alike: Sequence[JsonFinding]) -> str:
-    shown = ", ".join(f"`{finding.location.path}`" for finding in alike[:_LISTED])
-    return f"`{target}` ▸ {shown}" + (f", +{len(alike) - _LISTED} more" if len(alike) > _LISTED else "")
+def _places(alike: Sequence[JsonFinding]) -> str:
+    listed = ", ".join(_code(finding.location.path) for finding in alike[:_LISTED])
+    return listed + (f", +{len(alike) - _LISTED} more" if len(alike) > _LISTED else "")
+
+
+def _code(text: str) -> str:
+    """Text of a model as code, which it cannot end."""
+    return f"`{clean(text).replace('`', chr(39))}`" if text else ""
 
 
 def _lowered(markdown: str) -> str:
