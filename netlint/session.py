@@ -147,16 +147,19 @@ class Session:
         from .cache.stamps import see
         from .checked import check_graph, portable
         from .frontends.onnx.external import ExternalFiles
+        from .times import Clock
 
         rules, training, options = self.plan(self._settings_for(_folder(target)), target)
         entry = self._entry(target)
         external = ExternalFiles(Path(target))
+        clock = Clock()
         files = [see(target)] if entry else []
         try:
-            graph = load(target, external)
+            with clock.running("load", "model file"):
+                graph = load(target, external)
             named = external.named() if entry else None
             files += [see(target, name) for name in named or ()]
-            report = check_graph(graph, rules, training, options, target)
+            report = check_graph(graph, rules, training, options, target, loading=clock.spent())
         except TargetError as error:
             return Failure(target, error)
         except (MemoryError, RecursionError) as error:
