@@ -21,6 +21,7 @@ from .reported import Report
 from .rule import Level, Rule
 from .settings.rules import RuleSettings
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
+from .times import Clock
 from .training import Known, Training
 
 
@@ -71,7 +72,10 @@ class Session:
                 result = run(job, self._note)
                 assert isinstance(result, Report)
                 return result
-            return check_graph(load(target), rules, training, options, target)
+            clock = Clock()
+            with clock.running("load", "model file"):
+                graph = load(target)
+            return check_graph(graph, rules, training, options, target, loading=clock.spent())
         except TargetError as error:
             return Failure(target, error)
         except (MemoryError, RecursionError) as error:
