@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from .graph import Location
-from .rule import Finding, Level, Rule
-from .times import Spent
-from .training import Known
+if TYPE_CHECKING:
+    from .graph import Location
+    from .rule import Finding, Level, RuleInfo
+    from .times import Spent
+    from .training import Known
 
 BoxKind: TypeAlias = Literal["flagged", "node", "input", "output", "more"]
 
@@ -43,7 +44,7 @@ class Neighbourhood:
 class Reported:
     """A finding as the report holds it: with its rule, level, place and fingerprint."""
 
-    rule: Rule
+    rule: RuleInfo
     level: Level
     finding: Finding
     loc: Location
@@ -62,7 +63,7 @@ class Reported:
 class Skipped:
     """A rule that could not judge (some of) the graph, and why."""
 
-    rule: Rule
+    rule: RuleInfo
     why: str
 
 
@@ -70,7 +71,7 @@ class Skipped:
 class Crashed:
     """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
 
-    rule: Rule
+    rule: RuleInfo
     error: Exception
     where: str
     """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""

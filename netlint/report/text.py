@@ -13,7 +13,7 @@ from netlint.graph import Location
 from netlint.report import Failure, Run
 from netlint.report.wording import clean, evidence, plural, stated
 from netlint.reported import Report, Reported, Suppressed
-from netlint.rule import Level, Rule
+from netlint.rule import Level, RuleInfo
 from netlint.sources import Sources, shorten
 
 Paint = Callable[[str, str], str]
@@ -114,7 +114,7 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
     yield f"   {sign} docs: {_docs(rule, link)}"
 
 
-def _docs(rule: Rule, link: Link) -> str:
+def _docs(rule: RuleInfo, link: Link) -> str:
     """How to read the page of a rule; it is the beginning of the rule's own file."""
     file = getattr(sys.modules.get(rule.module), "__file__", None)
     command = f"netlint rule {rule.code}"
