@@ -283,6 +283,7 @@ def test_without_trust_no_code_of_the_workspace_is_run(folder: Path) -> None:
         client.save(folder / "pyproject.toml", text)
         (found,) = client.diagnostics(folder / "model.onnx", says("rule-folders"))
         assert "if you trust it" in found["message"]
+        assert "window/workDoneProgress/create" not in {request["method"] for request in client.asked}  # none began
     assert not list(folder.rglob("ran"))
     assert {uri for uri, _ in client.published} == {(folder / "model.onnx").as_uri()}
 
