@@ -88,6 +88,19 @@ class Suppressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """An operator that the analysis of ranges does not know: what its rules say ends there."""
+
+    op: str
+    at: Location
+    """The first node of it behind which something is unknown."""
+    others: int
+    """How many further nodes of it cut the analysis."""
+    nodes: int
+    """Nodes behind all of them of whose results nothing is known for that reason."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All there is to say about one target."""
 
@@ -111,3 +124,5 @@ class Report:
     """The lines of source code, file and number as recorded, that the nodes come from."""
     ignore: str = ""
     """Which findings the model's own metadata asks to silence, as it stands there (`netlint.ignore`)."""
+    cuts: tuple[Cut, ...] = ()
+    """Those operators at which the analysis of ranges ends, in graph order; empty where no rule asked for ranges."""
