@@ -346,6 +346,28 @@ def test_the_edit_that_ignores_a_rule_is_what_the_editor_shows(folder: Path) -> 
         assert edit["range"] == {"start": end, "end": end}
 
 
+def test_with_the_quick_fix_the_next_run_is_silent(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures", ignore=shutil.ignore_patterns("onnx*", "zoo"))
+    model, nets = tmp_path / "double_softmax.onnx", tmp_path / "fixtures" / "nets.py"
+    shutil.copy(FIXTURES / "double_softmax_loss.onnx", model)
+    with Client([tmp_path]) as client:
+        client.open(model)
+        (found,) = client.diagnostics(nets)
+        uri = client.open(nets)
+        asked = {"textDocument": {"uri": uri}, "range": found["range"], "context": {"diagnostics": [found]}}
+        (action,) = client.request("textDocument/codeAction", **asked)
+        (edit,) = action["edit"]["changes"][uri]
+        lines = nets.read_text().splitlines(keepends=True)
+        line, column = edit["range"]["start"]["line"], edit["range"]["start"]["character"]
+        lines[line] = lines[line][:column] + edit["newText"] + lines[line][column:]
+        client.save(nets, "".join(lines))
+        client.diagnostics(nets, is_empty)
+        assert client.request("textDocument/codeAction", **asked) == []
+        lines[line] = lines[line].replace("TODO: reason", "").replace("netlint: ignore[double-softmax]", "")
+        client.save(nets, "".join(lines))
+        assert client.diagnostics(nets)[0]["code"] == "LOS002"
+
+
 def test_without_pygls_the_server_says_what_to_install() -> None:
     program = "import sys; sys.modules['pygls'] = None; from netlint.cli import main; main(['server'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
