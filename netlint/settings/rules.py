@@ -56,14 +56,15 @@ class RuleSettings:
         stated = self._leveled().items()
         return {code: (LEVELS[self._level(path)], path) for code, path in stated if self._level(path) != OFF}
 
-    def exceptions(self, target: str) -> list[tuple[int, Override, frozenset[str]]]:
-        """The overrides that may concern a target, each with its place in the file and the codes of its rules."""
+    def exceptions(self, target: str) -> list[tuple[int, Override, Mapping[str, frozenset[str]]]]:
+        """The overrides that may concern a target: place in the file, and the codes that each selector means."""
         file = self.settings
-        codes = [
-            frozenset(self._by_list(("overrides", index, "rules" if override.level else "ignore"), override.rules))
+        meant = [
+            {text: frozenset(self._by_list(path, [text], place)) for place, text in enumerate(override.rules)}
             for index, override in enumerate(file.overrides)
+            for path in (("overrides", index, "rules" if override.level else "ignore"),)
         ]
-        return [(index, file.overrides[index], codes[index]) for index in file.overriding(target)]
+        return [(index, file.overrides[index], meant[index]) for index in file.overriding(target)]
 
     def options(self) -> dict[str, dict[str, Any]]:
         """Option values by rule name, checked against what the rules declare."""
@@ -104,10 +105,10 @@ class RuleSettings:
         except UnknownRule as error:
             raise ConfigError(f"{flag}: {error}") from None
 
-    def _by_list(self, path: KeyPath, texts: Iterable[str]) -> dict[str, Origin]:
+    def _by_list(self, path: KeyPath, texts: Iterable[str], first: int = 0) -> dict[str, Origin]:
         """The codes of the rules that a list of selectors means, each with the way to it."""
         found: dict[str, Origin] = {}
-        for index, text in enumerate(texts):
+        for index, text in enumerate(texts, first):
             try:
                 found |= dict.fromkeys((rule.code for rule in self.registry.select(text)), (*path, index))
             except UnknownRule as error:
