@@ -48,7 +48,7 @@ def finished(report: R, settings: RuleSettings, rules: Sequence[Rule], baseline:
 def _about(report: Report, wishes: Sequence[Request], rules: Sequence[Rule], settings: RuleSettings) -> Report:
     """What the rules about suppressions say of these."""
     running = {rule.code for rule in at_once(rules)}
-    unsure = {gap.rule.code for gap in (*report.skipped, *report.crashed)}
+    unsure = {skip.rule.code for skip in report.skipped} | {crash.rule.code for crash in report.crashed}
     outcome = tuple(wish.outcome(running, running - unsure) for wish in wishes)
     judges = [rule for rule in rules if suppressions in rule.requires]
     return lint(Graph((), (), (), {}), judges, Training(), settings.options(), given={suppressions: outcome})
@@ -79,7 +79,7 @@ def _at_level(found: Reported, stated: Sequence[_Stated], settings: Settings) ->
         if found.rule.code in entry.codes and covering(entry.modules)(found):
             if entry.level == found.level:
                 return found
-            fact = Evidence("level", f"{entry.level} instead of {found.level}", f"{settings.where(entry.by)}")
+            fact = Evidence("level", f"{entry.level} instead of {found.level}", settings.where(entry.by))
             finding = replace(found.finding, evidence=(*found.finding.evidence, fact))
             return replace(found, level=entry.level, finding=finding)
     return found

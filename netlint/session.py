@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import collector
 from .capture import Capture, python_target
 from .checked import CheckReport, check_graph
-from .config import Settings, find_settings, read_settings
+from .config import Settings, find_settings, read_settings, relative
 from .errors import ConfigError
+from .finish import at_once, finished
 from .frontends import TargetError
 from .graph import Graph
 from .registry import Registry, load_rules
@@ -20,8 +22,14 @@ from .report import Failure
 from .reported import Report
 from .rule import Level, Rule
 from .settings.rules import RuleSettings
+from .sources import Sources
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
 from .training import Known, Training
+
+if TYPE_CHECKING:
+    from .baseline import Baseline
+
+R = TypeVar("R", bound=Report)
 
 
 class Session:
@@ -34,14 +42,21 @@ class Session:
         ignore: Sequence[str] = (),
         stated: Training | None = None,
         capture: Capture | None = None,
+        baseline: Path | None = None,
+        compare: bool = True,
     ) -> None:
+        """`baseline` goes before that of the settings; without `compare`, neither is looked at."""
         self._config = config
         self._select = select
         self._ignore = ignore
         self._stated = stated or Training()
         self._capture = capture or Capture()
+        self._baseline = baseline
+        self._compare = compare
+        self._sources = Sources(Path.cwd())
         self._settings: dict[Path, Settings] = {}
         self._registries: dict[tuple[Path, ...], Registry] = {}
+        self._baselines: dict[Path, Baseline] = {}
         self.fail_on = Level.ERROR
         """The strictest level that the settings of any target ask for."""
         self.printed = ""
@@ -59,6 +74,13 @@ class Session:
     def _result(self, target: str) -> Report | Failure:
         settings = self._settings_for(_folder(target))
         self.fail_on = min(self.fail_on, settings.fail_on)
+        found = self._raw(target, settings)
+        if isinstance(found, Failure):
+            return found
+        return self._finished(found, settings, runs_python(target, self._capture.otherwise(settings.capture(target))))
+
+    def _raw(self, target: str, settings: Settings) -> Report | Failure:
+        """What the rules find in a target, whatever else the settings say."""
         rules, training, options = self.plan(settings, target)
         try:
             capture = self._capture.otherwise(settings.capture(target))
@@ -89,8 +111,36 @@ class Session:
 
         Raises `ConfigError`.
         """
-        rules, stated, options = self.plan(self._settings_for(Path.cwd()), name)
-        return check_graph(graph, rules, stated.otherwise(training or Training()), options, name, facts)
+        settings = self._settings_for(Path.cwd())
+        rules, stated, options = self.plan(settings, name)
+        found = check_graph(graph, rules, stated.otherwise(training or Training()), options, name, facts)
+        return self._finished(found, settings, ran_here=True)
+
+    def _finished(self, found: R, settings: Settings, ran_here: bool) -> R:
+        """What becomes of the findings: levels, suppressions, baseline. `ran_here`: source files are those recorded."""
+
+        def read(recorded: str) -> tuple[str, str] | None:
+            is_here = ran_here and os.path.isfile(recorded)
+            file = Path(recorded) if is_here else self._sources.find(recorded)
+            return None if file is None else (relative(file), self._sources.text(file))
+
+        about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
+        chosen = about_rules.chosen(self._select, self._ignore)
+        return finished(found, about_rules, chosen, self._baseline_of(settings), read)
+
+    def _baseline_of(self, settings: Settings) -> Baseline | None:
+        file = self._baseline or settings.baseline
+        if file is None or not self._compare:
+            return None
+        from .baseline import read_baseline
+
+        if file not in self._baselines:
+            self._baselines[file] = read_baseline(file)
+        return self._baselines[file]
+
+    def named_baseline(self) -> Path | None:
+        """The baseline that the settings of the current folder name."""
+        return self._settings_for(Path.cwd()).baseline
 
     def show(self, target: str, value: str | None) -> str:
         """What the analyses know of a target, or of one value in it. Raises `TargetError` or `UnknownValue`."""
@@ -111,9 +161,9 @@ class Session:
         return pages.model(graph, training) if value is None else pages.one(graph, training, value)
 
     def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
-        """The rules for a target, its training contract, and the options of rules. Raises `ConfigError`."""
+        """The rules that judge a target, its training contract, and the options of rules. Raises `ConfigError`."""
         about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
-        rules = about_rules.chosen(self._select, self._ignore)
+        rules = at_once(about_rules.chosen(self._select, self._ignore))
         return rules, self._stated.otherwise(settings.contract(target)), about_rules.options()
 
     def _note(self, text: str) -> None:

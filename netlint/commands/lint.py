@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever was found.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="File of known findings; only new ones are reported.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @capture_options
@@ -50,21 +51,23 @@ def lint(
     fail_on: str | None,
     exit_zero: bool,
     config: Path | None,
+    baseline: Path | None,
     verbose: int,
     quiet: bool,
     **fields: Any,
 ) -> None:
     """Lint models."""
     from netlint import collector
+    from netlint.finish import settled
     from netlint.report import Run
     from netlint.session import Session
     from netlint.sources import Sources
 
     wanted = destinations(outputs or ("text",))
     capture = taken_capture(fields)
-    session = Session(config, _split(select), _split(ignore), stated_training(fields), capture)
+    session = Session(config, _split(select), _split(ignore), stated_training(fields), capture, baseline)
     collector.by_hand()
-    results = tuple(session.results(models))
+    results = settled(session.results(models))
     if verbose and session.printed:
         click.echo(session.printed, err=True)
     run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose)

@@ -39,7 +39,7 @@ class RuleSettings:
         tables = self._leveled()
         picked = self._by_flag(select, "--select") or self._by_list(("select",), file.select)
         if not picked:
-            picked = dict(self._by_preset()) | tables
+            picked = {**dict(self._by_preset()), **tables}
         dropped = self._by_list(("ignore",), file.ignore) | self._by_flag(ignore, "--ignore")
         dropped |= {code: path for code, path in tables.items() if self._level(path) == OFF}
         return {
@@ -51,7 +51,7 @@ class RuleSettings:
         """The rules that run."""
         return [found.rule for found in self.decisions(select, ignore).values() if found.runs]
 
-    def levels(self) -> dict[str, tuple[Level, Origin]]:
+    def levels(self) -> dict[str, tuple[Level, KeyPath]]:
         """By code, the level that the file gives all findings of a rule, and where."""
         stated = self._leveled().items()
         return {code: (LEVELS[self._level(path)], path) for code, path in stated if self._level(path) != OFF}
@@ -78,12 +78,12 @@ class RuleSettings:
             checked[rule.name] = {name: self._option(rule, key, name, value) for name, value in stated.items()}
         return checked
 
-    def _leveled(self) -> dict[str, Origin]:
+    def _leveled(self) -> dict[str, KeyPath]:
         """The rules, by code, to which the file gives a level, and the way to it."""
         tables = self.settings.rules.items()
         return {self._rule(key).code: ("rules", key, "level") for key, table in tables if "level" in table}
 
-    def _level(self, path: Origin) -> str:
+    def _level(self, path: KeyPath) -> str:
         return str(self.settings.rules[str(path[1])]["level"])
 
     def _rule(self, key: str) -> Rule:
