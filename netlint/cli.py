@@ -21,6 +21,7 @@ COMMANDS = {
     "rule": "rules",
     "rules": "rules",
     "schema": "schema",
+    "server": "server",
     "show": "show",
 }
 """Each command, and the module in `commands/` that has it; imported when it is called."""

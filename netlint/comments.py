@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 
-_ASKS = re.compile(r"#\s*netlint:\s*ignore\b\s*(?:\[(?P<names>[^\]#]*)\])?(?P<reason>[^#]*)", re.IGNORECASE)
+_ASKS = re.compile(r"#\s*netlint:\s*ignore\b\s*(?:\[(?P<names>[^\]#]*)\])?(?P<reason>[^#]*)")
+
+
+MARK = "netlint:"
+"""What a file has in it that has such comments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Comment:
 
 def comments(text: str) -> list[Comment]:
     """The comments in a Python file that silence findings; what looks like one inside a string is none."""
-    if "netlint:" not in text:
+    if MARK not in text:
         return []
     return list(_comments(text))
 

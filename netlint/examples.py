@@ -24,13 +24,13 @@ from linecache import getlines
 from .analyses.suppressions import suppressions
 from .config import Settings
 from .engine import lint
-from .finish import at_once, finished
 from .frontends import TargetError
 from .graph import Graph
 from .registry import load_rules
 from .reported import Report, Reported
 from .rule import Rule
 from .settings.rules import RuleSettings
+from .suppress import at_once, judged
 from .training import Training, parse_training
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -116,8 +116,8 @@ def _about_suppressions(rule: Rule, graph: Graph, training: Training) -> Report:
     """What a rule that judges suppressions says of an example, after all the others have judged it."""
     registry = load_rules()
     rules = [*at_once(list(registry.values())), rule]
-    report = finished(lint(graph, at_once(rules), training), RuleSettings(Settings(), registry), rules, None, _fence)
-    return replace(report, findings=tuple(found for found in report.findings if found.rule is rule))
+    report = judged(lint(graph, at_once(rules), training), RuleSettings(Settings(), registry), rules, _fence)
+    return replace(report, findings=tuple(found for found in report.findings if found.rule.code == rule.code))
 
 
 def _fence(place: str) -> tuple[str, str] | None:

@@ -1,88 +1,55 @@
 """What becomes of a report before anybody sees it: levels from the settings, suppressions, the baseline.
 
-The report that comes in is what the rules found and depends on the model, the rules and their options alone. What is
-done here depends on the source files, the settings and the baseline as they are now.
+The report that comes in is what the rules found: it depends on the model, the rules and their options, and may come
+from a cache. What is done here depends on source files, settings and baseline as they are now. Most runs have none of
+it, and import nothing for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+import os
+from collections.abc import Callable, Iterable, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
 
-from .analyses.suppressions import IDLE, suppressions
-from .config import KeyPath, Settings
-from .engine import lint
-from .graph import Graph
+from .analyses.suppressions import IDLE
+from .comments import MARK
+from .config import Settings, relative
 from .report import Failure
 from .reported import Report, Reported
-from .rule import Evidence, Level, Rule
-from .settings.rules import RuleSettings
-from .suppress import Read, Request, covering, divided, requests
-from .training import Training
+from .sources import Sources
 
-if TYPE_CHECKING:
-    from .baseline import Baseline
-
-R = TypeVar("R", bound=Report)
+Read: TypeAlias = Callable[[str], tuple[str, str] | None]
+"""A source file by its recorded path: how it is shown, and its text; None if it is not at hand."""
 
 
-def at_once(rules: Sequence[Rule]) -> list[Rule]:
-    """The rules that judge the model; the others judge what is made of their findings, here."""
-    return [rule for rule in rules if suppressions not in rule.requires]
+def reader(sources: Sources, ran_here: bool) -> Read:
+    """Reads source files below a folder; of code that ran on this machine, those that were recorded."""
+
+    def read(recorded: str) -> tuple[str, str] | None:
+        is_here = ran_here and os.path.isfile(recorded)
+        file = Path(recorded) if is_here else sources.find(recorded)
+        return None if file is None else (relative(file), sources.text(file))
+
+    return read
 
 
-def finished(report: R, settings: RuleSettings, rules: Sequence[Rule], baseline: Baseline | None, read: Read) -> R:
-    """The report that the user gets; `rules` are all those chosen. Raises `ConfigError`."""
-    wishes = requests(report, settings, read)
-    kept, silenced = divided(report.findings, wishes)
-    if wishes:
-        about = _about(report, wishes, rules, settings)
-        more, also = divided(about.findings, [wish for wish in wishes if wish.what.form == "override"])
-        kept, silenced = (*kept, *more), (*silenced, *also)
-        report = replace(report, crashed=(*report.crashed, *about.crashed))
-    report = replace(report, findings=_levelled(kept, report.target, settings), suppressed=silenced)
-    return report if baseline is None else baseline.applied(report)
+def files_of(report: Report) -> dict[str, set[int]]:
+    """The source files, as recorded, that nodes and findings come from, with the lines."""
+    lines: dict[str, set[int]] = {}
+    sources = (found.loc.source for found in report.findings)
+    for recorded, number in (*report.lines, *(source for source in sources if source)):
+        lines.setdefault(recorded, set()).add(number)
+    return lines
 
 
-def _about(report: Report, wishes: Sequence[Request], rules: Sequence[Rule], settings: RuleSettings) -> Report:
-    """What the rules about suppressions say of these."""
-    running = {rule.code for rule in at_once(rules)}
-    unsure = {skip.rule.code for skip in report.skipped} | {crash.rule.code for crash in report.crashed}
-    outcome = tuple(wish.outcome(running, running - unsure) for wish in wishes)
-    judges = [rule for rule in rules if suppressions in rule.requires]
-    return lint(Graph((), (), (), {}), judges, Training(), settings.options(), given={suppressions: outcome})
-
-
-@dataclass(frozen=True, slots=True)
-class _Stated:
-    """A level that the settings give to findings of some rules, in some modules (none named: in all)."""
-
-    codes: Set[str]
-    modules: tuple[str, ...]
-    level: Level
-    by: KeyPath
-
-
-def _levelled(findings: tuple[Reported, ...], target: str, settings: RuleSettings) -> tuple[Reported, ...]:
-    """Findings at the levels that the settings give them; their evidence says so."""
-    stated = [_Stated({code}, (), level, path) for code, (level, path) in settings.levels().items()]
-    for index, override, meant in settings.exceptions(target):
-        if override.level is not None:
-            codes = frozenset[str]().union(*meant.values())
-            stated.append(_Stated(codes, override.modules, override.level, ("overrides", index, "level")))
-    return tuple(_at_level(found, stated, settings.settings) for found in findings) if stated else findings
-
-
-def _at_level(found: Reported, stated: Sequence[_Stated], settings: Settings) -> Reported:
-    for entry in reversed(stated):  # the last that matches wins
-        if found.rule.code in entry.codes and covering(entry.modules)(found):
-            if entry.level == found.level:
-                return found
-            fact = Evidence("level", f"{entry.level} instead of {found.level}", settings.where(entry.by))
-            finding = replace(found.finding, evidence=(*found.finding.evidence, fact))
-            return replace(found, level=entry.level, finding=finding)
-    return found
+def speaks(report: Report, settings: Settings, read: Read) -> bool:
+    """Whether settings, metadata or source files have anything to say about single findings."""
+    levels = any("level" in table for table in settings.rules.values())
+    if report.ignore or settings.overrides or levels:
+        return True
+    return any(MARK in source[1] for recorded in files_of(report) if (source := read(recorded)))
 
 
 def settled(results: Iterable[Report | Failure]) -> tuple[Report | Failure, ...]:
@@ -97,7 +64,6 @@ def _without(report: Report, used: Set[tuple[str, str]]) -> Report:
     """The report without findings about suppressions that are used elsewhere."""
 
     def is_used(found: Reported) -> bool:
-        facts = {(fact.origin, fact.value) for fact in found.finding.evidence if fact.label == IDLE}
-        return suppressions in found.rule.requires and bool(facts & used)
+        return any(fact.label == IDLE and (fact.origin, fact.value) in used for fact in found.finding.evidence)
 
     return replace(report, findings=tuple(found for found in report.findings if not is_used(found)))

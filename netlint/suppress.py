@@ -9,20 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
+from functools import partial
 from pathlib import PureWindowsPath
-from typing import TypeAlias
+from typing import TypeVar
 
-from .analyses.suppressions import IGNORE, Suppression
+from .analyses.suppressions import IGNORE, Suppression, suppressions
 from .comments import Comment, comments
+from .engine import lint
 from .errors import UnknownRule
-from .graph import Location
+from .finish import Read, files_of
+from .graph import Graph, Location
+from .levels import levelled, lies_in
 from .registry import Registry
 from .reported import Report, Reported, Suppressed
+from .rule import Rule
 from .settings.rules import RuleSettings
+from .training import Training
 
-Read: TypeAlias = Callable[[str], tuple[str, str] | None]
-"""A source file by its recorded path: how it is shown, and its text; None if it is not at hand."""
+R = TypeVar("R", bound=Report)
 
 SECURITY = "SEC"
 """The rules of these codes judge the model file itself: its metadata cannot silence them."""
@@ -55,6 +59,35 @@ class Request:
         return replace(self.what, idle=tuple(idle))
 
 
+def at_once(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules that judge the model; the others judge suppressions, when those have run."""
+    return [rule for rule in rules if suppressions not in rule.requires]
+
+
+def judged(report: R, settings: RuleSettings, rules: Sequence[Rule], read: Read) -> R:
+    """The report without what is silenced, with what is wrong with the requests, and at the levels of the settings.
+
+    `rules` are all those chosen. Raises `ConfigError`.
+    """
+    wishes = requests(report, settings, read)
+    kept, silenced = divided(report.findings, wishes)
+    if wishes:
+        about = _about(report, wishes, rules, settings)
+        more, also = divided(about.findings, [wish for wish in wishes if wish.what.form == "override"])
+        kept, silenced = (*kept, *more), (*silenced, *also)
+        report = replace(report, crashed=(*report.crashed, *about.crashed))
+    return replace(report, findings=levelled(kept, report.target, settings), suppressed=silenced)
+
+
+def _about(report: Report, wishes: Sequence[Request], rules: Sequence[Rule], settings: RuleSettings) -> Report:
+    """What the rules about suppressions say of these."""
+    running = {rule.code for rule in at_once(rules)}
+    unsure = {skip.rule.code for skip in report.skipped} | {crash.rule.code for crash in report.crashed}
+    outcome = tuple(wish.outcome(running, running - unsure) for wish in wishes)
+    judges = [rule for rule in rules if suppressions in rule.requires]
+    return lint(Graph((), (), (), {}), judges, Training(), settings.options(), given={suppressions: outcome})
+
+
 def requests(report: Report, settings: RuleSettings, read: Read) -> list[Request]:
     """Every request that concerns a report. Raises `ConfigError`."""
     found = [*_in_comments(report, settings.registry, read), *_in_metadata(report, settings.registry)]
@@ -76,10 +109,7 @@ def divided(
 
 
 def _in_comments(report: Report, registry: Registry, read: Read) -> Iterator[Request]:
-    lines: dict[str, set[int]] = {}
-    sources = (found.loc.source for found in report.findings)
-    for recorded, number in (*report.lines, *(source for source in sources if source)):
-        lines.setdefault(recorded, set()).add(number)
+    lines = files_of(report)
     for recorded in sorted(lines):
         source = read(recorded)
         for comment in comments(source[1]) if source else ():
@@ -142,11 +172,6 @@ def _in_settings(target: str, settings: RuleSettings) -> Iterator[Request]:
         yield Request(
             Suppression("override", f"overrides at {file.where(path)}", loc, about, override.reason),
             dict(meant),
-            covering(override.modules),
+            partial(lies_in, modules=override.modules),
             answers=bool(override.targets) and not any(re.search(r"[*?\[]", name) for name in override.targets),
         )
-
-
-def covering(modules: Sequence[str]) -> Callable[[Reported], bool]:
-    """Whether a finding lies in a module that one of the patterns means; without patterns every finding does."""
-    return lambda found: not modules or any(fnmatch(found.loc.module or "", pattern) for pattern in modules)

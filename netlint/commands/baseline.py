@@ -44,7 +44,6 @@ class _Work:
 
     def __init__(self, models: tuple[str, ...], file: Path | None, config: Path | None, fields: dict[str, Any]) -> None:
         from netlint import collector
-        from netlint.finish import settled
         from netlint.reported import Report
         from netlint.session import Session
 
@@ -52,7 +51,7 @@ class _Work:
         session = Session(config, stated=stated_training(fields), capture=capture, compare=False)
         collector.by_hand()
         self.named = file or session.named_baseline()
-        results = settled(session.results(models))
+        results = session.results(models)
         self.reports: list[Report] = [result for result in results if isinstance(result, Report)]
         for failure in results:
             if not isinstance(failure, Report):

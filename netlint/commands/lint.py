@@ -41,6 +41,20 @@ if TYPE_CHECKING:
 @click.option("--baseline", type=click.Path(path_type=Path), help="File of known findings; only new ones are reported.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@click.option("--statistics", is_flag=True, help="Also count the findings of each rule.")
+@click.option("--profile", is_flag=True, help="Also tell how long each rule and analysis took.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Targets linted at a time; default: as many as there are cores, fewer if it does not pay.",
+)
+@click.option("--no-cache", is_flag=True, help="Lint unchanged models again.")
+@click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False),
+    help="Where results are kept; default: .netlint_cache beside the settings file.",
+)
 @capture_options
 @training_options
 def lint(
@@ -54,24 +68,32 @@ def lint(
     baseline: Path | None,
     verbose: int,
     quiet: bool,
+    statistics: bool,
+    profile: bool,
+    jobs: int | None,
+    no_cache: bool,
+    cache_dir: str | None,
     **fields: Any,
 ) -> None:
     """Lint models."""
     from netlint import collector
-    from netlint.finish import settled
+    from netlint.cache import Cache
     from netlint.report import Run
     from netlint.session import Session
     from netlint.sources import Sources
 
     wanted = destinations(outputs or ("text",))
     capture = taken_capture(fields)
-    session = Session(config, _split(select), _split(ignore), stated_training(fields), capture, baseline)
+    stated = stated_training(fields)
+    cache = None if no_cache or profile else Cache(cache_dir or "")
+    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs, baseline=baseline)
     collector.by_hand()
-    results = settled(session.results(models))
+    results = session.results(models)
     if verbose and session.printed:
         click.echo(session.printed, err=True)
-    run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose)
-    run = replace(run, exit_code=_exit_code(run, LEVELS[fail_on] if fail_on else session.fail_on, exit_zero))
+    lowest = LEVELS[fail_on] if fail_on else session.fail_on
+    run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose, statistics, profile, lowest)
+    run = replace(run, exit_code=_exit_code(run, exit_zero))
     write(run, wanted)
     raise SystemExit(run.exit_code)
 
@@ -80,7 +102,7 @@ def _split(texts: Sequence[str]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
-def _exit_code(run: Run, fail_on: Level, exit_zero: bool) -> int:
+def _exit_code(run: Run, exit_zero: bool) -> int:
     if any(report.crashed for report in run.reports):
         return BUG
     if run.failures:
@@ -88,4 +110,4 @@ def _exit_code(run: Run, fail_on: Level, exit_zero: bool) -> int:
     worst = max((found.level for report in run.reports for found in report.findings), default=Level.NOTE)
     # A note never fails a run, unless --fail-on=note asks for it.
     found = any(report.findings for report in run.reports)
-    return FINDINGS if found and worst >= fail_on and not exit_zero else CLEAN
+    return FINDINGS if found and worst >= run.fail_on and not exit_zero else CLEAN
