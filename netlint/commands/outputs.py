@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from netlint.errors import ConfigError
+from netlint.errors import ConfigError, get_close_matches
+from netlint.records import record
 from netlint.terminal import colours, hyperlinks, linked, painted, put
 from netlint.training import did_you_mean
 
@@ -26,7 +25,7 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Set by GitHub Actions: the file to which a step appends what its page shows."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output:
     """One report that is wanted."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from netlint import __version__
-from netlint.graph import Location
+from netlint.location import Location
 from netlint.report import Failure, Run
 from netlint.report.places import place
 from netlint.reported import Report, Reported

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from netlint.capture import GUESSED, INPUTS, PART
-from netlint.graph import Location
+from netlint.location import Location
 from netlint.report import Failure, Run
 from netlint.report.wording import clean, evidence, plural, stated
 from netlint.reported import Cut, Report, Reported, Suppressed
