@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from netlint.capture import GUESSED, INPUTS, PART
 from netlint.graph import Location
 from netlint.report import Failure, Run
 from netlint.report.folding import folded, others
-from netlint.report.wording import clean, evidence, plural, stated
+from netlint.report.wording import broken_off, clean, evidence, plural, stated
 from netlint.reported import Report, Reported, Suppressed
-from netlint.rule import Level, Rule
+from netlint.rule import Level, RuleInfo
 from netlint.sources import Sources, shorten
 
 Paint = Callable[[str, str], str]
@@ -20,6 +20,8 @@ Paint = Callable[[str, str], str]
 
 Link = Callable[[str, str], str]
 """Makes a text a link to an address."""
+
+_SHOWN_OPS = 4
 
 
 def unpainted(text: str, role: str) -> str:
@@ -47,12 +49,11 @@ def render(run: Run, paint: Paint = unpainted, link: Link = unlinked) -> str:
 
 
 def _tables(run: Run) -> Iterator[str]:
-    from netlint.report.tables import profile, statistics
+    if run.statistics or run.profile:
+        from netlint.report.tables import profile, statistics
 
-    if run.statistics:
-        yield statistics(run)
-    if run.profile:
-        yield profile(run)
+        yield statistics(run) if run.statistics else ""
+        yield profile(run) if run.profile else ""
 
 
 def _failure(failure: Failure, paint: Paint) -> str:
@@ -98,11 +99,16 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
     yield f"   {sign} docs: {_docs(rule, link)}"
 
 
-def _docs(rule: Rule, link: Link) -> str:
+def _docs(rule: RuleInfo, link: Link) -> str:
     """How to read the page of a rule; it is the beginning of the rule's own file."""
-    file = getattr(sys.modules.get(rule.module), "__file__", None)
     command = f"netlint rule {rule.code}"
-    return link(command, Path(file).absolute().as_uri()) if file else command
+    if link is unlinked:
+        return command
+    try:
+        spec = find_spec(rule.module)
+    except (ImportError, ValueError):  # from a folder of the user's
+        return command
+    return link(command, Path(spec.origin).as_uri()) if spec and spec.origin else command
 
 
 def _place(loc: Location, target: str, sources: Sources, paint: Paint, link: Link) -> Iterator[str]:
@@ -167,12 +173,15 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
             lines.append(f"   {sign} not understood: {clean(op)} ({plural(count, 'node')})")
     else:
         lines += [f"   {sign} {plural(len(names), 'rule')} skipped: {clean(why)}" for why, names in reasons.items()]
-        if report.not_understood:
-            count = sum(report.not_understood.values())
-            ops = ", ".join(map(clean, list(report.not_understood)[:4])) + (
-                ", …" if len(report.not_understood) > 4 else ""
-            )
-            lines.append(f"   {sign} not analysed behind {plural(count, 'node')} with unknown operators: {ops}")
+        unknown = [op for op in report.not_understood if op not in {cut.op for cut in report.cuts}]
+        if unknown:
+            count = sum(report.not_understood[op] for op in unknown)
+            ops = ", ".join(map(clean, unknown[:_SHOWN_OPS])) + (", …" if len(unknown) > _SHOWN_OPS else "")
+            lines.append(f"   {sign} not understood: {plural(count, 'node')} with unknown operators: {ops}")
+    shown = report.cuts if verbose else report.cuts[:_SHOWN_OPS]
+    lines += [f"   {sign} {broken_off(cut)}" for cut in shown]
+    if len(report.cuts) > len(shown):
+        lines.append(f"   {sign} not analysed behind {len(report.cuts) - len(shown)} more operators")
     return lines
 
 

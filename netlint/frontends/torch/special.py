@@ -204,10 +204,14 @@ def _from_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any
     plain = {key: value for key, value in kwargs.items() if key not in ("device", "requires_grad", "pin_memory")}
     values = swap(refs, lambda slot: slot.tensor if recorder.real else torch.zeros(slot.shape, dtype=slot.dtype))
     made = func(*values, **plain)
-    few = isinstance(args[0], (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
-    if few or any(True for _ in slots_in(refs)):
+    if few_literals(args[0], made) or any(True for _ in slots_in(refs)):
         return recorder.made(func, made, refs, kwargs)
     return recorder.slot(made).tensor
+
+
+def few_literals(data: Any, made: torch.Tensor) -> bool:
+    """Whether a tensor was made of a few of Python's numbers: those are written down."""
+    return isinstance(data, (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
 
 
 # Autocast has no effect on meta tensors.

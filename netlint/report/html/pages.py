@@ -7,7 +7,7 @@ from typing import Any
 from netlint.report import Run
 from netlint.report.html.markup import tag, text
 from netlint.report.order import rules_of, silenced, worst_first
-from netlint.rule import Rule
+from netlint.rule import RuleInfo
 
 
 def rule_pages(run: Run) -> str:
@@ -20,7 +20,7 @@ def rule_pages(run: Run) -> str:
     return f'<section id="rules">\n<h2>Rules</h2>\n{body}\n</section>'
 
 
-def _page(rule: Rule, markdown: Any) -> str:
+def _page(rule: RuleInfo, markdown: Any) -> str:
     levels = "/".join(str(level) for level in rule.levels)
     head = text("summary", f"{rule.code} {rule.name}: {rule.summary} ({levels}, since {rule.since}, {rule.status})")
     return tag("details", head + tag("div", markdown.render(rule.page.strip()), class_="page"), id=f"rule-{rule.code}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netlint import __version__
 from netlint.report import Run
 from netlint.report.html.markup import escaped, tag, text
-from netlint.report.wording import plural, stated
+from netlint.report.wording import broken_off, plural, stated
 from netlint.reported import Report
 from netlint.rule import Level
 
@@ -87,5 +87,6 @@ def _lines(report: Report) -> Iterator[str]:
     for name, known in report.assumptions.items():
         yield f"assumed: {name} = {stated(known.value)} ({known.origin})"
     yield from (f"ignored: {why}" for why in report.misstated)
+    yield from map(broken_off, report.cuts)
     for op, count in report.not_understood.items():
         yield f"not understood: {op} ({plural(count, 'node')})"
