@@ -18,7 +18,7 @@ from netlint.training import did_you_mean
 if TYPE_CHECKING:
     from netlint.report import Run
 
-FORMATS = ("text", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit", "markdown")
+FORMATS = ("text", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit", "markdown", "html")
 """The modules in `report/` that render a run."""
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
