@@ -7,9 +7,8 @@ reads the file, tells where a mistake in it stands, and explains what it decides
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ from typing import Any, TypeAlias
 from .capture import Capture, python_target
 from .errors import ConfigError
 from .frontends import TargetError
+from .records import record
 from .rule import Level
 from .training import Training
 
@@ -38,7 +38,7 @@ class Mistake(Exception):
         self.at_key = at_key
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Override:
     """An exception for some targets or modules: findings of these rules are silenced, or get another level."""
 
@@ -50,7 +50,7 @@ class Override:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What one settings file says; without a file, the defaults."""
 
@@ -174,6 +174,8 @@ def find_settings(start: Path) -> Settings:
 
 def read_settings(file: Path) -> Settings | None:
     """The settings in a file; None if it is a pyproject.toml without a `[tool.netlint]`. Raises `ConfigError`."""
+    import tomllib  # most runs find no settings
+
     try:
         content = file.read_bytes()
         text = content.decode("utf-8")

@@ -120,7 +120,7 @@ class Session:
         if self._cache is None or target == STDIN or self._capture_of(target).probe:
             return None
         beside = settings.file.parent if settings.file else Path.cwd()
-        rests_on = (settings, tuple(self._select), tuple(self._ignore), self._stated)
+        rests_on = (replace(settings, content=b""), tuple(self._select), tuple(self._ignore), self._stated)
         return self._cache.entry(target, beside, settings.rule_folders, repr(rests_on))
 
     def _capture_of(self, target: str) -> Capture:

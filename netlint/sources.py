@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 _MAX_SOURCE = 4 << 20
 
 
-@dataclass
 class Sources:
     """Source files below a folder, each looked up and read once."""
 
-    root: Path
-    _files: dict[str, Path | None] = field(default_factory=dict)
-    _lines: dict[Path, list[str]] = field(default_factory=dict)
-    _definitions: dict[tuple[Path, str], int | None] = field(default_factory=dict)
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files: dict[str, Path | None] = {}
+        self._lines: dict[Path, list[str]] = {}
+        self._definitions: dict[tuple[Path, str], int | None] = {}
 
     def find(self, recorded: str) -> Path | None:
         """The file in this checkout that a recorded path means, relative to the root; None if there is none."""

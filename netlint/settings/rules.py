@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings
 from netlint.errors import ConfigError, UnknownRule
+from netlint.records import record
 from netlint.registry import Registry
 from netlint.rule import Level, Rule
 from netlint.training import did_you_mean
@@ -17,7 +17,7 @@ Origin: TypeAlias = KeyPath | str
 """What decided something: the way to a setting, a flag, or nothing (the default)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """Whether a rule runs, and what decided that."""
 
@@ -26,7 +26,7 @@ class Decision:
     by: Origin = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RuleSettings:
     """Settings applied to the rules that there are. Every method raises `ConfigError` for mistakes in what it reads."""
 
