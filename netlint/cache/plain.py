@@ -21,7 +21,7 @@ Check: TypeAlias = Callable[[Any], bool]
 TYPES = {
     **dict.fromkeys(("Report", "Reported", "Skipped", "Neighbourhood", "Box"), "reported"),
     **dict.fromkeys(("Level", "Finding", "Evidence", "Claim", "RuleInfo"), "rule"),
-    "Location": "graph",
+    "Location": "location",
     **dict.fromkeys(("Known", "Interval", "Loss"), "training"),
 }
 """The types that a report is made of, and their modules, which are imported when one is met."""
