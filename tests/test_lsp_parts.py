@@ -196,7 +196,7 @@ def test_what_a_model_says_is_no_markdown(tmp_path: Path) -> None:
         ("y = f(x)   ", "y = f(x)  # netlint: ignore[my-rule] TODO: reason   "),
         ("y = f(x)  # head", "y = f(x)  # head  # netlint: ignore[my-rule] TODO: reason"),
         ("y = f(x)  # netlint: ignore[a] why", "y = f(x)  # netlint: ignore[a, my-rule] why"),
-        ("y = f(x)  #netlint:Ignore [ a,b ]", "y = f(x)  #netlint:Ignore [ a,b , my-rule]"),
+        ("y = f(x)  #netlint:ignore [ a,b ]", "y = f(x)  #netlint:ignore [ a,b , my-rule]"),
         ("y = f(x)  # netlint: ignore[] why", "y = f(x)  # netlint: ignore[my-rule] why"),
         ("y = f(x)  # netlint: ignore", "y = f(x)  # netlint: ignore  # netlint: ignore[my-rule] TODO: reason"),
         ("y = f(x)  # netlint: ignore[a, my-rule] why", None),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from netlint.comments import comments
 
 REASON = "TODO: reason"
-_IGNORE = re.compile(r"#\s*netlint:\s*ignore\s*\[([^\]#]*)(?=\])", re.IGNORECASE)
+_IGNORE = re.compile(r"#\s*netlint:\s*ignore\s*\[([^\]#]*)(?=\])")
 
 
 @dataclass(frozen=True, slots=True)
