@@ -16,6 +16,7 @@ from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
 from .neighbourhood import Pictures
 from .ops import KNOWN_OPS
+from .probe.summary import corroborated, summary
 from .reported import Crashed, Cut, Report, Reported, Skipped
 from .rule import Evidence, Finding, Level, Rule
 from .training import Training
@@ -65,6 +66,7 @@ def _report(
     skipped: Iterable[Skipped],
     crashed: Iterable[Crashed],
 ) -> Report:
+    seen = summary(results)  # runs the model where no rule has, so that findings can be held against it
     return Report(
         target=target,
         findings=_reported(results, found),
@@ -75,6 +77,7 @@ def _report(
         not_understood=_not_understood(results.graph),
         cuts=_cuts(results),
         nodes=len(results.graph.nodes),
+        probe=seen,
         times=results.clock.spent(),
         lines=frozenset(line for node in results.graph.nodes if (line := node.source) is not None),
         ignore=results.graph.metadata.get(IGNORE, ""),
@@ -132,6 +135,7 @@ def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Finger
     if loc.assumed is not None:
         level = min(level, Level.WARNING)  # another path through the model may be sound
         finding = replace(finding, evidence=(*finding.evidence, Evidence("assumed", loc.assumed)))
+    finding = corroborated(finding, results)
     return Reported(
         rule=rule,
         level=level,
