@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from .times import Clock
+
 if TYPE_CHECKING:
     from .graph import Graph
     from .training import Training
@@ -57,6 +59,7 @@ class Results:
     def __init__(self, graph: Graph, training: Training) -> None:
         self.graph = graph
         self.training = training
+        self.clock = Clock()
         self._done: dict[Analysis[Any], Any] = {}
 
     def get(self, wanted: Analysis[T]) -> T:
@@ -71,7 +74,8 @@ class Results:
     def _compute(self, wanted: Analysis[Any]) -> Any:
         scope = Scope(self, wanted.name, wanted.requires, {})
         try:
-            return wanted.run(scope)
+            with self.clock.running("analysis", wanted.name):
+                return wanted.run(scope)
         except Exception as error:
             # A crash is remembered like Unavailable: each rule that needs the result fails, in its own name.
             return error
@@ -86,6 +90,7 @@ class Scope:
         self._results = results
         self._owner = owner
         self._declared = declared
+        self._had: dict[Analysis[Any], Any] = {}
         self.options = options
 
     @property
@@ -98,6 +103,9 @@ class Scope:
         return self._results.training
 
     def __getitem__(self, wanted: Analysis[T]) -> T:
+        if wanted in self._had:  # rules ask once for each node
+            return cast("T", self._had[wanted])
         if wanted not in self._declared:
             raise UndeclaredUse(f"{self._owner} reads the analysis '{wanted.name}': add it to what it requires")
-        return self._results.get(wanted)
+        found = self._had[wanted] = self._results.get(wanted)
+        return found

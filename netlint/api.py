@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .capture import MODES, Capture
 from .checked import CheckReport, Findings
-from .config import ConfigError
+from .errors import ConfigError
 from .frontends import TargetError
 from .objects import contract as told
 from .objects import refuse_mistakes
+from .probe.request import DEVICES
 from .report import Failure
 from .session import Session
 from .training import parse_training
@@ -30,6 +32,9 @@ def check(
     *,
     step: Callable[..., Any] | str | None = None,
     mode: str = "",
+    probe: bool | str = False,
+    probe_budget: float | None = None,
+    seed: int = 0,
     select: Sequence[str] | str = (),
     ignore: Sequence[str] | str = (),
     config: str | os.PathLike[str] | None = None,
@@ -46,6 +51,9 @@ def check(
     method of that name. `targets` may also be a range, `(-1, 1)` or `"-1..1"`. `optimizer`, `scheduler` and the rest of
     `contract` (`task="regression"`, `classes=10` …) tell what the graph cannot.
 
+    With `probe` (True, `"cpu"`, `"cuda"`) the model is run as well: on the inputs at hand where they are tensors, else
+    on synthetic ones; `probe_budget` is in seconds, `seed` that of all random numbers.
+
     Raises `TargetError` where the model cannot be analysed, `ConfigError` and `ContractError` for mistakes in settings.
     """
     if mode and mode not in MODES:
@@ -55,7 +63,7 @@ def check(
     refuse_mistakes(loss, optimizer, scheduler, step)
     stated = parse_training(_texts(contract), lambda field: f"{field}=")
     stated = stated.otherwise(told(loss, optimizer, scheduler))
-    capture = _capture(inputs, step, mode)
+    capture = replace(_capture(inputs, step, mode), probe=_device(probe), probe_budget=probe_budget, seed=seed)
     session = Session(Path(config) if config else None, _listed(select), _listed(ignore), stated, capture)
     if isinstance(model, str | os.PathLike):
         return _of_target(session, os.fspath(model))
@@ -67,6 +75,10 @@ def check(
     from .frontends.torch.live import captured
 
     found = captured(model, loss, optimizer, scheduler, capture.inputs or inputs, targets, step, mode)
+    if capture.request is not None:
+        from .probe.torch.runner import probed
+
+        found = probed(found, capture.request)
     return session.report(found.graph, name, found.training, found.facts)
 
 
@@ -86,6 +98,14 @@ def _capture(inputs: Any, step: Any, mode: str) -> Capture:
     texts = (inputs,) if isinstance(inputs, str) else inputs
     stated = tuple(texts) if isinstance(texts, tuple | list) and all(isinstance(text, str) for text in texts) else ()
     return Capture(inputs=stated, step=step if isinstance(step, str) else "", mode=mode)
+
+
+def _device(probe: bool | str) -> str:
+    """Where to run the model; empty: nowhere. Raises `ConfigError`."""
+    found = "auto" if probe is True else probe or ""
+    if found and found not in DEVICES:
+        raise ConfigError(f"probe='{probe}' is not known; there are True, {', '.join(DEVICES)}")
+    return found
 
 
 def _listed(texts: Sequence[str] | str) -> list[str]:

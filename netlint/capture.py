@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .frontends import TargetError
+from .probe.request import BUDGET, Request
 
 TIME_LIMIT = 60.0
 """Seconds that importing, building and recording a model may take unless --time-limit says otherwise."""
@@ -103,6 +104,20 @@ class Capture:
     weights: str = ""
     """`auto`: initial weights are kept where the model is small; `never`: they are not even made."""
     time_limit: float | None = None
+    probe: str = ""
+    """Where to run the model: `auto`, `cpu`, `cuda`; empty: it is not run."""
+    probe_budget: float | None = None
+    """Seconds for what the probe does beyond one forward and one backward pass."""
+    seed: int | None = None
+    batch: str = ""
+    """A file with data to run it on."""
+
+    @property
+    def request(self) -> Request | None:
+        """How the model is to be run; None: not at all."""
+        if not self.probe:
+            return None
+        return Request(self.probe, self.probe_budget or BUDGET, self.seed or 0, self.batch)
 
     def otherwise(self, other: Capture) -> Capture:
         """This one, with what it leaves open taken from `other`."""

@@ -13,10 +13,7 @@ import click
 
 from . import __version__
 from .commands import BUG, CLEAN, USAGE, fail
-from .config import ConfigError
-from .options import write_sections
-from .registry import RegistryError, UnknownRule
-from .training import ContractError
+from .errors import UserError
 
 COMMANDS = {"lint": "lint", "rule": "rules", "rules": "rules", "schema": "schema", "show": "show"}
 """Each command, and the module in `commands/` that has it; imported when it is called."""
@@ -41,6 +38,8 @@ class _Commands(click.Group):
         return found
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from .options import write_sections
+
         lint = self.get_command(ctx, "lint")
         assert lint is not None
         write_sections(lint, ctx, formatter)
@@ -74,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         error.show()
         raise SystemExit(USAGE) from None
-    except (ConfigError, ContractError, RegistryError, UnknownRule) as error:
+    except UserError as error:
         fail(str(error))
     except (click.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None

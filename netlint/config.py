@@ -29,20 +29,20 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .capture import MODES, WEIGHTS, Capture, python_target
+from .errors import ConfigError, ContractError, UnknownRule
 from .frontends import TargetError
-from .registry import Registry, UnknownRule
+from .probe.request import DEVICES
 from .rule import Level, Rule
-from .training import ContractError, Training, did_you_mean, parse_training
+from .training import Training, did_you_mean, parse_training
+
+if TYPE_CHECKING:
+    from .registry import Registry
 
 _KEYS = ("select", "ignore", "fail-on", "rule-folders", "training", "targets", "rules")
 LEVELS = {str(level): level for level in Level}
-
-
-class ConfigError(Exception):
-    """A setting cannot be understood; the message names the file, the key and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +217,20 @@ def _targets(where: str, value: Any) -> Iterator[tuple[str, Training, Capture]]:
         yield entry["path"], _contract(where, stated), _capture(where, entry)
 
 
-_CAPTURE = ("inputs", "step", "factory", "mode", "weights", "time-limit")
+_PROBE = ("probe", "probe-budget", "seed", "batch")
+_CAPTURE = ("inputs", "step", "factory", "mode", "weights", "time-limit", *_PROBE)
 
 
 def _capture(where: str, entry: Mapping[str, Any]) -> Capture:
     limit = entry.get("time-limit")
     if limit is not None and (type(limit) not in (int, float) or limit <= 0):
         raise ConfigError(f"{where}: time-limit is a number of seconds, not {limit!r}")
-    for key, choices in (("mode", MODES), ("weights", WEIGHTS)):
+    budget, seed = entry.get("probe-budget"), entry.get("seed")
+    if budget is not None and (type(budget) not in (int, float) or budget <= 0):
+        raise ConfigError(f"{where}: probe-budget is a number of seconds, not {budget!r}")
+    if seed is not None and (type(seed) is not int or seed < 0):
+        raise ConfigError(f"{where}: seed is a whole number from 0 on, not {seed!r}")
+    for key, choices in (("mode", MODES), ("weights", WEIGHTS), ("probe", DEVICES)):
         if key in entry and entry[key] not in choices:
             raise ConfigError(f"{where}: {key} is {' or '.join(choices)}, not {entry[key]!r}")
     return Capture(
@@ -234,6 +240,10 @@ def _capture(where: str, entry: Mapping[str, Any]) -> Capture:
         mode=entry.get("mode", ""),
         weights=entry.get("weights", ""),
         time_limit=None if limit is None else float(limit),
+        probe=entry.get("probe", ""),
+        probe_budget=None if budget is None else float(budget),
+        seed=seed,
+        batch=_text(where, "batch", entry),
     )
 
 

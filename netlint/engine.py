@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePath
 from traceback import walk_tb
 from typing import Any, TypeVar
 
 from .analyses.contract import contract, misstated
 from .analyses.shapes import shapes
+from .analyses.suppressions import IGNORE
 from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
+from .neighbourhood import around
 from .ops import KNOWN_OPS
 from .reported import Crashed, Report, Reported, Skipped
 from .rule import Evidence, Finding, Level, Rule
@@ -39,9 +40,10 @@ def lint(
     for rule in rules:
         scope = Scope(results, f"rule {rule.name}", rule.requires, rule.settings((options or {}).get(rule.name, {})))
         try:
-            for finding in rule.run(scope):
-                _check(rule, finding)
-                found.append((rule, finding))
+            with results.clock.running("rule", rule.name):
+                for finding in rule.run(scope):
+                    _check(rule, finding)
+                    found.append((rule, finding))
         except Unavailable as why:
             skipped.append(Skipped(rule, str(why)))
         except Exception as error:
@@ -60,13 +62,16 @@ def _report(
 ) -> Report:
     return Report(
         target=target,
-        findings=_reported(results, found, target),
+        findings=_reported(results, found),
         skipped=tuple(skipped),
         crashed=tuple(crashed),
         assumptions=_or(results, contract, results.training).known(),
         misstated=_or(results, misstated, ()),
         not_understood=_not_understood(results.graph),
         nodes=len(results.graph.nodes),
+        times=results.clock.spent(),
+        lines=frozenset(line for node in results.graph.nodes if (line := node.source) is not None),
+        ignore=results.graph.metadata.get(IGNORE, ""),
     )
 
 
@@ -100,7 +105,7 @@ def _check(rule: Rule, finding: Finding) -> None:
         )
 
 
-def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) -> tuple[Reported, ...]:
+def _reported(results: Results, found: list[tuple[Rule, Finding]]) -> tuple[Reported, ...]:
     """Findings in graph order, then by code, each with a fingerprint."""
     graph = results.graph
     place = graph.position
@@ -110,7 +115,7 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]], target: str) 
         rule, finding = entry
         return (place.get(finding.at, end) if isinstance(finding.at, Node) else -1, rule.code)
 
-    fingerprints = _Fingerprints(graph, target)
+    fingerprints = _Fingerprints(graph)
     return tuple(_entry(results, rule, finding, fingerprints) for rule, finding in sorted(found, key=key))
 
 
@@ -130,6 +135,7 @@ def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Finger
         writes=tuple(value.name for value in node.outputs if value is not None) if node else (),
         context=_context(results, node) if node else "",
         fingerprint=fingerprints.of(rule, node, loc),
+        neighbourhood=around(results.graph, _or(results, shapes, None), node) if node else None,
     )
 
 
@@ -145,18 +151,17 @@ def _context(results: Results, node: Node) -> str:
 
 
 class _Fingerprints:
-    """What tells the findings of a target apart: rule, module, operator, and the how-manieth of its operator within its
-    module the node is. The name of the node does not matter."""
+    """What tells the findings of one target apart: rule, module, operator, and the how-manieth of its operator within
+    its module the node is. The name of the node does not matter."""
 
-    def __init__(self, graph: Graph, target: str) -> None:
+    def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._target = PurePath(target).as_posix()  # ./m.onnx is m.onnx
         self._by_op: dict[str, dict[Node, int]] = {}
         self._given: Counter[tuple[str, ...]] = Counter()
 
     def of(self, rule: Rule, node: Node | None, loc: Location) -> str:
         place = (node.full_op, self._ordinal(node)) if node else ("", loc.path)
-        parts = (rule.code, self._target, loc.module or "", *place)
+        parts = (rule.code, loc.module or "", *place)
         self._given[parts] += 1
         again = self._given[parts]  # several findings of one rule at one place
         return _digest(parts if again == 1 else (*parts, str(again)))

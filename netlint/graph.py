@@ -102,6 +102,8 @@ class Detail(Protocol):
 
     def attrs(self) -> Mapping[str, Any]: ...
     def location(self) -> Location: ...
+    def source(self) -> tuple[str, int] | None:
+        """The `source` of the location, for much less work where the rest of it must be decoded."""
 
 
 _NO_BODIES: Mapping[str, Body] = {}
@@ -142,6 +144,11 @@ class Node:
         if self._loc is None:
             self._loc = self._detail.location()
         return self._loc
+
+    @property
+    def source(self) -> tuple[str, int] | None:
+        """File and line of the call in the user's code, as in `loc`."""
+        return self._detail.source() if self._loc is None else self._loc.source
 
     @property
     def full_op(self) -> str:

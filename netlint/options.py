@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .capture import MODES, WEIGHTS, Capture
+from .probe.request import BUDGET, DEVICES
 from .training import FIELDS, Training, parse_training
 
 _FIELD_HELP = {
@@ -56,10 +57,18 @@ def capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.FloatRange(0, min_open=True),
             help="For the model's own code; default 60.",
         ),
+        click.option("--probe", type=click.Choice(DEVICES), help=_PROBE_HELP, metavar="[=auto|cpu|cuda]"),
+        click.option("--probe-budget", metavar="SECONDS", type=click.FloatRange(0, min_open=True), help=_BUDGET_HELP),
+        click.option("--seed", type=click.IntRange(0), metavar="N", help="Of all random numbers; default 0."),
+        click.option("--batch", metavar="FILE", default="", help="Data to run it on: an .npz, or a .pt with tensors."),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+_PROBE_HELP = "Run the model, and report what is seen. Alone: on a GPU where there is one, else on the CPU."
+_BUDGET_HELP = f"For all but one forward and one backward pass; default {BUDGET:g}."
 
 
 _INPUT_HELP = "Example input of a Python target, e.g. 1,3,224,224 or ids:int64:1,128; repeatable."
@@ -68,9 +77,9 @@ _INPUT_HELP = "Example input of a Python target, e.g. 1,3,224,224 or ids:int64:1
 def taken_capture(options: dict[str, Any]) -> Capture:
     """Takes the options of `capture_options` out of all that a command was given."""
     inputs = options.pop("inputs") or tuple(os.environ.get("NETLINT_INPUTS", "").split())
-    named = ("step", "factory", "mode", "weights", "time_limit")
+    named = ("step", "factory", "mode", "weights", "time_limit", *_OF_PROBE)
     given = {name: options.pop(name) for name in named}
-    return Capture(inputs=inputs, **{name: value for name, value in given.items() if value})
+    return Capture(inputs=inputs, **{name: value for name, value in given.items() if value not in (None, "")})
 
 
 def stated_training(fields: dict[str, str | None]) -> Training:
@@ -81,9 +90,9 @@ def stated_training(fields: dict[str, str | None]) -> Training:
 def write_sections(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     """The options of a command for its help, by what they are about."""
     options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
-    sections: dict[str, list[tuple[str, str]]] = {"Options": [], "PyTorch models": [], _CONTRACT: []}
+    sections: dict[str, list[tuple[str, str]]] = {"Options": [], "PyTorch models": [], _PROBE: [], _CONTRACT: []}
     for option in options:
-        title = _CONTRACT if option.name in FIELDS else "PyTorch models" if option.name in _OF_CAPTURE else "Options"
+        title = _section(option.name or "")
         if (row := option.get_help_record(ctx)) is not None:
             sections[title].append(row)
     for title, rows in sections.items():
@@ -92,5 +101,15 @@ def write_sections(command: click.Command, ctx: click.Context, formatter: click.
                 formatter.write_dl(rows)
 
 
+def _section(name: str) -> str:
+    if name in FIELDS:
+        return _CONTRACT
+    if name in _OF_PROBE:
+        return _PROBE
+    return "PyTorch models" if name in _OF_CAPTURE else "Options"
+
+
 _CONTRACT = "Training contract: what the model file does not say"
+_PROBE = "The probe: what the model does when it is run"
+_OF_PROBE = ("probe", "probe_budget", "seed", "batch")
 _OF_CAPTURE = frozenset({"inputs", *(entry.name for entry in fields(Capture))})

@@ -7,28 +7,20 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
 
 from .analysis import Analysis
+from .errors import RegistryError, UnknownRule
+from .plugins import plugins
 from .rule import Level, Rule
 from .training import did_you_mean
 
-GROUP = "netlint.rules"
 SECTIONS = ("What it does", "Why is this bad", "Example", "Use instead")
 _CODE = re.compile(r"[A-Z]{2,}\d{3}")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-
-
-class RegistryError(Exception):
-    """Rules that break the conventions, or a plugin that cannot be loaded; the message lists all of it."""
-
-
-class UnknownRule(LookupError):
-    """No rule has that code or name; the message suggests one."""
 
 
 class Registry(Mapping[str, Rule]):
@@ -78,11 +70,11 @@ def load_rules(folders: Iterable[Path] = ()) -> Registry:
     """All installed rules and those in the folders, checked. Raises `RegistryError`."""
     problems: list[str] = []
     modules: list[ModuleType] = []
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for plugin in plugins():
         try:
-            modules += _package_modules(import_module(point.value))
+            modules += _package_modules(import_module(plugin.package))
         except (Exception, SystemExit) as error:
-            problems.append(f"the rules of '{point.name}' cannot be loaded: {error!r}")
+            problems.append(f"the rules of '{plugin.name}' cannot be loaded: {error!r}")
     for folder in folders:
         modules += _folder_modules(folder, problems)
     rules = [rule for module in modules for rule in _rules_in(module)]

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from .graph import Location
 from .rule import Finding, Level, Rule
+from .times import Spent
 from .training import Known
+
+BoxKind: TypeAlias = Literal["flagged", "node", "input", "output", "more"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box of a picture: an operator, an end of the graph, or how many found no place."""
+
+    kind: BoxKind
+    title: str
+    """The operator, or the name of the input or output."""
+    type: str
+    """Element type and shape of its first result; empty where there is none or nobody knows."""
+    path: str
+    step: int
+    """The row: negative before the flagged node, 0 the node itself, positive behind it."""
+    constants: tuple[str, ...] = ()
+    """Element types and shapes of its constant inputs, the first few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The surroundings of a node, to be drawn."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[tuple[int, int], ...]
+    """From box to box, by their places in `boxes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +53,9 @@ class Reported:
     context: str
     """The operators around the node and the type of its result, e.g. `Gemm → Softmax → output float32[N, 10]`."""
     fingerprint: str
+    """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
+    neighbourhood: Neighbourhood | None = None
+    """The surroundings of the node; None for a finding about the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +104,9 @@ class Report:
     """Number of nodes in the graph, those that no analysis knows included."""
     suppressed: tuple[Suppressed, ...] = ()
     """Findings that the user has silenced, in the order of `findings`; they count for nothing."""
+    times: tuple[Spent, ...] = ()
+    """How long the target took to load, and each analysis and rule, itself."""
+    lines: frozenset[tuple[str, int]] = frozenset()
+    """The lines of source code, file and number as recorded, that the nodes come from."""
+    ignore: str = ""
+    """Which findings the model's own metadata asks to silence, as it stands there (`netlint.ignore`)."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ def serve() -> None:
     private = os.dup(1)
     os.dup2(2, 1)
     job = pickle.load(sys.stdin.buffer)
+    _end_with_parent(os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     faulthandler.enable()
     _without_core_dumps()
@@ -39,6 +42,18 @@ def serve() -> None:
 
         send("bug", format_exc() if os.environ.get("NETLINT_TRACEBACK") else f"{type(error).__name__}: {error}")
     os._exit(0)  # without waiting for threads and exit handlers of the user's code
+
+
+def _end_with_parent(pipe: int) -> None:
+    """When the parent is gone, which the end of its pipe tells, end too, with all that the user's code has started."""
+
+    def wait() -> None:
+        os.read(pipe, 1)
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class _Sender:
@@ -100,7 +115,12 @@ def _captured(job: Job, stage: Stage) -> Captured:
 
     captured = capture(job.target, job.capture, job.importing == "slice", stage)
     stage("lint")
-    return captured
+    request = job.capture.request
+    if request is None:
+        return captured
+    from .probe.torch.runner import probed
+
+    return probed(captured, request, stage)
 
 
 _JOBS: Mapping[Kind, Callable[[Job, Stage], Any]] = {"lint": _lint, "show": _show}

@@ -11,7 +11,8 @@ from typing import Any
 from . import collector
 from .capture import Capture, python_target
 from .checked import CheckReport, check_graph
-from .config import ConfigError, Settings, find_settings, read_settings
+from .config import Settings, find_settings, read_settings
+from .errors import ConfigError
 from .frontends import TargetError
 from .graph import Graph
 from .registry import Registry, load_rules
@@ -162,7 +163,9 @@ def _folder(target: str) -> Path:
 
 def _trusted(settings: Settings) -> Settings:
     """Settings found beside a target may have come with it: they may not have Python of theirs run."""
-    naming = [key for key in ("factory", "step") if any(getattr(capture, key) for _, capture in settings.captures)]
+    naming = [
+        key for key in ("factory", "step", "probe") if any(getattr(capture, key) for _, capture in settings.captures)
+    ]
     naming += ["rule-folders"] if settings.rule_folders else []
     if naming and settings.file is not None and not Path.cwd().is_relative_to(settings.file.parent):
         raise ConfigError(

@@ -16,7 +16,7 @@ from .analyses.shapes import shapes
 from .analysis import Results
 from .graph import Graph, Node, Value
 from .ops import ACTIVATIONS, SOFTMAX
-from .report.text import clean
+from .report.wording import clean
 from .training import Known, Training, did_you_mean
 
 _SHOWN_OPS = 12

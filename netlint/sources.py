@@ -6,6 +6,7 @@ current folder is taken for it, the longest match first.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
@@ -19,6 +20,7 @@ class Sources:
     root: Path
     _files: dict[str, Path | None] = field(default_factory=dict)
     _lines: dict[Path, list[str]] = field(default_factory=dict)
+    _definitions: dict[tuple[Path, str], int | None] = field(default_factory=dict)
 
     def find(self, recorded: str) -> Path | None:
         """The file in this checkout that a recorded path means, relative to the root; None if there is none."""
@@ -36,15 +38,26 @@ class Sources:
 
     def line(self, file: Path, number: int) -> str | None:
         """A line of a found file, counted from 1."""
+        lines = self._read(file)
+        return lines[number - 1] if 0 < number <= len(lines) else None
+
+    def definition(self, file: Path, name: str) -> int | None:
+        """The line of a found file, counted from 1, where a function, class or variable of that name begins."""
+        if (file, name) not in self._definitions:
+            begins = re.compile(rf"\s*(?:async\s+def|def|class)\s+{re.escape(name)}\b|{re.escape(name)}\s*[:=]")
+            found = (number for number, line in enumerate(self._read(file), 1) if begins.match(line))
+            self._definitions[file, name] = next(found, None)
+        return self._definitions[file, name]
+
+    def _read(self, file: Path) -> list[str]:
         path = self.root / file
         if path not in self._lines:
             try:
                 small = path.stat().st_size <= _MAX_SOURCE
                 self._lines[path] = path.read_text("utf-8", "replace").splitlines() if small else []
-            except OSError:
+            except (OSError, ValueError):
                 self._lines[path] = []
-        lines = self._lines[path]
-        return lines[number - 1] if 0 < number <= len(lines) else None
+        return self._lines[path]
 
 
 def shorten(recorded: str) -> str:

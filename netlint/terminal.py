@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .config import ConfigError
+from .errors import ConfigError
 
 
 def put(text: str) -> None:

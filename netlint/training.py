@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
+from .errors import ContractError
+
 T = TypeVar("T")
 
 TASKS = ("classification", "multilabel", "regression", "segmentation", "autoencoder", "language-model", "gan")
@@ -22,10 +24,6 @@ OPTIMIZERS = (
     *("sgd", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "asgd", "rprop"),
     *("lbfgs", "adafactor", "lion", "lamb", "sparseadam", "muon"),
 )
-
-
-class ContractError(ValueError):
-    """A field of the training contract cannot be understood; the message names the field and the way out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from typing import IO, Any, Literal
 
 from .capture import TIME_LIMIT, Capture, python_target
 from .frontends import TargetError
+from .probe.request import BUDGET
 from .training import Training
 
 Kind = Literal["lint", "show"]
@@ -105,6 +106,7 @@ _DOING = {
     "inputs": "example inputs were looked for",
     "record": "its operators were recorded",
     "lint": "the rules ran",
+    "probe": "the model was run",
 }
 ADVICE = {
     "start": "see whether `python -c 'import torch'` works",
@@ -113,6 +115,7 @@ ADVICE = {
     "inputs": "state the inputs: --input 1,3,224,224",
     "record": "state other inputs (--input), or export the model with torch.onnx.export and lint the file",
     "lint": "please report it to netlint's authors",
+    "probe": "see that the model runs on these inputs; --time-limit sets the limit",
 }
 
 
@@ -173,10 +176,11 @@ class _Worker:
             self._kill()
 
     def _send(self) -> None:
+        """The pipe stays open: its end tells the worker that this process has ended, however it did."""
         assert self._process.stdin is not None
         try:
-            with self._process.stdin as stdin:
-                pickle.dump(self._job, stdin)
+            pickle.dump(self._job, self._process.stdin)
+            self._process.stdin.flush()
         except BrokenPipeError:
             return  # it died at once; its end is noticed below
 
@@ -186,6 +190,8 @@ class _Worker:
             self._deadline = time.monotonic() + self._limit
         if stage == "lint":
             self._deadline = None
+        if stage == "probe":
+            self._deadline = time.monotonic() + self._limit + (self._job.capture.probe_budget or BUDGET)
         self._stage = stage
 
     def _next(self) -> tuple[str, Any]:
@@ -228,6 +234,9 @@ class _Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
 
 def _how(code: int) -> str:

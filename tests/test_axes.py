@@ -34,6 +34,21 @@ def outcome(body: str, signature: str = "float[N, 3, 8, 8] x") -> tuple[str, int
     return known.state(graph.outputs[0]), known.batch(graph.outputs[0])
 
 
+@pytest.mark.parametrize(
+    ("signature", "state"),
+    [
+        ("float[batch, 3] x", ("known", 0)),
+        ("float[5, batch, 3] x", ("known", 1)),
+        ("float[time, batch, 3] x", ("known", 1)),
+        ("float[length, 3] x", ("unknown", None)),
+        ("float[1, N, 3] x", ("known", 0)),
+    ],
+)
+def test_names_tell_which_axis_of_an_input_is_the_batch(signature: str, state: tuple[str, int | None]) -> None:
+    known = follow(graph := load_text(f"g ({signature}) => (float[] y) {{ y = Relu(x) }}"))
+    assert (known.state(graph.inputs[0]), known.batch(graph.inputs[0])) == state
+
+
 def ready(path: Path) -> Executed:
     """A model with a named batch length that gives the same results every time."""
     model = executed(path)

@@ -71,10 +71,12 @@ def test_skipped_rules_are_listed_with_the_way_out(netlint: Run) -> None:
         (["--task=clasification", HEALTHY], "did you mean 'classification'"),
         (["--targets=high", HEALTHY], "write LOW..HIGH"),
         (["--select=sigmoid-hiden", HEALTHY], "did you mean 'sigmoid-hidden'"),
-        (["--output=yaml", HEALTHY], "there are text, json"),
+        (["--output=yaml", HEALTHY], "unknown output format 'yaml'; known: text, concise, json"),
+        (["--output=sarfi", HEALTHY], "did you mean 'sarif'?"),
         (["-o", "text", "-o", "json", HEALTHY], "two outputs go to standard output; give each a file of its own"),
         (["-o", "text:a", "-o", "json:a", HEALTHY], "two outputs go to a"),
-        (["-o", "json:no/where", HEALTHY], "cannot write no/where: No such file or directory"),
+        (["-o", "json:no/where", HEALTHY], "cannot write no/where: the folder no does not exist"),
+        (["-o", "json:.", HEALTHY], "cannot write .: it is a folder"),
         (["--select=ACTX", HEALTHY], "--select: unknown rule 'ACTX'"),
         (["--config=.", HEALTHY], "cannot be read: Is a directory"),
         (["--config=nowhere.toml", HEALTHY], "cannot be read"),
@@ -117,10 +119,30 @@ def test_several_outputs_of_one_run(netlint: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report.json").read_text())["warnings"] >= 1
 
 
-def test_the_report_is_printed_even_if_a_file_cannot_be_written(netlint: Run) -> None:
-    done = netlint(FAULTY, "-o", "json:no/where", "-o", "text")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_the_other_reports_are_written_even_if_one_cannot_be(netlint: Run, tmp_path: Path) -> None:
+    done = netlint(FAULTY, "-o", "json:/dev/full", "-o", "text", "-o", "concise:all.txt")
     assert done.returncode == 2
+    assert done.stderr == "netlint: cannot write /dev/full: No space left on device\n"
     assert "warning[ACT004]" in done.stdout
+    assert "ACT004" in (tmp_path / "all.txt").read_text()
+
+
+def test_a_folder_that_is_missing_is_said_before_anything_is_linted(netlint: Run) -> None:
+    done = netlint(FAULTY, "-o", "text", "-o", "json:no/where")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_step_of_github_actions_gets_its_summary(netlint: Run, tmp_path: Path) -> None:
+    page = tmp_path / "summary.md"
+    page.write_text("before\n")
+    env = {"GITHUB_STEP_SUMMARY": str(page)}
+    annotated = netlint(FAULTY, "-o", "github", env=env)
+    assert annotated.stdout.startswith("::warning file=")
+    assert page.read_text().startswith("before\n## netlint\n\n1 model checked: ")
+    netlint(FAULTY, "-o", "github:annotations", "-o", "text", env=env)
+    netlint(FAULTY, env=env)
+    assert page.read_text().count("## netlint") == 1
 
 
 def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:

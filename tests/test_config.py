@@ -10,7 +10,8 @@ import pytest
 
 from netlint.analyses.contract import contract
 from netlint.analysis import Results
-from netlint.config import ConfigError, Settings, find_settings, read_settings
+from netlint.config import Settings, find_settings, read_settings
+from netlint.errors import ConfigError
 from netlint.frontends.onnx import load_text
 from netlint.registry import load_rules
 from netlint.rule import Level

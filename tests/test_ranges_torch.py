@@ -23,6 +23,9 @@ class Detail:
     def location(self) -> Location:
         return Location("loss")
 
+    def source(self) -> None:
+        return None
+
 
 def test_all_are_taught() -> None:
     assert set(TRANSFER) >= TORCH_LOSSES

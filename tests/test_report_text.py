@@ -7,7 +7,8 @@ from pathlib import Path
 from netlint.graph import Location
 from netlint.registry import load_rules
 from netlint.report import Run
-from netlint.report.text import clean, render
+from netlint.report.text import render
+from netlint.report.wording import clean
 from netlint.reported import Report, Reported
 from netlint.rule import Evidence, Finding, Level
 from netlint.sources import Sources

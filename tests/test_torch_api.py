@@ -175,7 +175,7 @@ def test_several_optimizers_tell_what_they_agree_on() -> None:
 
 
 def test_a_mode_that_is_not_known() -> None:
-    from netlint.config import ConfigError
+    from netlint.errors import ConfigError
 
     with pytest.raises(ConfigError, match="mode='training' is not known; there are train and eval"):
         netlint.check(Classifier(), mode="training")

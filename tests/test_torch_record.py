@@ -442,6 +442,50 @@ def test_a_loop_over_the_batch_is_said() -> None:
     assert of(recording, "stack").meta["shape"] == (2, 8)
 
 
+class Alone(nn.Module):
+    """Takes what `view` makes of the input."""
+
+    def __init__(self, layer: nn.Module, view: Callable[[Any], Any] = lambda value: value) -> None:
+        super().__init__()
+        self.layer, self.view = layer, view
+
+    def forward(self, value: Any) -> Any:
+        seen = self.view(value)
+        found = self.layer(seen, seen, seen) if isinstance(self.layer, nn.MultiheadAttention) else self.layer(seen)
+        return found[0] if isinstance(found, tuple) else found
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "found"),
+    [
+        (nn.LSTM(8, 4), (5, 8), ("length", 8)),
+        (nn.GRU(8, 4), (5, 3, 8), (5, "batch", 8)),
+        (nn.GRU(8, 4, batch_first=True), (5, 3, 8), ("batch", 3, 8)),
+        (nn.MultiheadAttention(8, 2), (5, 8), ("length", 8)),
+        (nn.MultiheadAttention(8, 2), (5, 3, 8), (5, "batch", 8)),
+        (nn.MultiheadAttention(8, 2, batch_first=True), (5, 3, 8), ("batch", 3, 8)),
+        (nn.TransformerEncoderLayer(8, 2, 8, batch_first=True), (5, 8), ("length", 8)),
+        (nn.Linear(8, 4), (5, 8), ("batch", 8)),
+    ],
+)  # fmt: skip
+def test_layers_show_which_axis_is_the_batch(model: nn.Module, shape: tuple[int, ...], found: tuple[Any, ...]) -> None:
+    recording = record_symbolic(Alone(model), (x(*shape),))
+    assert recording.symbolic and recording.notes == []
+    assert next(iter(recording.graph.nodes)).meta["shape"] == found
+
+
+def test_one_image_has_rows_and_no_samples() -> None:
+    recording = record_symbolic(Alone(nn.Conv2d(1, 4, 3, padding=1), lambda value: value[None, None]), (x(9, 9),))
+    assert next(iter(recording.graph.nodes)).meta["shape"] == ("length", 9)
+
+
+@pytest.mark.parametrize(("layer", "shape"), [(nn.Conv2d(3, 4, 3), (3, 9, 9)), (nn.Linear(8, 4), (8,))])
+def test_one_sample_without_a_batch_axis_is_said(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    recording = record_symbolic(Alone(layer), (x(*shape),))
+    assert recording.notes == ["takes one sample, without a batch axis"]
+    assert next(iter(recording.graph.nodes)).meta["shape"] == shape
+
+
 # All kinds of code
 
 

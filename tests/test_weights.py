@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from netlint.analyses import _weights_scan
+from netlint.analyses._weights_batch import scan_together
 from netlint.analyses._weights_scan import CHUNK, scan
 from netlint.analyses.parameters import parameters
 from netlint.analyses.weights import Weights, real_weights, weights
@@ -221,3 +222,20 @@ def test_a_transposed_weight_is_read_where_it_is_stored() -> None:
     assert weight is not None
     assert results.get(parameters).constant(weight)
     assert results.get(weights).equal_units(weight, 1) == [(0, 1)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(array_shapes(max_dims=3, max_side=5), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_weights_read_together_have_the_statistics_of_each(shapes: list[tuple[int, ...]], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    made = [rng.integers(-2, 3, size=shape).astype(np.float32) for shape in shapes for _ in range(3)]
+    made[0].reshape(-1)[0] = np.nan
+    values = [Value(str(nth), "float32", array.shape, Stored(array)) for nth, array in enumerate(made)]
+    together = scan_together(values)
+    assert values[0] not in together  # to be looked at on its own
+    for value, array in zip(values[1:], made[1:], strict=True):
+        got, alone = together[value], scan(Stored(array))
+        assert (got.lo, got.hi, got.nan, got.inf) == (alone.lo, alone.hi, 0, 0)
+        for differ, axis in ((got.rows_differ, 0), (got.columns_differ, -1)):
+            slices = np.moveaxis(array, axis, 0)
+            assert not differ or len({part.tobytes() for part in slices}) == len(slices)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -23,6 +25,7 @@ FACTORIES = ROOT / "tests" / "torch_factories.py"
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc on this system")
 
 
 def failure(name: str, **how: object) -> str:
@@ -121,3 +124,37 @@ def test_without_torch_a_python_target_says_so(netlint: Run, tmp_path: Path) -> 
         done = netlint("net.py:Net")
         assert done.returncode == 3
         assert "torch is not installed" in done.stdout
+
+
+@needs_torch
+@needs_proc
+def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import os, subprocess, time\n"
+        "def hangs():\n"
+        "    child = subprocess.Popen(['sleep', '600'])\n"
+        "    open('pids.tmp', 'w').write(f'{os.getpid()} {child.pid}')\n"
+        "    os.rename('pids.tmp', 'pids')\n"
+        "    while True: pass\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-m", "netlint", "net.py:hangs"], cwd=tmp_path)
+    pids = tmp_path / "pids"
+    _wait_until(pids.exists)
+    parent.kill()
+    parent.wait()
+    _wait_until(lambda: not any(_runs(int(pid)) for pid in pids.read_text().split()))
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

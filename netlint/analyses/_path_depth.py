@@ -29,7 +29,8 @@ class Depths:
         self._depth: dict[Value, int] = {}
         self._before: dict[Node, Node] = {}
         self._last: dict[Value, Node] = {}
-        for node in graph.nodes:
+        # Without a saturating activation nothing is counted.
+        for node in graph.nodes if self._sigmoids or not _SATURATING.isdisjoint(graph.ops) else ():
             self._visit(node)
 
     def of(self, value: Value | None) -> int:
@@ -44,7 +45,7 @@ class Depths:
     def _ends(self) -> list[Node]:
         """The saturating activations that no further one follows."""
         followed = set(self._before.values())
-        return [node for node in self._graph.nodes if self._saturates(node) and node not in followed]
+        return [node for node in dict.fromkeys(self._last.values()) if node not in followed]
 
     def _series(self, node: Node) -> tuple[Node, ...]:
         found, at = [node], self._before.get(node)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
+from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Shape, Value
-from netlint.ops import ARITHMETIC
 
 from ._idioms import Effect, step, through
 from ._path_gradient import cuts_decimals
@@ -21,6 +22,7 @@ _MAX_BETWEEN = 24
 _KEEPS_UNITS_LAST = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather", "Expand"})
 _BEHIND_CONV = frozenset({"MaxPool", "GlobalAveragePool", "ReduceMean", "Flatten", "Reshape", "Squeeze"})
 _PASSES = frozenset({"Identity", "Dropout", "Cast", "BatchNormalization"})
+_MAY_GO_ON = _PASSES | ops.ARITHMETIC | _BEHIND_CONV | _KEEPS_UNITS_LAST | {"Transpose"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,16 +63,20 @@ class LinearPairs:
         self._layers = layers
         self._shape = shape
         self._reading = Readers(graph)
-        self._readers = Counter(stored for layer in layers.all if (stored := self._stored(layer)) is not None)
+
+    @cached_property
+    def _readers(self) -> Counter[Value]:
+        """How many layers read each stored weight."""
+        return Counter(stored for layer in self._layers.all if (stored := self._stored(layer)) is not None)
 
     def all(self) -> list[LinearPair]:
         """All pairs, in graph order of their first layer."""
         return [pair for layer in self._layers.all if (pair := self._from(layer)) is not None]
 
     def _from(self, first: Layer) -> LinearPair | None:
-        if not self._own_weight(first):
-            return None
-        value, between, unread = first.output, list[Node](), list[Node]()
+        value = first.output
+        between: list[Node] = []
+        unread: list[Node] = []
         while len(between) < _MAX_BETWEEN:
             uses, idle = self._reading.split(value)
             unread.extend(idle)
@@ -92,12 +98,14 @@ class LinearPairs:
 
     def _goes_on(self, first: Layer, node: Node, value: Value) -> bool:
         """Whether a node is affine in a value and leaves the units where they are."""
+        if node.op not in _MAY_GO_ON:
+            return False
         taken = step(self._graph, self._known, node)
         if node.domain != ONNX or taken is None or taken.data is not value or node.output() is None:
             return False
         if node.op in _PASSES:
             return taken.effect <= Effect.AFFINE and not cuts_decimals(node)
-        if node.op in ARITHMETIC:
+        if node.op in ops.ARITHMETIC:
             return taken.effect == Effect.AFFINE
         if first.kind == "conv":
             return node.op in _BEHIND_CONV
@@ -114,7 +122,7 @@ class LinearPairs:
         return isinstance(before[-1], int) and before[-1] == after[-1]
 
     def _pair(self, first: Layer, second: Layer, value: Value, between: tuple[Node, ...]) -> LinearPair | None:
-        if second.data is not value or not self._own_weight(second) or first.kind == "recurrent":
+        if second.data is not value or not self._own_weight(first) or not self._own_weight(second):
             return None
         pooled = any(node.op in ("GlobalAveragePool", "ReduceMean") for node in between)
         if any(node.op == "MaxPool" for node in between):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Value
 
 from ._idioms import both_orders, through
@@ -31,10 +32,13 @@ def shortcuts(graph: Graph, known: Parameters, layers: Layers, end: str) -> list
 
     In graph order. Only branches that end so are walked: a large model has many sums.
     """
-    found = []
+    found, ends = [], ops.LAYOUT | ops.TRANSPARENT | {end}
     for node in graph.of("Add"):
         for source, branch in both_orders(node):
-            if source is None or branch is None or known.constant(source) or known.constant(branch):
+            made = graph.producer(branch)
+            if made is None or made.op not in ends or source is None or branch is None:
+                continue
+            if known.constant(source) or known.constant(branch):
                 continue
             last = graph.producer(through(graph, known, branch))
             shortcut = _between(graph, known, layers, (node, source, branch, last)) if last and last.op == end else None

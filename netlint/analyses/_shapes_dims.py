@@ -42,9 +42,10 @@ def unknown(rank: int) -> Shape:
 
 def clean(shape: Shape | None) -> Shape | None:
     """A declared shape without names that say nothing: exporters write `?`, `-1` or `None` for any unknown length."""
-    if shape is None or all(type(dim) is int for dim in shape):
-        return shape
-    return tuple(None if isinstance(dim, str) and _says_nothing(dim) else dim for dim in shape)
+    for dim in shape or ():
+        if type(dim) is not int:
+            return tuple(None if isinstance(dim, str) and _says_nothing(dim) else dim for dim in shape or ())
+    return shape
 
 
 def _says_nothing(symbol: str) -> bool:

@@ -36,6 +36,9 @@ _SINGLE: dict[str, Single] = {
     **_shapes_nn.SINGLE,
     **_shapes_contrib.SINGLE,
 }
+_BY_SHAPES = frozenset({"Conv", "ConvTranspose", "AveragePool", "Reshape"})
+"""Operators whose result has a shape that hangs on attributes and shapes (Reshape: and on the numbers of input 1), and
+that takes long to work out."""
 _MULTIPLE: dict[str, Multiple] = {**_shapes_layout.MULTIPLE, **_shapes_nn.MULTIPLE, **_shapes_contrib.MULTIPLE}
 
 # `Shape` and the keys of `_shapes_elements.KERNELS`, listed here because that module needs numpy.
@@ -64,6 +67,10 @@ class Engine:
         self.known_elements: dict[Value, Array | None] = {}
         self.contradictions: dict[Value, tuple[Shape, Shape]] = {}
         self._sane: set[Shape | None] = set()
+        self._listed: dict[Value, tuple[Dim, ...] | None] = {}
+        """`ints` of stored constants, which deep models read by the thousand."""
+        self._repeated: dict[tuple[object, ...], Shape | None] = {}
+        """Results of `_BY_SHAPES`, by operator, attributes and shapes."""
         self._onnx = NodeInference(graph.opset)
         for value in graph.inputs:
             self.shapes[value] = clean(value.shape)
@@ -81,11 +88,11 @@ class Engine:
 
     def ints(self, value: Value | None) -> tuple[Dim, ...] | None:
         """The elements of a small integer tensor, flat; None per element or as a whole where unknown."""
-        array = self.elements(value)
-        if array is None:
-            return None
-        flat = tuple(array.reshape(-1).tolist())
-        return None if any(isinstance(element, float | bool) for element in flat) else flat
+        if value is None or value.constant is None:
+            return _flat(self.elements(value))
+        if value not in self._listed:
+            self._listed[value] = _flat(self.elements(value))
+        return self._listed[value]
 
     def numbers(self, value: Value | None) -> tuple[float | None, ...] | None:
         """The elements of a small tensor of numbers, flat."""
@@ -104,21 +111,33 @@ class Engine:
 
     def visit(self, node: Node) -> None:
         """Infer the outputs of one node."""
-        op = node.full_op
+        op = node.full_op if node.domain else node.op
         try:
-            if op in _SINGLE:
+            single = _SINGLE.get(op)
+            if single is not None:
                 if node.outputs:
-                    self.settle(node.outputs[0], _SINGLE[op](node, self))
-                self._set_dtypes(node, op)
+                    shape = self._shape_after(node, op) if op in _BY_SHAPES else single(node, self)
+                    self.settle(node.outputs[0], shape)
+                self._set_dtypes(node)
             elif op in _MULTIPLE:
                 self._settle_all(node, _MULTIPLE[op](node, self))
-                self._set_dtypes(node, op)
+                self._set_dtypes(node)
             else:
                 self._ask_onnx(node)
             if op in TRACKED:
                 self._track(node)
         except _MALFORMED:
             self.forget(node)
+
+    def _shape_after(self, node: Node, op: str) -> Shape | None:
+        """The shape of a result that other nodes may have, too."""
+        target = node.input(1) if op == "Reshape" else None
+        if target is not None and target.constant is None:
+            return _SINGLE[op](node, self)
+        key = (op, id(node.attrs), target, *[self.of(value) for value in node.inputs])
+        if key not in self._repeated:
+            self._repeated[key] = _SINGLE[op](node, self)
+        return self._repeated[key]
 
     def forget(self, node: Node) -> None:
         """Nothing can be said of the outputs beyond what is declared."""
@@ -153,10 +172,10 @@ class Engine:
         # A name that inference carried here outranks a declared number: exporters leave stale batch sizes behind.
         return tuple(b if a is None else a for a, b in pairs)
 
-    def _set_dtypes(self, node: Node, op: str) -> None:
+    def _set_dtypes(self, node: Node) -> None:
+        own = _shapes_contrib.output_dtype if node.domain else output_dtype
         for nth, out in enumerate(node.outputs):
             if out is not None:
-                own = _shapes_contrib.output_dtype if node.domain else output_dtype
                 found = own(node, nth, self)
                 if found is not None and found != out.dtype:
                     self.dtypes[out] = found
@@ -178,6 +197,10 @@ class Engine:
 
     def _track(self, node: Node) -> None:
         """Follow the elements of a small result."""
+        if node.op != "Shape":
+            for value in node.inputs:  # most results hang on a value that is not followed: no more steps than needed
+                if value is not None and value.constant is None and value not in self.known_elements:
+                    return
         out = node.output()
         shape = self.of(out)
         if out is None or shape is None or not _small(shape, self.dtype(out)):
@@ -209,6 +232,14 @@ class Engine:
         for out, array in zip(node.outputs, found if isinstance(found, list) else [found], strict=False):
             if out is not None and array.size <= MAX_ELEMENTS:
                 self.known_elements[out] = rounded(array, self.dtype(out))
+
+
+def _flat(array: Array | None) -> tuple[Dim, ...] | None:
+    """The elements in a row; None where they are not whole numbers."""
+    if array is None:
+        return None
+    flat = tuple(array.reshape(-1).tolist())
+    return None if any(isinstance(element, float | bool) for element in flat) else flat
 
 
 def _checked(shape: Shape) -> Shape | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ _MOST_GATHERED = 16 << 20
 _SMALL, _FEW = 1 << 16, 24
 _MOST_COMPARED = 512
 # Rows are looked at in passing where that is cheap: not too many, not too short.
-_SHORTEST_ROW, _HEAD = 64, 4
+_SHORTEST_ROW, HEAD = 64, 4
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 # Bits of the infinity of a 16-bit float; larger magnitudes are NaN.
 _INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80}
@@ -66,16 +66,25 @@ def moments_of(tensor: Tensor) -> Moments | None:
     return moments(_floats(sampler.picked(), tensor.dtype))
 
 
+def rms_of(tensor: Tensor) -> float:
+    """The root of the mean square of a float tensor that is read in one part. Raises `TensorUnreadable`."""
+    values = _floats(next(iter(tensor.chunks(_SMALL))), tensor.dtype).astype(np.float64)
+    return sqrt(float(values @ values) / values.size)
+
+
 def _scan_small(tensor: Tensor) -> WeightStats:
     """The same for a tensor of one part. Models have them by the ten thousand, so each step counts."""
     chunk = next(iter(tensor.chunks(_SMALL)), None)
     if chunk is None:
         return WeightStats(np.inf, -np.inf, 0, 0)
+    distinct = False
     if tensor.dtype in _INFINITY:
         lo, hi = _extremes16(chunk, tensor.dtype)
     elif chunk.size <= _FEW:
         items = chunk.tolist()
-        lo, hi = (min(items), max(items)) if sum(items) == sum(items) else (np.nan, np.nan)
+        total = sum(items)  # NaN or infinite if an element is
+        lo, hi = (min(items), max(items)) if total - total == 0 else (np.nan, np.nan)
+        distinct = len(set(items)) == len(items)
     else:
         lo, hi = _extremes(chunk, tensor.dtype)
     if not (-np.inf < lo and hi < np.inf):
@@ -85,6 +94,8 @@ def _scan_small(tensor: Tensor) -> WeightStats:
     shape = tensor.shape
     if len(shape) < 2 or lo == hi:
         return WeightStats(lo, hi, 0, 0)
+    if distinct:  # all elements, so all slices, too
+        return WeightStats(lo, hi, 0, 0, True, True)
     return WeightStats(lo, hi, 0, 0, _rows_differ(chunk, shape[0]), _columns_differ(chunk, shape[-1]))
 
 
@@ -116,7 +127,7 @@ class _Heads:
 
     def __init__(self, row: int) -> None:
         self._row = row
-        self._parts: tuple[list[Array], ...] = tuple([] for _ in range(_HEAD))
+        self._parts: tuple[list[Array], ...] = tuple([] for _ in range(HEAD))
         self._done = 0
 
     def add(self, chunk: Array) -> None:
@@ -127,24 +138,27 @@ class _Heads:
 
     def differ(self) -> bool:
         """Whether no two rows begin alike."""
-        return _all_differ([np.concatenate(part) for part in self._parts])
+        return bool(all_differ([np.concatenate(part) for part in self._parts]))
 
 
 def _column_heads_differ(chunk: Array, count: int) -> bool:
     """Whether no two slices along the last axis begin alike, as far as the first part of a tensor shows."""
-    if not 1 < count <= min(MOST_ROWS, chunk.size // _HEAD):
+    if not 1 < count <= min(MOST_ROWS, chunk.size // HEAD):
         return False
-    bits = chunk[: _HEAD * count].view(f"<u{chunk.itemsize}").astype(np.uint64)
-    return _all_differ(list(bits.reshape(_HEAD, count)))
+    bits = chunk[: HEAD * count].view(f"<u{chunk.itemsize}").astype(np.uint64)
+    return bool(all_differ(list(bits.reshape(HEAD, count))))
 
 
-def _all_differ(parts: list[Array]) -> bool:
-    """Whether no two places hold the same in all parts. A hash may hide a difference, but makes up none."""
+def all_differ(parts: list[Array]) -> Array:
+    """Whether no two places along the last axis hold the same bits in all parts; for each place along the others.
+
+    A hash may hide a difference, but makes up none.
+    """
     mixed = np.zeros(1, dtype=np.uint64)
     for part in parts:
         mixed = (mixed ^ part) * _ODD
         mixed ^= mixed >> np.uint64(32)
-    return bool(np.diff(np.sort(mixed)).all())
+    return np.asarray(np.diff(np.sort(mixed)).all(axis=-1))
 
 
 def _extremes(chunk: Array, dtype: str) -> tuple[float, float]:

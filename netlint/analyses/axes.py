@@ -92,13 +92,23 @@ class _Flow:
         return [one[0] if len(set(one)) == 1 else UNKNOWN for one in zip(*results, strict=False)]
 
 
+_SAMPLES = frozenset({"batch", "batch_size", "batchsize", "bs"})
+_OTHERS = frozenset(
+    {"length", "time", "seq", "sequence", "seq_len", "seq_length", "sequence_length", "height", "width"}
+)
+
+
 def _start(shape: Shape | None, first: Sequence[Dim]) -> State:
     """The batch axis of a graph input: the first, unless another axis has the batch's name."""
     if shape is None:
         return UNKNOWN
     if not shape:
         return NONE
+    if isinstance(shape[0], str) and shape[0].lower() in _OTHERS:
+        said = [place for place, dim in enumerate(shape) if isinstance(dim, str) and dim.lower() in _SAMPLES]
+        return Track(said[0], shape[said[0]]) if len(said) == 1 else UNKNOWN
     if isinstance(shape[0], int):
+        first = (*first, *_SAMPLES)
         named = [place for place, dim in enumerate(shape) if isinstance(dim, str) and dim in first]
         if len(named) == 1:
             return Track(named[0], shape[named[0]])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TypeVar
 
 from netlint.analysis import Scope, Unavailable, analysis
+from netlint.errors import ContractError
 from netlint.graph import Graph
-from netlint.training import ContractError, Interval, Known, Loss, Training, Unknown, parse_training
+from netlint.training import Interval, Known, Loss, Training, Unknown, parse_training
 
 from ._losses import Finder, LossSite
 from .layers import layers
 from .parameters import parameters
+from .suppressions import IGNORE
 
 __all__ = ["LossSite", "contract", "known_loss", "known_targets", "known_task", "losses", "misstated"]
 
@@ -75,7 +77,7 @@ def _metadata(graph: Graph) -> tuple[Training, list[str]]:
     training, wrong = Training(), []
     for key, text in graph.metadata.items():
         name = key.removeprefix(_PREFIX)
-        if name == key:
+        if name == key or key == IGNORE:
             continue
         try:
             training = training.otherwise(parse_training({name: text}, _origin))

@@ -11,7 +11,8 @@ from netlint.ops import RECURRENT, WEIGHTED
 from .parameters import Parameters, parameters
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+# Not frozen: deep models have layers by the ten thousand, and freezing triples the cost of each.
+@dataclass(eq=False, slots=True)
 class Layer:
     """A node with a weight. Compared by identity."""
 

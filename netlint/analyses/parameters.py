@@ -14,7 +14,8 @@ _PASSES = frozenset({"Identity", "Cast", "CastLike", "DequantizeLinear", "Quanti
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: models have a hundred thousand constants, and freezing doubles the cost of each.
+@dataclass(slots=True)
 class Stored:
     """The stored constant behind a value; axis i of the value is axis `perm[i]` of the constant."""
 
@@ -29,14 +30,16 @@ class Parameters:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._computed: set[Value] = set()
+        self._stored: dict[Value, Stored | None] = {}
         for node in graph.nodes:
             if self._is_constant(node):
                 self._computed.update(value for value in node.outputs if value is not None)
 
     def _is_constant(self, node: Node) -> bool:
-        if node.domain or node.op in RANDOM or node.op in HOLDS_BODIES:
-            return False
-        return all(value is None or self.constant(value) for value in node.inputs)
+        for value in node.inputs:  # no more steps than needed: most nodes read a computed value first
+            if value is not None and value.constant is None and value not in self._computed:
+                return False
+        return not (node.domain or node.op in RANDOM or node.op in HOLDS_BODIES)
 
     def constant(self, value: Value | None) -> bool:
         """Whether a value is stored in the model, or computed from what is stored alone."""
@@ -44,7 +47,15 @@ class Parameters:
 
     def stored(self, value: Value | None) -> Stored | None:
         """The one stored constant whose elements a value holds; None if the value is computed otherwise."""
+        if value is None:
+            return None
+        if value not in self._stored:
+            self._stored[value] = self._find(value)
+        return self._stored[value]
+
+    def _find(self, start: Value) -> Stored | None:
         steps: list[Node] = []
+        value: Value | None = start
         while value is not None and value.constant is None:
             node = self._graph.producer(value)
             if node is None or node.op not in _PASSES or node.domain:

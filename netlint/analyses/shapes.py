@@ -36,7 +36,7 @@ class Shapes:
 
     def dtype(self, value: Value | None) -> str | None:
         """The element type, named as in `Value.dtype`."""
-        return self._engine.dtype(value)
+        return None if value is None else self._engine.dtypes.get(value) or value.dtype
 
     def describe(self, value: Value | None, unranked: str = "") -> str:
         """Element type and shape as text, e.g. `float32[N, ?, 10]`; `unranked` stands for an unknown rank."""

@@ -47,17 +47,17 @@ def fan_in(layer: Layer, stats: Weights) -> int | None:
 
     A transposed convolution spreads each input over its kernel: an output sums `kernel / strides` positions.
     """
-    shape = stats.shape(layer.weight)
-    if shape is None or layer.unit_axis is None or layer.unit_axis >= len(shape) or not prod(shape):
+    shape, unit = stats.shape(layer.weight), layer.unit_axis
+    if shape is None or unit is None or unit >= len(shape) or 0 in shape:
         return None
+    if layer.kind == "dense":
+        return shape[layer.input_axis] if layer.input_axis is not None else None
     if layer.kind == "conv-transpose":
         strides = layer.node.attrs.get("strides", ())
         groups = int(layer.node.attrs.get("group", 1)) or 1
         steps = int(prod(strides)) or 1
         return max(prod(shape) // (shape[1] * steps * groups), 1)
-    if layer.kind == "dense":
-        return shape[layer.input_axis] if layer.input_axis is not None else None
-    return prod(shape) // shape[layer.unit_axis] if layer.kind == "conv" else None
+    return prod(shape) // shape[unit] if layer.kind == "conv" else None
 
 
 def is_drawn(found: Moments, stats: WeightStats) -> bool:

@@ -22,6 +22,8 @@ _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 _SMALL = 1 << 12
 MOST_ROWS = 1 << 17
 """Of more units than this it is not known which are equal: what is kept of each would take too much memory."""
+_MANY = 1 << 10
+"""After so many single weights the small ones that are left are read together."""
 _FEW_LAYERS = 3
 """Below this many, weights that are all fills may well be meant."""
 
@@ -45,7 +47,16 @@ class Weights:
             return None
         if value not in self._by_value:
             self._by_value[value] = self._scan(value) if value.constant is not None else self._find(value)
+            if len(self._by_value) == _MANY:
+                self._scan_together()
         return self._by_value[value]
+
+    def _scan_together(self) -> None:
+        """Somebody asks for one weight after the other: all that are left and small are read at once."""
+        from ._weights_batch import scan_together
+
+        left = dict.fromkeys(value for node in self._graph.nodes for value in node.inputs if value is not None)
+        self._by_value |= scan_together(value for value in left if value.constant is not None) | self._by_value
 
     def moments(self, value: Value | None) -> Moments | None:
         """Moments of a weight's elements; None where unknown, or where an element is not finite."""
@@ -54,6 +65,22 @@ class Weights:
         if value not in self._moments:
             self._moments[value] = self._find_moments(value)
         return self._moments[value]
+
+    def rms(self, value: Value | None) -> float | None:
+        """The root of the mean square of a weight's elements, sooner found than its moments; None as there."""
+        tensor = value.constant if value is not None else None
+        if tensor is None or tensor.nbytes > _SMALL or value in self._moments:
+            found = self.moments(value)
+            return None if found is None else found.rms
+        stats = self.of(value)
+        if stats is None or stats.nan or stats.inf or stats.lo > stats.hi:
+            return None
+        from ._weights_scan import rms_of
+
+        try:
+            return rms_of(tensor)
+        except TensorUnreadable:  # it could be a moment ago
+            return None
 
     def _find_moments(self, value: Value) -> Moments | None:
         stats = self.of(value)
@@ -81,6 +108,8 @@ class Weights:
 
     def shape(self, value: Value) -> tuple[int, ...] | None:
         """The lengths of the axes of a weight, whether the file declares them or what is stored shows them."""
+        if value.constant is not None:
+            return value.constant.shape
         if value.shape is not None:
             sizes = tuple(size for size in value.shape if isinstance(size, int))
             return sizes if len(sizes) == len(value.shape) else None

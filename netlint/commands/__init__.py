@@ -10,15 +10,19 @@ from typing import NoReturn
 
 import click
 
-from netlint.options import write_sections
-
 CLEAN, FINDINGS, USAGE, UNREADABLE, BUG = 0, 1, 2, 3, 4
 
 
 class Command(click.Command):
     """A command whose many options are listed in sections."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`--probe` alone takes no value: what follows is a target."""
+        return super().parse_args(ctx, ["--probe=auto" if arg == "--probe" else arg for arg in args])
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from netlint.options import write_sections
+
         write_sections(self, ctx, formatter)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from netlint.config import find_settings
-from netlint.registry import load_rules
 from netlint.terminal import attended, colours, painted, put
 
 
@@ -15,7 +14,9 @@ from netlint.terminal import attended, colours, painted, put
 @click.argument("rule")
 def rule(rule: str) -> None:
     """Show the page of a rule, given its code or name."""
-    found = load_rules(find_settings(Path.cwd()).rule_folders).find(rule)
+    from netlint.index import find_rule
+
+    found = find_rule(rule, find_settings(Path.cwd()).rule_folders)
     levels = "/".join(str(level) for level in found.levels)
     title = (
         f"# {found.name} ({found.code})\n\n{levels} · since {found.since} · {found.status}\n\n{found.page.strip()}\n"
@@ -32,6 +33,8 @@ def rule(rule: str) -> None:
 @click.command()
 def rules() -> None:
     """List all rules."""
+    from netlint.registry import load_rules
+
     listed = load_rules(find_settings(Path.cwd()).rule_folders).values()
     put(
         "".join(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from netlint.terminal import put
 
+SCHEMAS = {"report": "netlint.report.json", "jsonl": "netlint.report.jsonl"}
+"""What can be described, and the module that has it as `schema()`."""
+
 
 @click.command()
-@click.argument("what", type=click.Choice(["report"]))
+@click.argument("what", type=click.Choice(list(SCHEMAS)))
 def schema(what: str) -> None:
-    """Print the JSON Schema of the JSON report."""
+    """Print the JSON Schema of the JSON report, or of a line of the JSON Lines report."""
     import json
 
-    from netlint.report.json import schema as report_schema
-
-    put(json.dumps(report_schema(), indent=2) + "\n")
+    described = import_module(SCHEMAS[what]).schema()
+    put(json.dumps(described, indent=2) + "\n")

@@ -21,7 +21,7 @@ def show(model: str, value: str | None, **fields: Any) -> None:
     """Show what the analyses know of a model, or of one value or node in it."""
     from netlint import show as pages
     from netlint.frontends import TargetError
-    from netlint.report.text import clean
+    from netlint.report.wording import clean
     from netlint.session import Session
 
     capture = taken_capture(fields)

@@ -86,25 +86,23 @@ def _without(
 
 
 def _needs(node: Node, producers: Mapping[Value, Node]) -> Iterator[Node]:
-    for value in node.inputs:
-        if value is not None and value in producers:
-            yield producers[value]
-    for body in node.bodies.values():
-        yield from _captured(body, producers)
+    found = [producers[value] for value in node.inputs if value is not None and value in producers]
+    if node.bodies:
+        for body in node.bodies.values():
+            found += _captured(body, producers)
+    return iter(found)
 
 
-def _captured(body: Body, producers: Mapping[Value, Node]) -> Iterator[Node]:
+def _captured(body: Body, producers: Mapping[Value, Node]) -> list[Node]:
     """The outer nodes whose values a body reads."""
-    for inner in body.nodes:
-        yield from _needs(inner, producers)
-    for value in body.outputs:
-        if value is not None and value in producers:
-            yield producers[value]
+    found = [needed for inner in body.nodes for needed in _needs(inner, producers)]
+    return found + [producers[value] for value in body.outputs if value is not None and value in producers]
 
 
 def flatten(ordered: Iterable[Node]) -> Iterator[Node]:
     """All nodes, those of bodies just before their holder."""
     for node in ordered:
-        for body in node.bodies.values():
-            yield from flatten(body.nodes)
+        if node.bodies:
+            for body in node.bodies.values():
+                yield from flatten(body.nodes)
         yield node

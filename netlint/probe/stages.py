@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netlint.analyses.contract import contract
 from netlint.analysis import Scope, Unavailable, analysis
 
 from .observed import Against, GradientCheck, Leak, Modes, Overfit, Passes, Ramp
@@ -15,10 +16,10 @@ def _run(scope: Scope, stage: str) -> Any:
     """Have the runner do it. Raises `Unavailable` where there is none, or where it cannot do this."""
     if scope.graph.runner is None:
         raise Unavailable(ABSENT)
-    return scope.graph.runner.run(stage, scope.graph, scope.training)
+    return scope.graph.runner.run(stage, scope.graph, scope[contract])
 
 
-@analysis()
+@analysis(contract)
 def passes(scope: Scope) -> Passes:
     """One forward and one backward pass in training mode, with the statistics of every layer."""
     found = _run(scope, "passes")
@@ -26,7 +27,7 @@ def passes(scope: Scope) -> Passes:
     return found
 
 
-@analysis()
+@analysis(contract)
 def overfit(scope: Scope) -> Overfit:
     """Whether the model can learn one batch by heart."""
     found = _run(scope, "overfit")
@@ -34,7 +35,7 @@ def overfit(scope: Scope) -> Overfit:
     return found
 
 
-@analysis()
+@analysis(contract)
 def ramp(scope: Scope) -> Ramp:
     """How large a learning rate it bears."""
     found = _run(scope, "ramp")
@@ -42,7 +43,7 @@ def ramp(scope: Scope) -> Ramp:
     return found
 
 
-@analysis()
+@analysis(contract)
 def gradient_check(scope: Scope) -> GradientCheck:
     """Whether its gradients are those of its function."""
     found = _run(scope, "gradient_check")
@@ -50,7 +51,7 @@ def gradient_check(scope: Scope) -> GradientCheck:
     return found
 
 
-@analysis()
+@analysis(contract)
 def leak(scope: Scope) -> Leak:
     """Whether a sample's output depends on other samples."""
     found = _run(scope, "leak")
@@ -58,7 +59,7 @@ def leak(scope: Scope) -> Leak:
     return found
 
 
-@analysis()
+@analysis(contract)
 def modes(scope: Scope) -> Modes:
     """How far training and inference mode differ."""
     found = _run(scope, "modes")

@@ -26,6 +26,12 @@ class Run:
     sources: Sources
     verbose: int = 0
     """-1: findings only; 0: also what was skipped, summed up; 1: each skipped rule and unknown operator."""
+    statistics: bool = False
+    """Whether the findings of each rule are counted."""
+    profile: bool = False
+    """Whether the time of each rule and analysis is told."""
+    exit_code: int = 0
+    """What the call ends with."""
 
     @property
     def reports(self) -> list[Report]:
@@ -34,6 +40,10 @@ class Run:
     @property
     def failures(self) -> list[Failure]:
         return [result for result in self.results if isinstance(result, Failure)]
+
+    @property
+    def suppressed(self) -> int:
+        return sum(len(report.suppressed) for report in self.reports)
 
     def count(self, level: Level) -> int:
         return sum(found.level == level for report in self.reports for found in report.findings)

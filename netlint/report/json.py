@@ -12,6 +12,7 @@ import msgspec
 from netlint import __version__
 from netlint.graph import Location
 from netlint.report import Failure, Run
+from netlint.report.places import place
 from netlint.reported import Report, Reported
 from netlint.rule import Level
 from netlint.sources import Sources
@@ -31,6 +32,16 @@ class JsonSource(msgspec.Struct):
     file: Annotated[str, _doc("the path as the model recorded it, or relative to the current folder if found there")]
     line: Annotated[int, _doc("counted from 1")]
     found: Annotated[bool, _doc("whether the file is in the current checkout")]
+
+
+class JsonPlace(msgspec.Struct):
+    """Where tools that know files and lines alone show a finding: the source line if it is at hand, else the definition
+    of the factory that a Python target names, else line 1 of the model file."""
+
+    file: Annotated[str, _doc("relative to the current folder, with forward slashes")]
+    line: Annotated[int, _doc("counted from 1")]
+    column: Annotated[int, _doc("counted from 1, in characters")]
+    end_column: Annotated[int | None, _doc("behind the last character of the line; null where the file is not text")]
 
 
 class JsonLocation(msgspec.Struct):
@@ -74,12 +85,21 @@ class JsonFinding(msgspec.Struct):
     why: str
     help: str
     op: Annotated[str, _doc("operator of the node, empty for a finding about the model")]
+    writes: Annotated[list[str], _doc("names of the node's results, empty for a finding about the model")]
     graph: Annotated[str, _doc("the operators around the node and the type of its result")]
     location: JsonLocation
+    place: JsonPlace
     evidence: list[JsonEvidence]
     related: list[JsonRelated]
     claim: JsonClaim | None
     fingerprint: Annotated[str, _doc("stable under renaming of nodes and re-export")]
+
+
+class JsonSuppressed(JsonFinding):
+    """A fault that the user has silenced; it counts for nothing."""
+
+    reason: Annotated[str, _doc("why, as the user wrote it")]
+    origin: Annotated[str, _doc("what silences it: a comment, a setting, the baseline")]
 
 
 class JsonRule(msgspec.Struct):
@@ -104,17 +124,28 @@ class JsonFailure(msgspec.Struct):
     help: str
 
 
+class JsonSpent(msgspec.Struct):
+    """The time that one piece of work took itself, without the analyses that it asked for."""
+
+    kind: Literal["load", "analysis", "rule"]
+    name: str
+    seconds: float
+
+
 class JsonTarget(msgspec.Struct):
     """All there is to say about one target."""
 
     target: str
     failure: JsonFailure | None
+    nodes: Annotated[int, _doc("in the graph, those that no analysis knows included")]
     findings: list[JsonFinding]
+    suppressed: list[JsonSuppressed]
     skipped: list[JsonRule]
     crashed: list[JsonRule]
     assumptions: dict[str, JsonField]
     misstated: Annotated[list[str], _doc("fields of the contract in the model's metadata that were not understood")]
     not_understood: Annotated[dict[str, int], _doc("operators no analysis knows, with the number of nodes")]
+    times: Annotated[list[JsonSpent], _doc("empty without --profile")]
 
 
 class JsonReport(msgspec.Struct):
@@ -125,14 +156,16 @@ class JsonReport(msgspec.Struct):
     errors: int
     warnings: int
     notes: int
+    suppressed: int
+    exit_code: Annotated[int, _doc("what netlint ended with: 0 clean, 1 findings, 3 a target failed, 4 a bug")]
     targets: list[JsonTarget]
 
 
-def schema() -> dict[str, Any]:
+def schema(of: Any = JsonReport, name: str = "report") -> dict[str, Any]:
     """The JSON Schema (2020-12) of the report."""
-    described: dict[str, Any] = msgspec.json.schema(JsonReport)
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"netlint-report-{VERSION}"}
-    return head | {"title": "netlint report"} | described
+    described: dict[str, Any] = msgspec.json.schema(of)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"netlint-{name}-{VERSION}"}
+    return head | {"title": f"netlint {name}"} | described
 
 
 def render(run: Run) -> str:
@@ -143,50 +176,77 @@ def render(run: Run) -> str:
         errors=run.count(Level.ERROR),
         warnings=run.count(Level.WARNING),
         notes=run.count(Level.NOTE),
-        targets=[_target(result, run.sources) for result in run.results],
+        suppressed=run.suppressed,
+        exit_code=run.exit_code,
+        targets=[_target(result, run) for result in run.results],
     )
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+    return msgspec.json.format(encoded(report), indent=2).decode() + "\n"
 
 
-def _target(result: Report | Failure, sources: Sources) -> JsonTarget:
-    # A file's name may hold bytes that are no text; they are written as \udcXX.
-    target = result.target.encode("utf-8", "backslashreplace").decode()
+def encoded(data: Any) -> bytes:
+    """Data as JSON. Bytes of file names that are no text are written as `\\udcXX`."""
+    try:
+        return msgspec.json.encode(data)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_as_text(msgspec.to_builtins(data)))
+
+
+def _as_text(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, dict):
+        return {_as_text(key): _as_text(item) for key, item in data.items()}
+    return [_as_text(item) for item in data] if isinstance(data, list | tuple) else data
+
+
+def _target(result: Report | Failure, run: Run) -> JsonTarget:
     if isinstance(result, Failure):
         failure = JsonFailure(str(result.error), result.error.help)
-        return JsonTarget(target, failure, [], [], [], {}, [], {})
+        return JsonTarget(result.target, failure, 0, [], [], [], [], {}, [], {}, [])
+    target, sources = result.target, run.sources
     return JsonTarget(
         target=target,
         failure=None,
-        findings=[_finding(found, sources) for found in result.findings],
+        nodes=result.nodes,
+        findings=[JsonFinding(**fields(found, target, sources)) for found in result.findings],
+        suppressed=[
+            JsonSuppressed(**fields(silenced.found, target, sources), reason=silenced.reason, origin=silenced.origin)
+            for silenced in result.suppressed
+        ],
         skipped=[JsonRule(skip.rule.code, skip.rule.name, skip.why) for skip in result.skipped],
         crashed=[JsonRule(crash.rule.code, crash.rule.name, repr(crash.error)) for crash in result.crashed],
         assumptions={name: JsonField(plain(known.value), known.origin) for name, known in result.assumptions.items()},
         misstated=list(result.misstated),
         not_understood=dict(result.not_understood),
+        times=[JsonSpent(spent.kind, spent.name, spent.seconds) for spent in result.times] if run.profile else [],
     )
 
 
-def _finding(found: Reported, sources: Sources) -> JsonFinding:
+def fields(found: Reported, target: str, sources: Sources) -> dict[str, Any]:
+    """What a `JsonFinding` holds."""
     finding = found.finding
     claim = finding.claim
-    return JsonFinding(
-        code=found.rule.code,
-        rule=found.rule.name,
-        level=_level(found.level),
-        message=finding.message,
-        why=finding.why,
-        help=finding.help,
-        op=found.op,
-        graph=found.context,
-        location=_location(found.loc, sources),
-        evidence=[JsonEvidence(fact.label, plain(fact.value), fact.origin) for fact in finding.evidence],
-        related=[JsonRelated(message, _location(loc, sources)) for message, loc in finding.related],
-        claim=JsonClaim(claim.value.name, plain(claim.lo), plain(claim.hi)) if claim else None,
-        fingerprint=found.fingerprint,
-    )
+    shown = place(found.loc, target, sources)
+    return {
+        "code": found.rule.code,
+        "rule": found.rule.name,
+        "level": level_name(found.level),
+        "message": finding.message,
+        "why": finding.why,
+        "help": finding.help,
+        "op": found.op,
+        "writes": list(found.writes),
+        "graph": found.context,
+        "location": _location(found.loc, sources),
+        "place": JsonPlace(shown.file, shown.line, shown.column, shown.end),
+        "evidence": [JsonEvidence(fact.label, plain(fact.value), fact.origin) for fact in finding.evidence],
+        "related": [JsonRelated(message, _location(loc, sources)) for message, loc in finding.related],
+        "claim": JsonClaim(claim.value.name, plain(claim.lo), plain(claim.hi)) if claim else None,
+        "fingerprint": found.fingerprint,
+    }
 
 
-def _level(level: Level) -> LevelName:
+def level_name(level: Level) -> LevelName:
     return {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note"}[level]  # type: ignore[return-value]
 
 

@@ -5,34 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 from netlint.capture import GUESSED, INPUTS, PART
 from netlint.graph import Location
 from netlint.report import Failure, Run
+from netlint.report.wording import clean, evidence, plural, stated
 from netlint.reported import Report, Reported
-from netlint.rule import Evidence, Level
+from netlint.rule import Level
 from netlint.sources import Sources, shorten
 
 Paint = Callable[[str, str], str]
 """Gives a text a role: `error`, `warning`, `note`, `frame`, `strong`, `mark`."""
 
 _NUMBER = re.compile(r"\d+")
-# Control characters, line separators, changes of writing direction, and what no encoding holds.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SHOWN_PLACES = 6
-_LONGEST = 400
 
 
 def unpainted(text: str, role: str) -> str:
     return text
-
-
-def clean(text: str) -> str:
-    """Text from a model file, safe to print: bounded, and free of the control characters that terminals obey."""
-    if len(text) > _LONGEST:
-        text = text[:_LONGEST] + "…"
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def render(run: Run, paint: Paint = unpainted) -> str:
@@ -94,7 +84,7 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
     if found.context:
         yield f"   {sign} graph: {clean(found.context)}"
     if finding.evidence:
-        yield f"   {sign} evidence: {'; '.join(map(_evidence, finding.evidence))}"
+        yield f"   {sign} evidence: {'; '.join(map(evidence, finding.evidence))}"
     for message, loc in finding.related:
         yield f"   {sign} see: {clean(message)} ({clean(loc.path)})"
     if finding.why:
@@ -150,25 +140,6 @@ def _range(modules: Sequence[str]) -> str | None:
     return "".join(piece + number for piece, number in zip(pieces[0], [*filled, ""], strict=True))
 
 
-def _evidence(fact: Evidence) -> str:
-    origin = f" (from {fact.origin})" if fact.origin else ""
-    return clean(f"{fact.label} {_shown(fact.value)}{origin}")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, int) and abs(value) >= 10_000:
-        return f"{value:,}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_shown, value))}]"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
-    return str(value)
-
-
 def _unjudged(run: Run, paint: Paint) -> Iterator[str]:
     """What was not judged, once for all targets of which the same is to be said."""
     alike: dict[tuple[str, ...], list[str]] = {}
@@ -197,33 +168,25 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
         lines += [f"   {sign} skipped: {', '.join(names)}: {clean(why)}" for why, names in reasons.items()]
         for name, known in report.assumptions.items():
             origin = known.origin if known.origin.startswith(GUESSED) else f"from {known.origin}"
-            lines.append(f"   {sign} assumed: {name} = {_contract(known.value)} ({clean(origin)})")
+            lines.append(f"   {sign} assumed: {name} = {stated(known.value)} ({clean(origin)})")
         understood = report.nodes - sum(report.not_understood.values())
-        lines.append(f"   {sign} understood: {understood:,} of {_plural(report.nodes, 'node')}")
+        lines.append(f"   {sign} understood: {understood:,} of {plural(report.nodes, 'node')}")
         for op, count in report.not_understood.items():
-            lines.append(f"   {sign} not understood: {clean(op)} ({_plural(count, 'node')})")
+            lines.append(f"   {sign} not understood: {clean(op)} ({plural(count, 'node')})")
     else:
-        lines += [f"   {sign} {_plural(len(names), 'rule')} skipped: {clean(why)}" for why, names in reasons.items()]
+        lines += [f"   {sign} {plural(len(names), 'rule')} skipped: {clean(why)}" for why, names in reasons.items()]
         if report.not_understood:
             count = sum(report.not_understood.values())
             ops = ", ".join(map(clean, list(report.not_understood)[:4])) + (
                 ", …" if len(report.not_understood) > 4 else ""
             )
-            lines.append(f"   {sign} not analysed behind {_plural(count, 'node')} with unknown operators: {ops}")
+            lines.append(f"   {sign} not analysed behind {plural(count, 'node')} with unknown operators: {ops}")
     return lines
 
 
-def _contract(value: Any) -> str:
-    return str(getattr(value, "name", value))
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def _sum(run: Run, paint: Paint) -> str:
-    checked = _plural(len(run.reports), "model")
-    counts = [_plural(run.count(level), str(level)) for level in reversed(Level) if run.count(level)]
+    checked = plural(len(run.reports), "model")
+    counts = [plural(run.count(level), str(level)) for level in reversed(Level) if run.count(level)]
     counts += [f"{len(run.failures)} not analysed"] if run.failures else []
     worst = max((found.level for report in run.reports for found in report.findings), default=None)
     role = "error" if run.failures else str(worst) if worst else "strong"

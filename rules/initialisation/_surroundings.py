@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from netlint.analyses.layers import Layer
@@ -46,9 +47,6 @@ class Behind:
     def activation(self) -> str:
         """The activation that reads it; empty where there is none."""
         return next((node.op for node in self.nodes if node.op in ACTIVATIONS and node.op != "Clip"), "")
-
-
-NOTHING = Behind((), 1.0)
 
 
 def behind(layer: Layer, graph: Graph, number: Callable[[Value | None], float | None]) -> Behind:
@@ -132,17 +130,23 @@ class Fans:
 
 def fans(layer: Layer, stats: Weights) -> Fans | None:
     """The fans of a layer; initialisers differ in whether they mind groups and strides, so both readings count."""
-    shape = stats.shape(layer.weight)
-    inputs = fan_in(layer, stats) if shape is not None else None
+    shape, inputs = stats.shape(layer.weight), fan_in(layer, stats)
     if inputs is None or shape is None or layer.unit_axis is None or layer.input_axis is None:
         return None
-    if max(layer.unit_axis, layer.input_axis) >= len(shape) or 0 in shape:
+    if max(layer.unit_axis, layer.input_axis) >= len(shape):
         return None  # a broken model
-    units, before = shape[layer.unit_axis], shape[layer.input_axis]
-    if layer.kind == "dense":
+    groups = 1 if layer.kind == "dense" else int(layer.node.attrs.get("group", 1)) or 1
+    return _fans(layer.kind, inputs, shape, (layer.unit_axis, layer.input_axis), groups)
+
+
+@lru_cache(maxsize=1024)
+def _fans(kind: str, inputs: int, shape: tuple[int, ...], axes: tuple[int, int], groups: int) -> Fans:
+    """The fans of a weight; deep models repeat a few shapes."""
+    units, before = shape[axes[0]], shape[axes[1]]
+    if kind == "dense":
         return Fans(inputs, units, max(min(inputs, units), 1), max(inputs, units))
-    size, groups = prod(shape) // (units * before), int(layer.node.attrs.get("group", 1)) or 1
-    out = max(units * size // groups, 1) if layer.kind == "conv" else units * size
+    size = prod(shape) // (units * before)
+    out = max(units * size // groups, 1) if kind == "conv" else units * size
     every = (inputs, before * size, before * size * groups, out, units * size)
     return Fans(inputs, out, max(min(every), 1), max(every))
 

@@ -161,7 +161,6 @@ from netlint.analyses.weights import Moments, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
 from ._surroundings import (
-    NOTHING,
     Behind,
     Fans,
     behind,
@@ -187,7 +186,7 @@ class _Case:
     layer: Layer
     found: Moments
     fan: Fans
-    behind: Behind = NOTHING
+    behind: Behind
 
     @property
     def size(self) -> float:
@@ -206,7 +205,7 @@ class _Case:
     @property
     def ratio(self) -> float:
         """Over the nearest end of the usual range; 1 within."""
-        return max(self.above, 1.0) * min(self.below, 1.0)
+        return _ratio(self.size, self.fan)
 
 
 @rule(
@@ -239,14 +238,19 @@ def _cases(scope: Scope) -> Iterator[_Case]:
         fan = fans(layer, stats) if about is not None and not about.constant else None
         if about is None or fan is None or _usual(max(-about.lo, about.hi), fan, factor):
             continue
-        found = stats.moments(layer.weight)
-        if found is None or 1 / factor <= _Case(layer, found, fan).ratio <= factor:
+        size = stats.rms(layer.weight)
+        if size is None or 1 / factor <= _ratio(size, fan) <= factor:
             continue
         if layer in last or scope[parameters].frozen(layer.weight):
             continue
-        after = behind(layer, scope.graph, scope[constants].scalar)
-        if scope[stage].fresh(layer) and not after.normalised and not after.periodic:
+        after, found = behind(layer, scope.graph, scope[constants].scalar), stats.moments(layer.weight)
+        if found is not None and scope[stage].fresh(layer) and not after.normalised and not after.periodic:
             yield _Case(layer, found, fan, after)
+
+
+def _ratio(size: float, fan: Fans) -> float:
+    """A root mean square over the nearest end of the usual range; 1 within."""
+    return max(size / sqrt(2 / fan.narrow), 1.0) * min(size * sqrt(fan.wide), 1.0)
 
 
 def _counts(case: _Case, scope: Scope) -> bool:

@@ -170,7 +170,7 @@ def _guards(known: Reached, node: Node) -> Iterator[tuple[Value, float]]:
     """The constant of a sum that may be meant as a guard, with the other operand."""
     sides = ((0, 1), (1, 0)) if node.op == "Add" else ((0, 1),)
     for kept, added in sides:
-        value, number = node.input(kept), known.constants.scalar(node.input(added))
+        value, number = node.input(kept), known.number(node.input(added))
         if value is not None and number is not None and number >= 0:
             yield value, number
 

@@ -18,7 +18,7 @@ SMALL_WEIGHT = 1 << 12
 
 def _weight(step: Step, slot: int, data: Range) -> Floats | None:
     value = step.node.input(slot)
-    if not data.bounded and not (_small(step, value) and step.state.spare()):
+    if not data.bounded and not (step.state.spares and _small(step, value) and step.state.spare()):
         return None
     return step.state.weight(value)
 

@@ -185,6 +185,11 @@ class State:
                 return None
         return array if array is not None and array.dtype.kind == "f" and array.size else None
 
+    @property
+    def spares(self) -> bool:
+        """Whether `spare` has not been used up."""
+        return self._spare > 0
+
     def spare(self) -> bool:
         """Whether a small weight may be looked at though nothing is known of the data."""
         self._spare -= 1
@@ -226,7 +231,7 @@ class State:
         return Lanes(long[0] - len(shape), wide, wide) if not (wide != wide).any() else None
 
     def dtype(self, value: Value | None) -> str | None:
-        return None if value is None else self.shapes.dtype(value) or value.dtype
+        return self.shapes.dtype(value)
 
     def shape(self, value: Value | None) -> tuple[Dim, ...] | None:
         return None if value is None else self.shapes.of(value)

@@ -15,6 +15,9 @@ from .table import EXACT, LANED, MOVES, PASSIVE, TRANSFER, WITH_BODIES
 _FOLLOW_LANES = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min"})
 """Operators on two values, where a constant may bring in channels."""
 
+_SUMS = frozenset({"Conv", "MatMul", "Gemm"})
+"""Operators without bounds where input 0 has none, but for weights that are 0."""
+
 
 def run(graph: Graph, state: State) -> None:
     """Fill `state` with what is known of each value of the graph."""
@@ -38,7 +41,7 @@ def visit(state: State, node: Node) -> None:
         carry(state, node, visit)
         return
     transfer = TRANSFER.get(op)
-    if transfer is None or (op in PASSIVE and _silent(state, first)):
+    if transfer is None or (op in PASSIVE and _silent(state, first)) or (op in _SUMS and _boundless(state, first)):
         return
     step = Step(node, state)
     if state.facts.exact and op in MOVES:
@@ -49,6 +52,13 @@ def visit(state: State, node: Node) -> None:
     else:
         for out, each in zip(node.outputs, found, strict=False):
             _store(state, step, op, out, each)
+
+
+def _boundless(state: State, value: Value | None) -> bool:
+    """Whether sums of products with a value are unbounded, and no weight is looked at any more."""
+    return not (state.spares or state.facts.units or value is None or value.constant is not None) and not (
+        state.of(value).bounded
+    )
 
 
 def _silent(state: State, value: Value | None) -> bool:

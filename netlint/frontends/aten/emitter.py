@@ -41,6 +41,9 @@ class Emitted:
     def location(self) -> Location:
         return self._loc
 
+    def source(self) -> tuple[str, int] | None:
+        return self._loc.source
+
 
 class Emitter:
     """Collects nodes. Called with an operator and its inputs, it emits the node and returns the first output."""

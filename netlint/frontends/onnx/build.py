@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -34,6 +34,8 @@ class Builder:
         self._stopped: set[str] = set()
         self.opset = {domain(entry.domain): entry.version for entry in model.opset_import}
         self.defects: list[Defect] = []
+        self.attributes: dict[tuple[str | bytes, ...], Mapping[str, Any]] = {}
+        """Decoded attributes without tensors, by operator and the bytes in which they are written."""
 
     def build(self) -> Graph:
         """The graph of the model, with its defects."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netlint.graph import Body, Location, Node, Tensor, Value
@@ -11,7 +12,7 @@ from netlint.ops import HOLDS_BODIES
 from . import schema
 from .attributes import GRAPH, constant, decoded
 from .declared import typed
-from .source import locate
+from .source import STACK_TRACE, locate, source_line
 from .storage import ELEMENT_TYPES, MissingTensor
 from .strings import domain, function_key, shown, text
 
@@ -31,9 +32,14 @@ class Level:
         """The local functions being expanded around this level."""
         self._call_attributes: Mapping[str, Any] = outer._call_attributes if outer else {}
         """Attributes of the call being expanded, which a function's nodes refer to by name."""
-        self._values: dict[str, Value] = {}
-        self._defined: set[str] = set()
-        """Names whose definition lies behind us; the others in `_values` are defined by later nodes."""
+        self._defined: dict[str, Value] = {}
+        """The values of names whose definition lies behind us."""
+        self._awaited: dict[str, Value] = {}
+        """Of names that a later node defines, where the value is known before: it is read too early, or a function's
+        result; `_ABSENT` for inputs of a function that its call leaves out."""
+        self._protos: Sequence[Any] = ()
+        self._hoisted: set[str] = set()
+        """Names of Constant nodes ahead of us that are constants already."""
         self._declared: Mapping[str, Any] = {}
         self.producers: dict[Value, Node] = {}
 
@@ -57,10 +63,11 @@ class Level:
     def _initializers(self, proto: Any) -> dict[str, Tensor | None]:
         constants: dict[str, Tensor | None] = {}
         for initializer in proto.initializer:
-            if initializer.name in constants:
-                self._duplicate(f"the initializer '{shown(initializer.name)}'")
+            name = initializer.name
+            if name in constants:
+                self._duplicate(f"the initializer '{shown(name)}'")
             else:
-                constants[initializer.name] = self._builder.tensor(initializer, self)
+                constants[name] = self._builder.tensor(initializer, self)
         for sparse in proto.sparse_initializer:
             dtype = ELEMENT_TYPES.get(sparse.values.data_type, ("float32",))[0]
             why = "sparse tensors are not read"
@@ -69,8 +76,7 @@ class Level:
 
     def _define(self, name: str, value: Value) -> Value:
         if name:  # without a name nothing can refer to it: the empty one means that an input is left out
-            self._values[name] = value
-            self._defined.add(name)
+            self._defined[name] = value
         return value
 
     def _duplicate(self, what: str, proto: Any = None) -> None:
@@ -78,36 +84,21 @@ class Level:
 
     def nodes(self, protos: Sequence[Any]) -> list[Node]:
         """The nodes of this level; calls are expanded, Constant nodes turned into constants."""
-        kept: list[tuple[Any, str, list[str]]] = []
-        values, declared = self._values, self._declared
-        for proto in protos:
+        built: list[Node] = []
+        self._protos = protos
+        defined, producers = self._defined, self.producers
+        has_functions, opset, arity = self._builder.has_functions, self._builder.opset, schema.arity
+        for proto in protos:  # every node of a model comes by: the usual case makes few calls
             op = text(proto.op_type)
             if op == "Constant" and self._constant(proto):
                 continue
-            names = list(proto.output)
-            kept.append((proto, op, names))
-            for name in names:
-                if name and values.get(name, _ABSENT) is _ABSENT:
-                    info = declared.get(name)
-                    values[name] = Value(text(name)) if info is None else typed(info)
-        return self._linked(kept)
-
-    def _linked(self, protos: Sequence[tuple[Any, str, list[str]]]) -> list[Node]:
-        """Nodes with their values; this loop sees every node of a model, so the usual case makes no calls."""
-        built: list[Node] = []
-        values, defined, producers = self._values, self._defined, self.producers
-        has_functions, opset, arity = self._builder.has_functions, self._builder.opset, schema.arity
-        for proto, op, names in protos:
-            inputs = [values[name] if name in defined else self._read(name, proto) for name in proto.input]
-            outputs = [values[name] if name and name not in defined else self._rewrite(name, proto) for name in names]
-            defined.update(names)
-            defined.discard("")
-            if len(names) > 1:
-                self._repeated(names, outputs, proto)
+            # Slices are the quickest copies of a repeated field.
+            inputs = [defined.get(name) or self._read(name, proto) for name in proto.input[:]]
+            outputs = [self._written(name, proto) for name in proto.output[:]]
             if has_functions and (function := self._builder.function(proto, self)) is not None:
                 built += self._call(function, proto, inputs, outputs)
                 continue
-            where = domain(proto.domain)
+            where = proto.domain and domain(proto.domain)
             least, most, sure = arity(where, op, opset.get(where, 0))
             if not least <= len(inputs) <= most:
                 self._fit(inputs, least, most, proto if sure else None)
@@ -159,11 +150,11 @@ class Level:
             if actual is not None:
                 inner._define(name, actual)
             elif name:
-                inner._values[name] = _ABSENT
+                inner._awaited[name] = _ABSENT
         passed = inner._bind(function.output, outputs, call)
         nodes = inner.nodes(function.node) + passed
         for name in function.output:
-            if name not in inner._values or (name not in inner._defined and inner._values[name] is not _ABSENT):
+            if name not in inner._defined and inner._awaited.get(name) is not _ABSENT:
                 message = f"the local function {shown(function.name)} does not produce its output '{shown(name)}'"
                 self._builder.defect("dangling", message, self, call, "export the model again")
         self.producers.update(inner.producers)
@@ -175,10 +166,10 @@ class Level:
         for name, actual in zip(names, outputs, strict=False):
             if actual is None or not name:
                 continue
-            if name not in self._values:
-                self._values[name] = actual
+            given = self._defined.get(name) or self._awaited.get(name)
+            if given is None:
+                self._awaited[name] = actual
             else:
-                given = self._values[name]
                 passed.append(Node("Identity", [None if given is _ABSENT else given], [actual], _Detail(call, self)))
                 self.producers[actual] = passed[-1]
         return passed
@@ -186,8 +177,7 @@ class Level:
     def outputs(self, infos: Iterable[Any]) -> list[Value | None]:
         found = []
         for info in infos:
-            level = self._holder(info.name)
-            value = None if level is None else level._values[info.name]
+            value = self._find(info.name)[0]
             if value is None:
                 message = f"the output '{shown(info.name)}' is not produced"
                 self._builder.defect("dangling", message, self, help="export the model again")
@@ -198,40 +188,60 @@ class Level:
         """The value of a name that is not defined in this level, or not yet."""
         if not name:
             return None
-        level = self._holder(name)
-        if level is None:
+        value, defined = self._find(name)
+        if value is None:
             message = f"{text(proto.op_type)} reads '{shown(name)}', which nothing produces"
             self._builder.defect("dangling", message, self, proto, "export the model again")
             return self._define(name, Value(text(name)))
-        value = level._values[name]
         if value is _ABSENT:
             return None
-        if name not in level._defined:
+        if not defined:
             message = f"{text(proto.op_type)} reads '{shown(name)}' before it is produced"
             self._builder.defect("unsorted", message, self, proto, "sort the nodes topologically")
         return value
 
-    def _rewrite(self, name: str, proto: Any) -> Value | None:
-        """What a node writes to a name that is empty or taken."""
+    def _written(self, name: str, proto: Any) -> Value | None:
+        """What a node writes to a name, which may be empty or taken."""
         if not name:
             return None
+        if name not in self._defined:
+            known = self._awaited.get(name, _ABSENT) if self._awaited else _ABSENT
+            value = self._defined[name] = self._declare(name) if known is _ABSENT else known
+            return value
         self._duplicate(f"'{shown(name)}', which {text(proto.op_type)} produces,", proto)
         return Value(text(name))  # the first definition's users stay right
 
-    def _repeated(self, names: Sequence[str], outputs: list[Value | None], proto: Any) -> None:
-        """Give each output of one node a value of its own."""
-        seen: set[str] = set()
-        for index, name in enumerate(names):
-            if name in seen:
-                outputs[index] = self._rewrite(name, proto)
-            seen.add(name)
-
-    def _holder(self, name: str) -> Level | None:
-        """The closest level that knows a name."""
+    def _find(self, name: str) -> tuple[Value | None, bool]:
+        """The value of a name in the closest level that knows it, and whether it is defined already."""
         level: Level | None = self
-        while level is not None and name not in level._values:
+        while level is not None:
+            if name in level._defined:
+                return level._defined[name], True
+            if name in level._awaited:
+                return level._awaited[name], False
+            if name in level._ahead:
+                if name in level._defined:
+                    return level._defined[name], True
+                value = level._awaited[name] = level._declare(name)
+                return value, False
             level = level._outer
-        return level
+        return None, False
+
+    @cached_property
+    def _ahead(self) -> frozenset[str]:
+        """The names that all nodes of this level define, asked for where one is read that is not defined yet.
+
+        A constant may be read before its node comes.
+        """
+        self._hoisted.update(
+            proto.output[0] for proto in self._protos if text(proto.op_type) == "Constant" and self._constant(proto)
+        )
+        return frozenset(name for proto in self._protos for name in proto.output if name)
+
+    def _declare(self, name: str) -> Value:
+        """A value with what is declared of it."""
+        info = self._declared.get(name)
+        return Value(text(name)) if info is None else typed(info)
 
     def _constant(self, proto: Any) -> bool:
         """Turn a Constant node into a constant of this level; False where it is none or cannot be read."""
@@ -239,12 +249,15 @@ class Level:
             return False
         name = proto.output[0]
         attribute = self._actual(proto.attribute[0])
+        if name in self._hoisted:
+            self._hoisted.discard(name)
+            return True
         if not name or name in self._defined or attribute is None:
             return False
         tensor = constant(attribute, lambda tensor: self._builder.tensor(tensor, self, proto))
         if tensor is None:
             return False
-        known = self._values.get(name, _ABSENT)
+        known = self._awaited.get(name, _ABSENT)
         value = self._define(name, Value(text(name)) if known is _ABSENT else known)
         value.dtype, value.shape, value.constant = tensor.dtype, tensor.shape, tensor
         return True
@@ -253,11 +266,26 @@ class Level:
         """The attribute, or the call's one that it refers to; None if the call gives none."""
         return self._call_attributes.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
 
-    def attrs(self, proto: Any) -> dict[str, Any]:
+    def attrs(self, proto: Any) -> Mapping[str, Any]:
         """The attributes of a node, decoded; those of kinds that no analysis reads are left out.
 
-        So are those of another kind than the operator takes: whoever reads `axis` may rely on an integer.
+        So are those of another kind than the operator takes: whoever reads `axis` may rely on an integer. Nodes whose
+        attributes are written in the same bytes share one mapping: deep models repeat a few thousands of times.
         """
+        if not proto.attribute:
+            return _NO_ATTRIBUTES
+        if self._call_attributes:
+            return self._decoded(proto)
+        key = (proto.domain, proto.op_type, *[attribute.SerializeToString() for attribute in proto.attribute])
+        shared = self._builder.attributes
+        found = shared.get(key)
+        if found is None:
+            found = self._decoded(proto)
+            if not any(hasattr(value, "storage") for value in found.values()):
+                shared[key] = found
+        return found
+
+    def _decoded(self, proto: Any) -> dict[str, Any]:
         found = {}
         where = domain(proto.domain)
         types = schema.attribute_types(where, text(proto.op_type), self._builder.opset.get(where, 0))
@@ -293,7 +321,14 @@ class _Detail:
     def location(self) -> Location:
         return self._level.location(self._proto)
 
+    def source(self) -> tuple[str, int] | None:
+        for entry in self._proto.metadata_props:
+            if entry.key == STACK_TRACE:
+                return source_line(text(entry.value))
+        return None
+
 
 _ABSENT = Value("")
 """Stands for an optional input that the caller of a function left out."""
 _NO_BODIES: dict[str, Body] = {}
+_NO_ATTRIBUTES: Mapping[str, Any] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from netlint.graph import Location
 
@@ -16,6 +17,9 @@ _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d{1,9})\b', re.MULTILINE)
 _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages)[/\\]|[/\\]torch[/\\](nn|_|onnx|fx|export|utils)|^<")
 _OP_NAME = re.compile(r"[A-Z]\w*")
 _MAX_LITERAL = 20_000
+
+STACK_TRACE = "pkg.torch.onnx.stack_trace"
+"""The metadata of a node in which the dynamo exporter keeps the stack at the call."""
 
 
 def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: str) -> Location:
@@ -32,7 +36,7 @@ def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: 
     parts = [part for part in (scope, module, shown) if part]
     classes = _literal_list(metadata.get("pkg.torch.onnx.class_hierarchy", ""))
     module_class = classes[-2] if len(classes) >= 2 else None
-    source = _source_line(metadata.get("pkg.torch.onnx.stack_trace", ""))
+    source = source_line(metadata.get(STACK_TRACE, ""))
     return Location(" ▸ ".join(parts) or "unnamed node", source, module, module_class)
 
 
@@ -72,7 +76,8 @@ def _module_of_name(name: str) -> str | None:
     return ".".join(path)
 
 
-def _source_line(trace: str) -> tuple[str, int] | None:
+@lru_cache(1024)  # the operators of one call have one trace
+def source_line(trace: str) -> tuple[str, int] | None:
     """The last frame of the recorded stack that is not a library's."""
     frames = [(m[1], int(m[2])) for m in _FRAME.finditer(trace[-_MAX_LITERAL:])]
     for path, line in reversed(frames):

@@ -150,7 +150,8 @@ class StoredTensor:
 
         stored = _BY_NAME[self.dtype][1]
         if isinstance(self.bytes_in, MemoryStorage) and 0 < self.nbytes <= nbytes:
-            yield np.frombuffer(memoryview(self.bytes_in.data)[self.offset : self.offset + self.nbytes], stored)
+            data, end = self.bytes_in.data, self.offset + self.nbytes
+            yield np.frombuffer(data if end == len(data) else memoryview(data)[:end], stored, offset=self.offset)
             return
         size = min(nbytes, self.nbytes)
         for part in self._parts(memoryview(bytearray(size)), size):

@@ -48,11 +48,11 @@ class TensorReader:
 
     def read(self, proto: Any, report: Report) -> Tensor | None:
         """The tensor, or None if its type or shape makes no sense; what is wrong goes to `report`."""
-        shape = tuple(proto.dims)
+        shape = tuple(proto.dims[:])
         element = ELEMENT_TYPES.get(proto.data_type)
         data = proto.raw_data
         # What nearly every tensor of a model with many is, in as few steps as can be.
-        plain = len(shape) <= _MAX_RANK and min(shape, default=0) >= 0 and not proto.external_data
+        plain = len(shape) <= _MAX_RANK and min(shape, default=0) >= 0 and not proto.data_location
         if plain and data and element is not None and 8 * len(data) == element[1] * prod(shape):
             return StoredTensor(element[0], shape, MemoryStorage(data), 0, len(data))
         if element is None:

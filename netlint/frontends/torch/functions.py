@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from netlint.frontends.torch import batch_axis
+
 _T = torch.Tensor
 
 
@@ -196,6 +198,8 @@ class Info:
     extra: tuple[Any, ...] = ()
     """Further arguments of the target."""
     random: bool = False
+    telling: bool = False
+    """Whether a call may know which axis is the batch."""
 
 
 def info_of(func: Any, known: frozenset[str] | None) -> Info:
@@ -205,4 +209,4 @@ def info_of(func: Any, known: frozenset[str] | None) -> Info:
         owner = func.__self__
         attribute = str(getattr(owner, "__name__", "") or getattr(getattr(owner, "fget", None), "__name__", ""))
         return Info(attribute, getattr if name == "__get__" else setattr, extra=(attribute,))
-    return Info(name, func, inner(func, known), random=name in RANDOM)
+    return Info(name, func, inner(func, known), random=name in RANDOM, telling=name in batch_axis.TELLING)

@@ -169,7 +169,7 @@ class _Reader:
         return Ref(node.name, None, None)
 
     def _result(self, node: torch.fx.Node, value: Any) -> Any:
-        return _mirrored(node.name, value, node.meta.get("shape"))
+        return mirrored(node.name, value, node.meta.get("shape"))
 
     def _location(self, node: torch.fx.Node, name: str) -> Location:
         given = node.meta.get("location")
@@ -240,7 +240,7 @@ def _part(structure: Any, key: Any) -> Any:
         return None
 
 
-def _mirrored(name: str, value: Any, shape: Any) -> Any:
+def mirrored(name: str, value: Any, shape: Any) -> Any:
     """Refs in place of the tensors of a recorded result; numbers that are symbolic are tensors here."""
     if isinstance(value, torch.Tensor):
         dims = shape if isinstance(shape, tuple) else tuple(_dim(length) for length in value.shape)
@@ -250,10 +250,10 @@ def _mirrored(name: str, value: Any, shape: Any) -> Any:
         return Ref(name, kinds[type(value)], ())
     if isinstance(value, list | tuple):
         shapes = shape if isinstance(shape, list | tuple) and len(shape) == len(value) else [None] * len(value)
-        return [_mirrored(f"{name}_{nth}", item, shapes[nth]) for nth, item in enumerate(value)]
+        return [mirrored(f"{name}_{nth}", item, shapes[nth]) for nth, item in enumerate(value)]
     if isinstance(value, dict):
         keyed = shape if isinstance(shape, dict) else {}
-        return {key: _mirrored(f"{name}_{key}", item, keyed.get(key)) for key, item in value.items()}
+        return {key: mirrored(f"{name}_{key}", item, keyed.get(key)) for key, item in value.items()}
     return value
 
 

@@ -71,6 +71,8 @@ class Example:
     origin: str = ""
     """Who says so: `--input`, `config of Llama` … """
     guessed: bool = True
+    data: bool = False
+    """Whether the numbers mean something, not the shapes alone."""
 
     def __str__(self) -> str:
         parts = [_described("", value) for value in self.args]

@@ -74,4 +74,4 @@ def _example(model: Any, inputs: Any) -> Example | None:
             f"inputs= holds no tensor, but {a_kind_of(inputs)}",
             "give a tensor or array, a tuple of arguments, a dict of them by name, or shapes such as '1,3,224,224'",
         )
-    return replace(example, guessed=False)
+    return replace(example, guessed=False, data=True)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from netlint.frontends.torch import demands, frames, functions, standins
+from netlint.frontends.torch import batch_axis, demands, frames, functions, standins
 from netlint.frontends.torch.beneath import helped, on_meta
 from netlint.frontends.torch.compute import MetaCalls
 from netlint.frontends.torch.errors import Lost
@@ -77,6 +77,8 @@ class Recorder(TorchFunctionMode):
     def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out a call and record it."""
         info = self._info(func)
+        if info.telling and args:
+            self._told(info.name, args)
         if info.inner is not None and not self.quiet:
             return self._inside(info.inner, args, kwargs)
         run_args, ref_args = self.taken(args)
@@ -101,6 +103,13 @@ class Recorder(TorchFunctionMode):
             else:
                 result = helped(func, run_args, run_kwargs, error)
         return self.given(info, result, ref_args, ref_kwargs)
+
+    def _told(self, name: str, args: Sequence[Any]) -> None:
+        """Keep what a call says of the batch."""
+        shape = self.slot(args[0]).shape
+        axis = batch_axis.axis(name, len(shape), args)
+        if axis is not None:
+            self.trace.told.append((shape, axis))
 
     def _inside(self, inner: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out a call by the calls that it makes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from netlint.errors import ContractError
 from netlint.frontends import TargetError
-from netlint.training import ContractError, Interval, Known, Training, find_loss, parse_training
+from netlint.training import Interval, Known, Training, find_loss, parse_training
 
 from .inputs import Example, parameters_of
 
@@ -94,7 +95,7 @@ def loss_step(
     def run(inputs: tuple[Any, ...], targets: tuple[Any, ...], **kwargs: Any) -> Any:
         return loss(_prediction(model(*inputs, **kwargs)), *targets)
 
-    whole = Example((example.args, targets), dict(example.kwargs), example.origin, example.guessed)
+    whole = replace(example, args=(example.args, targets), kwargs=dict(example.kwargs))
     return Step(run, ("inputs", "targets"), loss), whole
 
 

@@ -28,7 +28,7 @@ def record(
     """
     recorder = Run(target, args, kwargs or {}, modules, real).best()
     graph, tensors = graph_of(recorder.trace)
-    return Recording(graph, tensors, recorder.real, notes=recorder.trace.notes)
+    return Recording(graph, tensors, recorder.real, thorough=recorder.thorough, notes=recorder.trace.notes)
 
 
 def record_symbolic(
@@ -47,4 +47,4 @@ def record_symbolic(
     """
     recorder, symbolic = both(Run(target, args, kwargs or {}, modules, real), sizes)
     graph, tensors = graph_of(recorder.trace)
-    return Recording(graph, tensors, recorder.real, symbolic, recorder.trace.notes)
+    return Recording(graph, tensors, recorder.real, symbolic, recorder.thorough, recorder.trace.notes)

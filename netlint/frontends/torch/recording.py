@@ -51,5 +51,7 @@ class Recording:
     """Whether the model was executed on real tensors, since the data decide what it does."""
     symbolic: bool = False
     """Whether shapes carry the symbol `batch`."""
+    thorough: bool = False
+    """Whether operators that reached torch without a call of its API were recorded, too."""
     notes: list[str] = field(default_factory=list)
     """What was assumed to get here, for people."""

@@ -35,6 +35,18 @@ Stage = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What was recorded, to be run again for real."""
+
+    model: nn.Module
+    example: Example
+    step: recipe.Step | None
+    recording: Recording
+    mode: str
+    """`train`, `eval`, or empty: as the model is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Captured:
     """What was captured of a model."""
 
@@ -43,6 +55,8 @@ class Captured:
     """What the captured objects say of the training contract."""
     facts: Mapping[str, Known[Any]] = field(default_factory=dict)
     """How it was captured, for the report."""
+    subject: Subject | None = None
+    """None where nothing was run: of exported programs, and of what was traced without shapes."""
 
 
 def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
@@ -155,7 +169,8 @@ def captured_model(
     facts = {INPUTS: Known(str(example), origin)}
     if recording.notes:
         facts["recording"] = Known("; ".join(recording.notes), "the recorder")
-    return Captured(lower(program(recording, _name(model))), Training(), facts)
+    subject = Subject(model, example, step, recording, mode)
+    return Captured(lower(program(recording, _name(model))), Training(), facts, subject)
 
 
 def _symbolic(model: nn.Module, error: NoInputs) -> Captured:

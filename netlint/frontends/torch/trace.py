@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from netlint.frontends.torch.batch_axis import Told
 from netlint.graph import Location, Shape
 
 Kind = Literal["input", "parameter", "buffer", "constant"]
@@ -62,6 +63,8 @@ class Trace:
     steps: list[Step] = field(default_factory=list)
     outputs: Any = None
     notes: list[str] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    """What layers say of the batch, in program order."""
 
 
 def slots_in(value: Any) -> Iterator[Slot]:

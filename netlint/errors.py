@@ -1,0 +1,21 @@
+"""The user's own mistakes: the message of each names the mistake and the way out, and is all that is printed."""
+
+
+class UserError(Exception):
+    """A mistake that the user can put right."""
+
+
+class ConfigError(UserError):
+    """A setting cannot be understood; the message names the file, the key and the way out."""
+
+
+class ContractError(UserError, ValueError):
+    """A field of the training contract cannot be understood; the message names the field and the way out."""
+
+
+class RegistryError(UserError):
+    """Rules that break the conventions, or a plugin that cannot be loaded; the message lists all of it."""
+
+
+class UnknownRule(UserError, LookupError):
+    """No rule has that code or name; the message suggests one."""

@@ -1,0 +1,1 @@
+"""Runs a live PyTorch model: the only part of the probe that imports torch."""

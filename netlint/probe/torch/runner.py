@@ -1,0 +1,121 @@
+"""The runner that a graph gets with --probe: it does the stages on a live model."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from netlint.analysis import Unavailable
+from netlint.frontends.torch.target import Captured, Subject
+from netlint.graph import Graph
+from netlint.probe.request import Request
+from netlint.training import Training
+
+from . import data
+from .passes import passes
+from .running import Running, why
+
+_STAGES: Mapping[str, Callable[[Running], Any]] = {"passes": passes}
+
+
+def probed(captured: Captured, request: Request, tell: Callable[[str], None] = lambda stage: None) -> Captured:
+    """The capture with a runner in its graph; `tell` hears when the model's code runs (`probe`) and no more (`lint`).
+
+    Raises `TargetError` for a device that is not there.
+    """
+    if captured.subject is None:
+        runner: Any = Missing("the model was not run when it was captured, so it cannot be run now")
+    else:
+        runner = TorchRunner(captured.subject, request, tell)
+    return replace(captured, graph=replace(captured.graph, runner=runner))
+
+
+class Missing:
+    """Can run nothing, and says why."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def run(self, stage: str, graph: Graph, training: Training) -> Any:
+        raise Unavailable(self._reason)
+
+
+class TorchRunner:
+    """Runs a live model. What fails once for good is not tried again."""
+
+    def __init__(self, subject: Subject, request: Request, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._subject = subject
+        self._request = request
+        self._device = device(request.device)
+        self._broken = ""
+        self._samples = data.SAMPLES
+        self._halved: list[str] = []
+
+    def run(self, stage: str, graph: Graph, training: Training) -> Any:
+        """Do a stage. Raises `Unavailable` where that cannot be done, or the model fails."""
+        if self._broken:
+            raise Unavailable(self._broken)
+        if stage not in _STAGES:
+            raise Unavailable(f"the torch runner has no stage {stage}")
+        self._tell("probe")
+        try:
+            return self._done(stage, graph, training)
+        finally:
+            self._tell("lint")
+
+    def _done(self, stage: str, graph: Graph, training: Training) -> Any:
+        while True:
+            batch = data.batch(self._subject, graph, training, self._request.seed, self._samples)
+            batch = batch.first(self._samples) if batch.real and self._halved else batch
+            running = Running(self._subject, graph, training, self._request, self._device, batch, list(self._halved))
+            if not running.is_training:
+                running.notes.append("in inference mode, as it was recorded")
+            try:
+                return _STAGES[stage](running)
+            except torch.OutOfMemoryError:
+                self._halve(batch)
+            except Unavailable:
+                raise
+            except (Exception, SystemExit) as error:
+                if not _out_of_memory(error):
+                    raise Unavailable(self._failure(error)) from None
+                self._halve(batch)
+
+    def _halve(self, batch: data.Batch) -> None:
+        """Try half the samples. Raises `Unavailable` where there is one only."""
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        fixed = not batch.real and not self._subject.recording.symbolic
+        if batch.samples < 2 or fixed:
+            self._broken = f"memory runs out with {batch.samples} sample{'s' * (batch.samples != 1)}"
+            raise Unavailable(self._broken)
+        self._samples = batch.samples // 2
+        self._halved = [f"memory ran out with {batch.samples} samples: run with {self._samples}"]
+
+    def _failure(self, error: BaseException) -> str:
+        if isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error):
+            # The device answers nothing more in this process.
+            self._broken = f"the GPU fails: {why(error)}; --probe=cpu says more"
+            return self._broken
+        return f"the model raises {why(error)}"
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Of the CPU's memory torch says so in the text alone."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU where there is one. Raises `TargetError`."""
+    from netlint.frontends import TargetError
+
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise TargetError("cannot be run on a GPU: torch sees none", "--probe=cpu runs it on the CPU")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")

@@ -1,0 +1,154 @@
+"""One real run of the model or of its training step, and what every stage needs for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from netlint.analysis import Unavailable
+from netlint.frontends.torch import frames
+from netlint.frontends.torch.target import Subject, in_mode
+from netlint.graph import Graph
+from netlint.probe.observed import Setup
+from netlint.probe.request import Request
+from netlint.training import Training
+
+from . import losses
+from .data import Batch
+from .kept import lent
+from .losses import Loss
+
+
+@dataclass(slots=True)
+class Running:
+    """A model that is about to be run under a contract."""
+
+    subject: Subject
+    graph: Graph
+    training: Training
+    request: Request
+    device: torch.device
+    batch: Batch
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.subject.model
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the graph is of training mode."""
+        return self.subject.mode == "train" or (not self.subject.mode and self.model.training)
+
+    def setup(self, loss: Loss | None = None, batch: Batch | None = None) -> Setup:
+        """What the findings print."""
+        used = batch or self.batch
+        return Setup(
+            device=_name(self.device),
+            runner="torch",
+            batch=str(used),
+            samples=used.samples,
+            seed=self.request.seed,
+            synthetic=not used.real,
+            loss=loss.name if loss else "",
+            true_loss=loss is not None and not loss.made_up,
+            notes=tuple(self.notes),
+        )
+
+    @contextmanager
+    def lent(self, dtype: torch.dtype | None = None, mode: str | None = None) -> Iterator[None]:
+        """The model on the device, in the mode that was recorded unless another is given."""
+        with (
+            in_mode(self.model, self.subject.mode if mode is None else mode),
+            lent(self.model, self.device, self.request.seed, dtype),
+        ):
+            if mode is not None:
+                self.model.train(mode == "train")
+            yield
+
+    def __call__(self, batch: Batch) -> Any:
+        """Run what was recorded on a batch that lies on the device."""
+        step = self.subject.step
+        target = self.model if step is None else step.run
+        return _execute(target, batch)
+
+    def loss(self, result: Any) -> Loss:
+        """What the gradients of a result are of."""
+        if (found := losses.returned(result)) is not None and self._returns_loss(found):
+            return Loss(self._loss_name(), _returned)
+        stated = losses.named(self.training, self.request.seed, self.batch.targets)
+        if stated is not None and self.subject.step is None:
+            return stated
+        seed = self.request.seed
+        return Loss(losses.MADE_UP, lambda found: losses.projected(found, seed), made_up=True)
+
+    def _returns_loss(self, found: torch.Tensor) -> bool:
+        """A number that a step returns is its loss; of a model's outputs only what it calls so is taken for one."""
+        return found.requires_grad
+
+    def _loss_name(self) -> str:
+        step = self.subject.step
+        return "the model's own" if step is None else f"the step {getattr(step.source, '__name__', 'given')}"
+
+    def true_loss(self, result: Any) -> Loss:
+        """A loss that training would lower. Raises `Unavailable` where nobody has said."""
+        loss = self.loss(result)
+        if loss.made_up:
+            raise Unavailable(losses.NEEDED)
+        return loss
+
+
+def _returned(result: Any) -> torch.Tensor:
+    found = losses.returned(result)
+    if found is None:
+        raise Unavailable("the training step returns no loss")
+    return found
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _execute(target: Any, batch: Batch) -> Any:
+    return target(*batch.args, **batch.kwargs)
+
+
+frames.ends_here(_execute.__code__)
+
+
+def parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Those that training moves, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def gradients(loss: torch.Tensor, wanted: list[torch.Tensor]) -> list[torch.Tensor | None]:
+    """Of a loss; nothing is accumulated in `.grad`, and hooks that wait for that are not called."""
+    if not loss.requires_grad:
+        return [None] * len(wanted)
+    return list(torch.autograd.grad(loss, wanted, allow_unused=True))
+
+
+class Clock:
+    """The time that a stage has."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._start = time.perf_counter()
+
+    def check(self, done: str) -> None:
+        """Raises `Unavailable`, with how far it got, when the time is up."""
+        if time.perf_counter() - self._start > self.seconds:
+            raise Unavailable(f"took longer than {self.seconds:g} s ({done}); --probe-budget gives it more")
+
+
+def why(error: BaseException) -> str:
+    """What the model raised, and where."""
+    line = frames.line_of(error.__traceback__)
+    place = f" at {line[0]}:{line[1]}" if line else ""
+    return f"{type(error).__name__}{place}: {' '.join(str(error).split())[:300]}"
