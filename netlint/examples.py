@@ -8,7 +8,8 @@ A torch fence is Python in which `torch`, `nn`, `F` and `math` are known. Its mo
 else an instance of the last `nn.Module` class in it. A function `step(model, ...)`, if there is one, is recorded in
 place of the forward pass. The first line may state the inputs, `inputs=2,3` or `inputs=ids:int64:1,8;mask:bool:1,8`,
 which are inferred otherwise, and the mode, `mode=eval`; with `loss=mse_loss targets=2,1`, a shape, that loss is
-recorded, too. Where torch is missing, such examples cannot run: see `runnable`.
+recorded, too. With `probe=cpu` the model is executed as well, on made-up data. Where torch is missing, such examples
+cannot run: see `runnable`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from .training import parse_training
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _WANT = re.compile(r'#\s*(todo )?want (?:(error|warning|note) )?"([^"]*)"')
+_SECONDS = 20.0
+"""The time that an example's model may be run beyond one forward and one backward pass."""
 _OUTPUTS = re.compile(r"^\s*([\w./:-]+(?:\s*,\s*[\w./:-]+)*)\s*=")
 
 
@@ -112,14 +115,21 @@ def _onnx_graph(example: Example) -> Graph:
 
 def _torch_graph(example: Example, given: dict[str, str]) -> Graph:
     """The graph of a torch fence. Takes out of `given` what is not of the training contract. Raises `TargetError`."""
-    from .frontends.torch.fence import graph
+    from .frontends.torch.fence import fence
 
     inputs = [text for text in given.pop("inputs", "").split(";") if text]
     target = loss = ""
     if "loss" in given and ".." not in given.get("targets", ".."):
         target, loss = given.pop("targets"), given.pop("loss")
     place = f"/netlint-example/{sha256(example.text.encode()).hexdigest()[:8]}.py"
-    return graph(example.text, place, inputs, given.pop("mode", ""), loss, target)
+    device = given.pop("probe", "")
+    captured = fence(example.text, place, inputs, given.pop("mode", ""), loss, target)
+    if device:
+        from .probe.request import Request
+        from .probe.torch.runner import probed
+
+        captured = probed(captured, Request(device, budget=_SECONDS))
+    return captured.graph
 
 
 def _compare(report: Report, example: Example) -> Iterator[str]:

@@ -35,6 +35,8 @@ class Pair:
 PAIRS: list[Pair] = []
 CLASSIFY = {"loss": "cross_entropy"}
 REGRESS = {"loss": "mse_loss"}
+DEAD = ("PRB003", "PRB007", "PRB010")
+"""What else is true of a layer that is off as a whole."""
 
 
 def pair(
@@ -95,7 +97,7 @@ class Stack(nn.Module):
 # -- PRB001: dead units
 
 
-@pair("PRB001", "act", (32, 20), CLASSIFY)
+@pair("PRB001", "act", (32, 20), CLASSIFY, also=DEAD)
 def relu_dead_by_its_bias(fault: bool) -> nn.Module:
     net = Net(act=nn.ReLU())
     if fault:
@@ -103,7 +105,7 @@ def relu_dead_by_its_bias(fault: bool) -> nn.Module:
     return net
 
 
-@pair("PRB001", "1", (32, 3, 16, 16), {**CLASSIFY, "input_range": "0..1"})
+@pair("PRB001", "1", (32, 3, 16, 16), {**CLASSIFY, "input_range": "0..1"}, also=DEAD)
 def filters_dead_by_negative_weights_on_pixels(fault: bool) -> nn.Module:
     conv = nn.Conv2d(3, 32, 3)
     if fault:
@@ -232,18 +234,17 @@ class LogarithmOfReLU(nn.Module):
 
 
 @pair("PRB005", "Div", (16, 8), {**REGRESS, "input_range": "-1..1"})
-class StandardisedByADeviationOfZero(nn.Module):
-    """Every row of the codes is the same number four times."""
+class SharesOfNothing(nn.Module):
+    """Each of two positive parts is divided by their sum, which is zero where both are."""
 
     def __init__(self, fault: bool) -> None:
         super().__init__()
-        self.fc = nn.Linear(8, 1)
-        self.eps = 0.0 if fault else 1e-3
+        self.fc = nn.Linear(8, 2)
+        self.eps = 0.0 if fault else 1e-2
 
     def forward(self, x: Tensor) -> Tensor:
-        h = torch.cat([self.fc(x)] * 4, dim=1)
-        centred = h - h.mean(1, keepdim=True)
-        return centred / ((centred * centred).mean(1, keepdim=True) + self.eps)
+        parts = torch.relu(self.fc(x))
+        return parts / (parts.sum(1, keepdim=True) + self.eps)
 
 
 @pair("PRB005", "Sqrt", (16, 8), {**REGRESS, "input_range": "-1..1"})
@@ -258,7 +259,7 @@ class DistanceToItself(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.fc(x)
         square = (h[:, :, None] - h[:, None, :]) ** 2
-        return torch.sqrt(square + self.eps).sum(2)
+        return torch.sqrt(square + self.eps).mean(2)
 
 
 @pair("PRB005", "Exp", (16, 8), {**REGRESS, "input_range": "0..1000"}, twin={"input_range": "0..1"})
@@ -445,7 +446,7 @@ def all_weights_begin_at_zero(fault: bool) -> nn.Module:
     return net
 
 
-@pair("PRB010", "hidden", (16, 20), CLASSIFY, also=("PRB007",))
+@pair("PRB010", "hidden", (16, 20), CLASSIFY, also=("PRB003", "PRB007"))
 def all_weights_begin_equal(fault: bool) -> nn.Module:
     net = Net()
     if fault:

@@ -67,7 +67,7 @@ def modes(scope: Scope) -> Modes:
     return found
 
 
-@analysis()
+@analysis(contract)
 def against(scope: Scope) -> Against:
     """Whether an exported model computes the same."""
     found = _run(scope, "against")

@@ -1,9 +1,9 @@
 """Values or gradients grow without bound from layer to layer.
 
 ## What it does
-Compares the size of values at the outputs of weighted layers with that at the first, and the size of gradients with
-that at the last one. Reports, once each way, a growth of more than `growth` (10,000) times along the layers that all
-signal passes.
+Compares the size of values at the outputs of weighted layers with that at the first; where they do not grow, the size
+of gradients, along the layers that all signal passes, with that at the last. Reports, once for the model, a growth of
+more than `growth` (10,000) times.
 
 ## Why is this bad
 The gradient of a weight is the product of the two. Steps become so large that the first one throws the weights away;
@@ -110,22 +110,23 @@ _HELP = "initialise for the activation (He for ReLU, orthogonal for recurrences)
 )
 def exploding_gradient(scope: Scope) -> Iterator[Finding]:
     found = scope[passes]
-    chain = [each for each in measured(scope, found) if each.layer.node in scope[trunk]]
+    all_of_them = measured(scope, found)
     growth = float(scope.options["growth"])
-    yield from _values([(each.size, each) for each in chain if each.size is not None], growth, found)
-    gradients = [(each.gradient, each) for each in chain if each.gradient is not None]
-    yield from _gradients(gradients[::-1], growth, found)
+    sizes = [(each.size, each) for each in all_of_them if each.size is not None]
+    trunk_only = [each for each in reversed(all_of_them) if each.layer.node in scope[trunk]]
+    norms = [(each.gradient, each) for each in trunk_only if each.gradient is not None]
+    finding = _values(sizes, growth, found) or _gradients(norms, growth, found)
+    if finding is not None:
+        yield finding
 
 
-def _values(sizes: Sequence[tuple[float, Measured]], growth: float, found: Passes) -> Iterator[Finding]:
-    if not sizes:
-        return
-    first = max(sizes[0][0], 1.0)  # what is small may well grow to 1: norms do that
+def _values(sizes: Sequence[tuple[float, Measured]], growth: float, found: Passes) -> Finding | None:
+    first = max(sizes[0][0], 1.0) if sizes else 1.0  # what is small may well grow to 1: norms do that
     crossing = next((each for size, each in sizes if size > growth * first), None)
     if crossing is None:
-        return
+        return None
     largest = max(size for size, _ in sizes)
-    yield Finding(
+    return Finding(
         f"values grow from {sizes[0][0]:.2g} to {largest:.2g} (root mean square) over {len(sizes)} layers",
         crossing.layer.node,
         (Evidence("root mean square of the output", _shown(sizes)), *setting(found.setup)),
@@ -133,16 +134,14 @@ def _values(sizes: Sequence[tuple[float, Measured]], growth: float, found: Passe
     )
 
 
-def _gradients(norms: Sequence[tuple[float, Measured]], growth: float, found: Passes) -> Iterator[Finding]:
+def _gradients(norms: Sequence[tuple[float, Measured]], growth: float, found: Passes) -> Finding | None:
     """`norms` begins at the last layer."""
-    if not norms or norms[0][0] <= 0:
-        return
-    last = norms[0][0]
-    crossing = next((each for norm, each in norms if norm > growth * last), None)
+    last = norms[0][0] if norms else 0.0
+    crossing = next((each for norm, each in norms if norm > growth * last), None) if last > 0 else None
     if crossing is None:
-        return
+        return None
     largest = max(norm for norm, _ in norms)
-    yield Finding(
+    return Finding(
         f"the gradient grows from {last:.2g} at the last layer to {largest:.2g} (norm) over {len(norms)} layers",
         crossing.layer.node,
         (Evidence("norm of the gradient at the output", _shown(norms)), *setting(found.setup)),

@@ -47,6 +47,17 @@ class Net(nn.Module):
     def forward(self, x):
         return self.head(torch.relu(self.hidden(x)))     # want note "the learning rate 100 is above"
 ```
+Models whose loss is not known:
+```torch
+# given probe=cpu inputs=32,20 stage=init optimizer=sgd lr=100
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(20, 1)
+
+    def forward(self, x):
+        return self.head(x)
+```
 
 ## Known limits
 One batch, and a few steps: what is stable here may still be too large for a long training, and larger batches bear

@@ -20,7 +20,7 @@ class Logarithm(nn.Module):
     def forward(self, x):
         return torch.log(self.fc(x))      # want error "Log makes NaN out of finite inputs"
 ```
-The gradient of a root at zero:
+The gradient of a root at zero, where something is compared with itself:
 ```torch
 # given probe=cpu loss=mse_loss inputs=16,8 input_range=-1..1
 class Distance(nn.Module):
@@ -30,7 +30,8 @@ class Distance(nn.Module):
 
     def forward(self, x):
         h = self.fc(x)
-        return torch.sqrt(torch.relu(h))      # want error "the gradient that passes Sqrt is not finite"
+        square = (h[:, :, None] - h[:, None, :]) ** 2
+        return torch.sqrt(square)      # want error "the gradient that passes Sqrt is not finite"
 ```
 
 ## Use instead
@@ -52,7 +53,9 @@ class Distance(nn.Module):
         self.fc = nn.Linear(8, 8)
 
     def forward(self, x):
-        return torch.sqrt(torch.relu(self.fc(x)) + 1e-6)
+        h = self.fc(x)
+        square = (h[:, :, None] - h[:, None, :]) ** 2
+        return torch.sqrt(square + 1e-6)
 ```
 
 ## Spares

@@ -1,4 +1,4 @@
-"""A torch example in a rule's page -> `Graph`."""
+"""A torch example in a rule's page -> what is captured of its model."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from torch import nn
 from torch.nn import functional
 
 from netlint.frontends import TargetError
-from netlint.graph import Graph
 
 from . import inputs as example_inputs
 from . import recipe
 from .resolve import users_code
-from .target import captured_model
+from .target import Captured, captured_model
 
 
-def graph(source: str, place: str, inputs: Sequence[str], mode: str, loss: str = "", target: str = "") -> Graph:
-    """The graph of the model in a piece of Python; `place` is its name in source locations.
+def fence(source: str, place: str, inputs: Sequence[str], mode: str, loss: str = "", target: str = "") -> Captured:
+    """What is captured of the model in a piece of Python; `place` is its name in source locations.
 
     `loss` names a function of `torch.nn.functional`, to which the prediction and a tensor as `target` describes it go.
     Raises `TargetError`.
@@ -37,7 +36,7 @@ def graph(source: str, place: str, inputs: Sequence[str], mode: str, loss: str =
     if loss and example is not None:
         wanted = example_inputs.tensors(example_inputs.stated([target]))
         step, example = recipe.loss_step(model, getattr(functional, loss), example, tuple(wanted))
-    return captured_model(model, example, step, mode).graph
+    return captured_model(model, example, step, mode)
 
 
 def _model(scope: dict[str, Any]) -> nn.Module:
