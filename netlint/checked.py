@@ -11,6 +11,7 @@ from .engine import lint
 from .graph import Graph, Value
 from .reported import Crashed, Report, Reported
 from .rule import Level, Rule
+from .times import Spent
 from .training import Known, Training
 
 
@@ -73,11 +74,14 @@ def check_graph(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     target: str = "",
     facts: Mapping[str, Known[Any]] | None = None,
+    loading: Iterable[Spent] = (),
 ) -> CheckReport:
-    """The report on a graph; `facts` are further assumptions to print, such as the example inputs."""
+    """The report on a graph; `facts` are further assumptions to print, such as the example inputs; `loading` is what
+    it took to get the graph."""
     report = lint(graph, rules, training, options, target)
     values = {field.name: getattr(report, field.name) for field in fields(Report)}
     values["assumptions"] = {**report.assumptions, **(facts or {})}
+    values["times"] = (*loading, *report.times)
     return CheckReport(**values)
 
 

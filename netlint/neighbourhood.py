@@ -75,12 +75,15 @@ class _Drawing:
                 yield ("output", value)
 
     def done(self) -> Neighbourhood:
-        order = sorted(self._steps, key=self._steps.__getitem__)
+        steps = self._steps
+        down = [(start, end) for start, end in self._arrows if steps[start] < steps[end]]
+        joined = {self._node, *(entry for arrow in down for entry in arrow)}  # others lie too far out to be joined
+        order = sorted((entry for entry in steps if entry in joined), key=steps.__getitem__)
         index = {entry: place for place, entry in enumerate(order)}
         boxes = [self._box(entry) for entry in order]
-        arrows = [(index[start], index[end]) for start, end in self._arrows]
+        arrows = [(index[start], index[end]) for start, end in down]
         for step, folded in self._folded.items():
-            ends = [index[node] for node in set().union(*folded.values())]
+            ends = [index[node] for node in set().union(*folded.values()) if node in index]
             arrows += [(len(boxes), end) if step < 0 else (end, len(boxes)) for end in ends]
             count = f"+{len(folded)} more" if len(folded) < _MOST - WIDEST else "many more"
             boxes.append(Box("more", count, "", "", step))

@@ -131,6 +131,8 @@ def check(rule: Rule) -> list[str]:
         problems.append("it requires something that is not an analysis")
     if len(set(rule.levels)) != len(rule.levels):
         problems.append("it declares a level twice")
+    if any(option.name == "level" for option in rule.options):
+        problems.append("it has an option called 'level', which in the settings sets the level of its findings")
     problems += [f"its page lacks '## {name}'" for name in SECTIONS if f"## {name}" not in rule.page]
     return [f"rule {rule.code} ({rule.module}): {problem}" for problem in problems]
 

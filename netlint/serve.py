@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .frontends import TargetError
+from .times import Clock
 from .worker import ADVICE, Job, Kind
 
 if TYPE_CHECKING:
@@ -90,11 +91,16 @@ def _lint(job: Job, stage: Stage) -> Any:
     from .checked import check_graph, portable
     from .registry import load_rules
 
-    captured = _captured(job, stage)
+    clock = Clock()
+    with clock.running("load", "model's own code"):
+        captured = _captured(job, stage)
     registry = load_rules(job.rule_folders)
     rules = [registry[code] for code in job.codes]
     training = job.training.otherwise(captured.training)
-    return portable(check_graph(captured.graph, rules, training, job.options, job.target, captured.facts))
+    report = check_graph(
+        captured.graph, rules, training, job.options, job.target, captured.facts, loading=clock.spent()
+    )
+    return portable(report)
 
 
 def _show(job: Job, stage: Stage) -> Any:

@@ -19,7 +19,9 @@ from .registry import Registry, load_rules
 from .report import Failure
 from .reported import Report
 from .rule import Level, Rule
+from .settings.rules import RuleSettings
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
+from .times import Clock
 from .training import Known, Training
 
 
@@ -70,7 +72,10 @@ class Session:
                 result = run(job, self._note)
                 assert isinstance(result, Report)
                 return result
-            return check_graph(load(target), rules, training, options, target)
+            clock = Clock()
+            with clock.running("load", "model file"):
+                graph = load(target)
+            return check_graph(graph, rules, training, options, target, loading=clock.spent())
         except TargetError as error:
             return Failure(target, error)
         except (MemoryError, RecursionError) as error:
@@ -111,9 +116,9 @@ class Session:
 
     def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
         """The rules for a target, its training contract, and the options of rules. Raises `ConfigError`."""
-        registry = self._registry(settings.rule_folders)
-        rules = settings.chosen(registry, self._select, self._ignore)
-        return rules, self._stated.otherwise(settings.contract(target)), settings.options(registry)
+        about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
+        rules = about_rules.chosen(self._select, self._ignore)
+        return rules, self._stated.otherwise(settings.contract(target)), about_rules.options()
 
     def _note(self, text: str) -> None:
         self.printed += text

@@ -43,5 +43,35 @@ def colours() -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or (attended() and os.environ.get("TERM") != "dumb")
 
 
+def linked(text: str, address: str) -> str:
+    """A text that leads to an address, as terminals understand it (OSC 8)."""
+    return f"\x1b]8;;{address}\x1b\\{text}\x1b]8;;\x1b\\"
+
+
+_PROGRAMS = frozenset({"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "Tabby", "rio"})
+_TERMINALS = frozenset({"xterm-kitty", "xterm-ghostty", "alacritty"})
+
+
+def hyperlinks() -> bool:
+    """Whether standard output is a terminal known to show links; FORCE_HYPERLINK=1 or =0 decides for any terminal.
+
+    Multiplexers may not pass links on: inside tmux and screen there are none.
+    """
+    env = os.environ
+    if not attended() or env.get("TERM") == "dumb":
+        return False
+    if forced := env.get("FORCE_HYPERLINK"):
+        return forced != "0"
+    if env.get("TMUX") or env.get("STY") or env.get("CI"):
+        return False
+    named = env.get("TERM_PROGRAM") in _PROGRAMS or env.get("TERM") in _TERMINALS or bool(env.get("WT_SESSION"))
+    return named or _at_least("VTE_VERSION", 5000) or _at_least("KONSOLE_VERSION", 201200)
+
+
+def _at_least(variable: str, version: int) -> bool:
+    value = os.environ.get(variable, "")
+    return value.isdecimal() and int(value) >= version
+
+
 def attended() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()  # None: the caller closed it

@@ -113,6 +113,23 @@ def test_json_follows_its_published_schema(netlint: Run) -> None:
     assert report["targets"][1]["assumptions"]["targets"] == {"value": {"lo": -1.0, "hi": 1.0}, "origin": "--targets"}
 
 
+def test_json_lines_follow_their_published_schema(netlint: Run) -> None:
+    schema = json.loads(netlint("schema", "jsonl").stdout)
+    lines = netlint(FAULTY, "missing.onnx", "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["finding", "finding", "failure"]
+    for line in lines:
+        jsonschema.Draft202012Validator(schema).validate(json.loads(line))
+
+
+def test_statistics_and_profile(netlint: Run) -> None:
+    printed = netlint(FAULTY, "--statistics", "--profile").stdout
+    assert "suppressed  rule" in printed
+    assert "own time of" in printed
+    (target,) = json.loads(netlint(FAULTY, "--profile", "-o", "json").stdout)["targets"]
+    assert {"load", "analysis", "rule"} == {spent["kind"] for spent in target["times"]}
+    assert json.loads(netlint(FAULTY, "-o", "json").stdout)["targets"][0]["times"] == []
+
+
 def test_several_outputs_of_one_run(netlint: Run, tmp_path: Path) -> None:
     done = netlint(FAULTY, "-o", "text", "-o", "json:report.json")
     assert "warning[ACT004]" in done.stdout
@@ -204,6 +221,55 @@ def test_colour_only_where_wanted(netlint: Run) -> None:
     assert "\x1b[" not in netlint(FAULTY).stdout
     assert "\x1b[" in netlint(FAULTY, env={"FORCE_COLOR": "1"}).stdout
     assert "\x1b[" not in netlint(FAULTY, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+
+
+LINK = "\x1b]8;;file://"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize(
+    ("env", "linked"),
+    [
+        ({"TERM_PROGRAM": "WezTerm"}, True),
+        ({"TERM_PROGRAM": "WezTerm", "NO_COLOR": "1"}, True),
+        ({"VTE_VERSION": "7600"}, True),
+        ({"VTE_VERSION": "4800"}, False),
+        ({"TERM_PROGRAM": "WezTerm", "TMUX": "/tmp/tmux-0/default,1,0"}, False),
+        ({"TERM_PROGRAM": "WezTerm", "FORCE_HYPERLINK": "0"}, False),
+        ({"FORCE_HYPERLINK": "1", "TMUX": "x"}, True),
+        ({"FORCE_HYPERLINK": "1", "TERM": "dumb"}, False),
+        ({}, False),
+    ],
+)
+def test_links_only_on_terminals_that_are_known_to_show_them(env: dict[str, str], linked: bool) -> None:
+    assert (LINK in on_a_terminal([str(FAULTY)], env)) == linked
+
+
+def test_no_links_where_a_program_reads(netlint: Run) -> None:
+    assert LINK not in netlint(FAULTY, env={"TERM_PROGRAM": "WezTerm", "FORCE_HYPERLINK": "1"}).stdout
+
+
+def on_a_terminal(argv: list[str], env: dict[str, str]) -> str:
+    """What netlint prints on a terminal of its own."""
+    import pty
+
+    clean = {name: value for name, value in os.environ.items() if name not in ("CI", "TMUX", "STY", "NO_COLOR")}
+    ours, theirs = pty.openpty()
+    program = [sys.executable, "-m", "netlint", *argv]
+    process = subprocess.Popen(program, cwd=ROOT, env={**clean, "TERM": "xterm", **env}, stdout=theirs)
+    os.close(theirs)
+    printed = b""
+    while True:
+        try:
+            part = os.read(ours, 1 << 16)
+        except OSError:  # Linux says so where the other end is closed
+            break
+        if not part:
+            break
+        printed += part
+    os.close(ours)
+    process.wait()
+    return printed.decode()
 
 
 def test_settings_file(netlint: Run, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -13,8 +15,9 @@ from netlint.analysis import Results
 from netlint.config import Settings, find_settings, read_settings
 from netlint.errors import ConfigError
 from netlint.frontends.onnx import load_text
-from netlint.registry import load_rules
+from netlint.registry import Registry, load_rules
 from netlint.rule import Level
+from netlint.settings.rules import RuleSettings
 from netlint.training import parse_training
 from tests.conftest import FIXTURES
 
@@ -32,62 +35,145 @@ def mistake(folder: Path, text: str, name: str = "netlint.toml") -> str:
     """The message for a mistake that shows at the latest when rules are chosen."""
     with pytest.raises(ConfigError) as caught:
         read = settings(folder, text, name)
-        read.chosen(REGISTRY)
-        read.options(REGISTRY)
+        rules = RuleSettings(read, REGISTRY)
+        rules.decisions()
+        rules.levels()
+        rules.options()
+        rules.exceptions("m.onnx")
     return str(caught.value)
 
 
+def pointed(message: str, text: str) -> str:
+    """What the caret of a message stands under, checked against the line and column that it names."""
+    head, _, line, carets = message.splitlines()
+    match = re.match(r"[\w./-]+\.toml:(\d+):(\d+): ", head)
+    assert match is not None, head
+    number, column = int(match[1]), int(match[2])
+    margin = line.index("| ") + 2
+    assert line[margin:] == text.splitlines()[number - 1]
+    marked = line[carets.index("^") : carets.rindex("^") + 1]
+    assert carets.index("^") - margin == column - 1
+    return marked
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("key", ["select", "ignore", "rule-folders"])
-@pytest.mark.parametrize("value", ["3", "[3]", '"all"', "{}", "true", "1979-05-27"])
+@pytest.mark.parametrize("value", ["3", "[3]", '"all"', "{}", "true", "1979-05-27", '["ACT", 3]'])
 def test_lists_of_strings(tmp_path: Path, key: str, value: str) -> None:
-    assert f"netlint.toml: {key} is a list of strings, not " in mistake(tmp_path, f"{key} = {value}")
+    text = f"{key} = {value}"
+    message = mistake(tmp_path, text)
+    assert f"{key} is a list of strings, not " in message
+    assert pointed(message, text) == ("3" if "3" in value else value)
 
 
 @pytest.mark.parametrize("value", ["3", '"fatal"', "[]", "{}", '["error"]', "true"])
-def test_fail_on(tmp_path: Path, value: str) -> None:
-    assert "it is one of note, warning, error" in mistake(tmp_path, f"fail-on = {value}")
+def test_choices(tmp_path: Path, value: str) -> None:
+    for key in ("fail-on", "extends"):
+        text = f"{key} = {value}"
+        message = mistake(tmp_path, text)
+        assert re.search(f"{key} is .*; (it is one of (note, warning, error|recommended, strict, all)|did)", message)
+        assert pointed(message, text) == value
 
 
 @pytest.mark.parametrize("key", ["training", "rules", "rules.oversized-kernel"])
 @pytest.mark.parametrize("value", ["3", "[]", '"x"', "true"])
 def test_tables(tmp_path: Path, key: str, value: str) -> None:
-    assert f"netlint.toml: {key} is a table, not " in mistake(tmp_path, f"{key} = {value}")
+    message = mistake(tmp_path, f"{key} = {value}")
+    assert f": {key} is a table, not " in message
+    assert pointed(message, f"{key} = {value}") == value
 
 
-@pytest.mark.parametrize("value", ["3", "{}", "[3]", "[{}]", "[{path = 3}]", '[{loss = "mse"}]'])
-def test_targets(tmp_path: Path, value: str) -> None:
-    assert "targets is a list of tables, each with a path" in mistake(tmp_path, f"targets = {value}")
+@pytest.mark.parametrize("key", ["targets", "overrides"])
+@pytest.mark.parametrize("value", ["3", "{}", "[3]"])
+def test_lists_of_tables(tmp_path: Path, key: str, value: str) -> None:
+    assert " table" in mistake(tmp_path, f"{key} = {value}")
+
+
+OVERRIDE = '[[overrides]]\nmodule = "a.*"\nreason = "r"\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "message", "at"),
     [
-        ("selct = []", "netlint.toml: unknown key 'selct'; did you mean 'select'?"),
-        ("zzz = []", "unknown key 'zzz'; known: select, ignore"),
-        ('select = ["sigmoid-hiden"]', "netlint.toml: select: unknown rule 'sigmoid-hiden'; did you mean 'sigmoid-"),
-        ('ignore = ["ACT9"]', "netlint.toml: ignore: unknown rule 'ACT9'"),
-        ('select = [""]', "select: unknown rule ''"),
-        ('[training]\nlos = "mse"', "los in netlint.toml: unknown training field 'los'; did you mean 'loss'"),
-        ('[training]\nloss = "crossentropyy"', "loss in netlint.toml: unknown loss 'crossentropyy'; did you mean"),
-        ('[training]\nloss = ["mse", "l1"]', "loss in netlint.toml: ['mse', 'l1'] is neither text"),
-        ("[training]\nlr = true", "lr in netlint.toml: True is neither text"),
-        ("[training]\nlr = {}", "lr in netlint.toml: {} is neither text"),
-        ("[training]\ntargets = [1]", "targets in netlint.toml: [1] is neither"),
-        ("[training]\ntargets = [1, -1]", "the range '1..-1' is empty"),
-        ('[training]\npath = "x"', "unknown training field 'path'"),
-        ('[[targets]]\npath = "elsewhere/*"\nlosss = "mse"', "losss in netlint.toml: unknown training field"),
-        ("[rules.oversized-kernel]\nminkernel = 3", "has no option 'minkernel'; did you mean 'min-kernel'?"),
-        ('[rules.oversized-kernel]\nmin-kernel = "x"', "the option 'min-kernel' wants int, not 'x'"),
-        ("[rules.oversized-kernel]\nmin-kernel = true", "wants int, not True"),
-        ("[rules.oversized-kernl]\nmin-kernel = 3", "netlint.toml: unknown rule 'oversized-kernl'; did you mean"),
-        ("select = [", "netlint.toml is not valid TOML: "),
-        ("\n\nselect = nothing", "line 3"),
-        ("x = " + "[" * 5000, "is not valid TOML"),
+        ("selct = []", "unknown key 'selct'; did you mean 'select'?", "selct"),
+        ("zzz = []", "unknown key 'zzz'; known: required-version, extends, select, ignore", "zzz"),
+        ('loss = "mse"', "unknown key 'loss'; it belongs into the table training", "loss"),
+        ("fail_on = 'note'", "unknown key 'fail_on'; did you mean 'fail-on'?", "fail_on"),
+        ('select = ["sigmoid-hiden"]', "select: unknown rule 'sigmoid-hiden'; did you mean 'sig", '"sigmoid-hiden"'),
+        ('ignore = ["LOS",\n  "ACT9"]', "ignore: unknown rule 'ACT9'", '"ACT9"'),
+        ('select = [""]', "select: unknown rule ''", '""'),
+        ('[training]\nlos = "mse"', "unknown training field 'los'; did you mean 'loss'", "los"),
+        ('[training]\nloss = "crossentropyy"', "loss: unknown loss 'crossentropyy'; did you", '"crossentropyy"'),
+        ('training = {lr = 1, loss = ["mse", "l1"]}', "loss: ['mse', 'l1'] is neither text", '["mse", "l1"]'),
+        ("training.lr = true", "lr: True is neither text", "true"),
+        ("[training]\nlr = {}", "lr: {} is neither text", "{}"),
+        ("[training]\ntargets = [1]", "targets: [1] is neither", "[1]"),
+        ("[training]\ntargets = [1, -1] # x", "targets: the range '1..-1' is empty", "[1, -1]"),
+        ('[training]\npath = "x"', "unknown training field 'path'", "path"),
+        ('[[targets]]\npath = "a/*"\n[[targets]]\npath = "b"\nlosss = "mse"', "unknown key 'losss'; did", "losss"),
+        ('[[targets]]\nloss = "mse"', "an entry of targets says by its path", "[[targets]]"),
+        ("targets = [{path = 3}]", "path is a string, not 3", "3"),
+        ('targets = [{path = "x", mode = "tran"}]', "mode is 'tran'; did you mean 'train'?", '"tran"'),
+        ('targets = [{path = "x", time-limit = 0}]', "time-limit is a number of seconds, not 0", "0"),
+        ('targets = [{path = "x", probe-budget = "1"}]', "probe-budget is a number of seconds, not '1'", '"1"'),
+        ('targets = [{path = "x", seed = -1}]', "seed is a whole number from 0 on, not -1", "-1"),
+        ('targets = [{path = "x", probe = "gpu"}]', "probe is 'gpu'; it is one of ", '"gpu"'),
+        ('targets = [{path = "x", inputs = [2]}]', "inputs is a list of strings, not of 2", "2"),
+        (
+            "[rules.oversized-kernel]\nminkernel = 3",
+            "has no option 'minkernel'; did you mean 'min-kernel'?",
+            "minkernel",
+        ),
+        ('[rules.oversized-kernel]\nmin-kernel = "x"', "'min-kernel' of oversized-kernel wants int, not 'x'", '"x"'),
+        ("[rules.oversized-kernel]\nmin-kernel = true", "wants int, not True", "true"),
+        ("[rules]\noversized-kernl.min-kernel = 3", "unknown rule 'oversized-kernl'; did you mean", "oversized-kernl"),
+        ("[rules.CNV001]\n[rules.oversized-kernel]", "oversized-kernel has two tables", "oversized-kernel"),
+        ('[rules.CNV001]\nlevel = "eror"', "level is 'eror'; did you mean 'error'?", '"eror"'),
+        ("[rules.CNV001]\nlevl = 'off'", "has no option 'levl'; did you mean 'level'?", "levl"),
+        ("baseline = 3", "baseline is a string, not 3", "3"),
+        ("required-version = 3", "required-version is a string, not 3", "3"),
+        ('required-version = "0.3"', "'0.3' is no version requirement", '"0.3"'),
+        ('required-version = ">=99"\nnew-key = 1', "these settings want netlint >=99, and this is 0.", '">=99"'),
+        ("[[overrides]]\nreason = 'r'", "an override says what it is about: target, module, or both", "[[overrides]]"),
+        ("[[overrides]]\nmodule = 'a'\nignore = ['ACT']", "an override needs a reason", "[[overrides]]"),
+        ("[[overrides]]\nmodule = 'a'\nignore = []\nreason = ' '", "an override needs a reason", "' '"),
+        (OVERRIDE, "either has ignore, a list of rules, or level, with rules", "[[overrides]]"),
+        (OVERRIDE + "ignore = ['ACT']\nlevel = 'note'", "either has ignore", "[[overrides]]"),
+        (OVERRIDE + "ignore = ['ACT']\nrules = ['LOS']", "rules goes with level", "rules"),
+        (OVERRIDE + "level = 'off'", "in an override, ignore turns rules off", "'off'"),
+        (OVERRIDE + "ignore = ['zero-wights']", "unknown rule 'zero-wights'; did you mean", "'zero-wights'"),
+        (OVERRIDE + "level = 'note'\nrules = ['XY']", "unknown rule 'XY'", "'XY'"),
+        (OVERRIDE + "modul = 1", "unknown key 'modul'; did you mean 'module'?", "modul"),
+        (OVERRIDE.replace('"a.*"', "3"), "either has ignore", "[[overrides]]"),
+        ("[[overrides]]\nmodule = 3\nreason = 'r'\nignore = []", "module is a list of strings, not 3", "3"),
+        ("select = [", "not valid TOML: invalid value", "["),
+        ("\n\nselect = nothing", "not valid TOML: invalid value", "n"),
+        ("a = 1\na = 2", "not valid TOML: cannot overwrite a value", "2"),
     ],
 )
-def test_mistakes_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert message in mistake(tmp_path, text)
+def test_mistakes_are_explained(tmp_path: Path, text: str, message: str, at: str) -> None:
+    told = mistake(tmp_path, text)
+    assert message in told
+    assert pointed(told, text) == at
+    inside = "".join(f"{line}\n" for line in ("[project]", 'name = "x"', "", "[tool.netlint]"))
+    if not text.startswith(("[", "select = [", "a = ", "\n")):
+        assert pointed(mistake(tmp_path, inside + text, "pyproject.toml"), inside + text) == at
+
+
+def test_lines_of_all_kinds_are_shown(tmp_path: Path) -> None:
+    assert "not valid TOML: " in mistake(tmp_path, "x = " + "[" * 5000)
+    long = mistake(tmp_path, "select = [" + '"ACT", ' * 100 + '"ACTX"]')
+    assert max(map(len, long.splitlines())) < 200
+    assert long.splitlines()[3].count("^") == len('"ACTX"')
+    (tmp_path / "netlint.toml").write_bytes(b'ignore = []\r\nfail-on = "x"\r\n')
+    with pytest.raises(ConfigError, match=r"netlint.toml:2:11: fail-on"):
+        read_settings(tmp_path / "netlint.toml")
+    escape = mistake(tmp_path, "x = \x1b[31m")
+    assert "\x1b" not in escape
 
 
 @pytest.mark.parametrize("text", ["tool = 1", "[tool]\nnetlint = 3", "[tool]\nnetlint = []", "[[tool.netlint]]"])
@@ -110,7 +196,12 @@ def test_no_mistake_is_taken_for_a_bug(netlint: Callable[..., CompletedProcess[s
     (tmp_path / "netlint.toml").write_text("fail-on = {}")
     done = netlint(FIXTURES / "plain_mlp.onnx", "--config=netlint.toml")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("netlint: netlint.toml: fail-on is {}")
+    assert done.stderr.splitlines() == [
+        "netlint: netlint.toml:1:11: fail-on is {}; it is one of note, warning, error",
+        "  |",
+        "1 | fail-on = {}",
+        "  |           ^^",
+    ]
 
 
 def test_the_closest_file_above_a_target_counts(tmp_path: Path) -> None:
@@ -180,7 +271,7 @@ def test_command_line_before_settings_before_graph_before_metadata(tmp_path: Pat
 
 def test_which_rules_run(tmp_path: Path) -> None:
     def codes(text: str, **given: list[str]) -> set[str]:
-        return {rule.code for rule in settings(tmp_path, text).chosen(REGISTRY, **given)}
+        return {rule.code for rule in RuleSettings(settings(tmp_path, text), REGISTRY).chosen(**given)}
 
     everything = {rule.code for rule in REGISTRY.values()}
     usual = {rule.code for rule in REGISTRY.values() if rule.status != "opt-in"}
@@ -197,4 +288,82 @@ def test_which_rules_run(tmp_path: Path) -> None:
 
 def test_options_are_checked_and_widened(tmp_path: Path) -> None:
     read = settings(tmp_path, "[rules.oversized_kernel]\nmin-kernel = 9")
-    assert read.options(REGISTRY) == {"oversized-kernel": {"min-kernel": 9}}
+    assert RuleSettings(read, REGISTRY).options() == {"oversized-kernel": {"min-kernel": 9}}
+
+
+def test_presets(tmp_path: Path) -> None:
+    opt_in = replace(REGISTRY["CNV001"], code="TST001", name="test-opt-in", status="opt-in")
+    registry = Registry([*REGISTRY.values(), opt_in])
+
+    def runs(text: str, **given: list[str]) -> bool:
+        return RuleSettings(settings(tmp_path, text), registry).decisions(**given)["TST001"].runs
+
+    assert not runs("")
+    assert not runs('extends = "recommended"')
+    assert runs('extends = "strict"')
+    assert runs('extends = "all"')
+    assert not runs('extends = "all"\nselect = ["ACT"]'), "select says which rules run, whatever is extended"
+    assert not runs('extends = "all"\nignore = ["TST001"]')
+    assert runs('[rules.test-opt-in]\nlevel = "note"'), "who gives a rule a level wants it"
+    assert not runs('[rules.test-opt-in]\nlevel = "note"', select=["ACT"])
+    assert not runs('extends = "all"\n[rules.test-opt-in]\nlevel = "off"')
+    fail_on = {text: settings(tmp_path, text).fail_on for text in ("", 'extends = "strict"', 'extends = "all"')}
+    assert list(fail_on.values()) == [Level.WARNING, Level.NOTE, Level.WARNING]
+    assert settings(tmp_path, 'extends = "strict"\nfail-on = "error"').fail_on == Level.ERROR
+
+
+def test_who_decided(tmp_path: Path) -> None:
+    text = """
+    ignore = ["LOS",
+              "zero-weights"]
+    [rules]
+    CNV001.level = "off"
+    """
+    read = settings(tmp_path, text)
+    decided = RuleSettings(read, REGISTRY).decisions(ignore=["ACT001"])
+    by = {code: decided[code].by for code in ("LOS001", "INI001", "CNV001", "ACT001", "ACT002")}
+    assert by == {
+        "LOS001": ("ignore", 0),
+        "INI001": ("ignore", 1),
+        "CNV001": ("rules", "CNV001", "level"),
+        "ACT001": "--ignore=ACT001",
+        "ACT002": (),
+    }
+    assert [code for code in by if decided[code].runs] == ["ACT002"]
+    assert [read.where(by[code]) for code in ("LOS001", "INI001", "CNV001")] == [  # type: ignore[arg-type]
+        "netlint.toml:2",
+        "netlint.toml:3",
+        "netlint.toml:5",
+    ]
+
+
+def test_overrides_of_a_target(tmp_path: Path) -> None:
+    read = settings(
+        tmp_path,
+        """
+        [[overrides]]
+        target = "models/*.onnx"
+        ignore = ["INI"]
+        reason = "old"
+        [[overrides]]
+        target = ["a.onnx", "net.py:Net"]
+        module = "encoder.*"
+        rules = ["zero-weights"]
+        level = "note"
+        reason = "meant"
+        """,
+    )
+    rules = RuleSettings(read, REGISTRY)
+
+    def of(target: str) -> list[int]:
+        return [index for index, _, _ in rules.exceptions(target)]
+
+    assert (of("models/a.onnx"), of("a.onnx"), of("net.py:Net(3)"), of("b.onnx")) == ([0], [1], [1], [])
+    ((_, override, codes),) = rules.exceptions("a.onnx")
+    assert (override.level, override.reason, codes) == (Level.NOTE, "meant", {"INI001"})
+
+
+def test_digest_is_that_of_the_content(tmp_path: Path) -> None:
+    first = settings(tmp_path, "ignore = []").digest()
+    assert first == settings(tmp_path, "ignore = []").digest()
+    assert first != settings(tmp_path, "ignore = [ ]").digest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,7 +14,7 @@ from netlint.analysis import Analysis, Results, Scope, Unavailable, UndeclaredUs
 from netlint.engine import lint
 from netlint.frontends.onnx import load_text
 from netlint.graph import Graph, Location
-from netlint.reported import Report
+from netlint.reported import Neighbourhood, Report
 from netlint.rule import ERROR, NOTE, WARNING, Finding, Rule, rule
 from netlint.training import Training
 
@@ -198,3 +199,93 @@ def test_fingerprints_are_distinct() -> None:
 def test_unknown_operators_are_counted() -> None:
     model = '<ir_version: 10, opset_import: ["" : 21, "my" : 1]> g (float[4] x) => (float[4] y) { y = my.Warp(x) }'
     assert run(model=model).not_understood == {"my::Warp": 1}
+
+
+def test_times_are_each_ones_own() -> None:
+    @analysis()
+    def slow(scope: Scope) -> int:
+        time.sleep(0.05)
+        return 1
+
+    @analysis(slow)
+    def quick(scope: Scope) -> int:
+        return scope[slow]
+
+    def ask(scope: Scope) -> Iterable[Finding]:
+        yield Finding(str(scope[quick]), Location("m"))
+
+    spent = {(entry.kind, entry.name): entry.seconds for entry in run(a_rule(ask, quick)).times}
+    assert spent["analysis", "slow"] >= 0.05
+    assert spent["analysis", "quick"] < 0.04
+    assert spent["rule", "a-rule"] < 0.04
+    assert all(seconds >= 0 for seconds in spent.values())
+
+
+def test_a_failing_rule_and_a_failing_analysis_have_their_time_too() -> None:
+    @analysis()
+    def failing(scope: Scope) -> int:
+        raise ValueError("a bug")
+
+    def ask(scope: Scope) -> Iterable[Finding]:
+        yield Finding(str(scope[failing]), Location("m"))
+
+    names = {entry.name for entry in run(a_rule(ask, failing), every_relu).times}
+    assert {"failing", "a-rule", "every-relu"} <= names
+
+
+def neighbourhood(model: str, op: str = "Tanh") -> Neighbourhood:
+    flag = rule("TST010", "flag", level=WARNING, since="1")(
+        lambda scope: [Finding("here", scope.graph.of(op)[0])],
+    )
+    found = run(flag, model=model).findings[0].neighbourhood
+    assert found is not None
+    return found
+
+
+def drawn(picture: Neighbourhood) -> tuple[list[tuple[int, str]], list[tuple[str, str]]]:
+    arrows = [(picture.boxes[start].title, picture.boxes[end].title) for start, end in picture.arrows]
+    return [(box.step, box.title) for box in picture.boxes], arrows
+
+
+def test_the_neighbourhood_holds_two_steps_each_way_with_types() -> None:
+    picture = neighbourhood(
+        """
+        g (float[N, 4] x) => (float[N, 3] y) <float[4, 3] w = {1,2,3,4,5,6,7,8,9,10,11,12}> {
+            far = Neg(x)
+            a = Relu(far)
+            m = MatMul(a, w)
+            b = Tanh(m)
+            y = Sigmoid(b)
+        }
+        """
+    )
+    assert drawn(picture) == (
+        [(-2, "Relu"), (-1, "MatMul"), (0, "Tanh"), (1, "Sigmoid"), (2, "y")],
+        [("Relu", "MatMul"), ("MatMul", "Tanh"), ("Tanh", "Sigmoid"), ("Sigmoid", "y")],
+    )
+    assert [box.kind for box in picture.boxes] == ["node", "node", "flagged", "node", "output"]
+    assert (picture.boxes[1].type, picture.boxes[1].constants) == ("float32[N, 3]", ("float32[4, 3]",))
+
+
+def test_a_shortcut_is_drawn_around_what_it_skips() -> None:
+    boxes, arrows = drawn(
+        neighbourhood("g (float[4] x) => (float[4] y) { r = Relu(x) c = Neg(r) s = Add(r, c) y = Tanh(s) }", "Add")
+    )
+    assert boxes[:3] == [(-2, "Relu"), (-1, "Neg"), (0, "Add")]
+    assert ("Relu", "Add") in arrows
+
+
+def test_a_wide_neighbourhood_is_folded() -> None:
+    users = " ".join(f"u{i} = Neg(t)" for i in range(20))
+    total = ", ".join(f"u{i}" for i in range(20))
+    picture = neighbourhood(
+        f"g (float[4] x) => (float[80] y) {{ t = Tanh(x) {users} y = Concat <axis = 0> ({total}) }}"
+    )
+    behind = [box for box in picture.boxes if box.step == 1]
+    assert [box.title for box in behind] == ["Neg"] * 5 + ["+15 more"]
+    assert picture.boxes[-1].kind == "more"
+
+
+def test_a_finding_about_the_model_has_no_neighbourhood() -> None:
+    about = rule("TST011", "about", level=WARNING, since="1")(lambda scope: [Finding("all", Location("m"))])
+    assert run(about).findings[0].neighbourhood is None

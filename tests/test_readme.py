@@ -16,6 +16,7 @@ import pytest
 from netlint.config import read_settings
 from netlint.examples import examples, run
 from netlint.registry import check, load_rules
+from netlint.settings.rules import RuleSettings
 from tests.conftest import FIXTURES, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,9 +82,9 @@ def test_settings_are_valid(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     settings = read_settings(tmp_path / "pyproject.toml")
     assert settings is not None
-    registry = load_rules()
-    settings.chosen(registry)
-    settings.options(registry)
+    rules = RuleSettings(settings, load_rules())
+    rules.chosen()
+    rules.options()
     assert settings.contract(str(tmp_path / "models" / "regressor_a.onnx")).targets.known
     assert settings.capture(str(tmp_path / "net.py") + ":Net").inputs == ("3,3,64,64",)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from lxml import etree
 
 from netlint.commands.outputs import FORMATS, rendered
 from netlint.graph import Location
-from netlint.report import Run, github, jsonl, markdown, sarif
+from netlint.report import Run, github, gitlab, jsonl, junit, markdown, sarif, tables, text
 from netlint.report import json as json_report
 from netlint.rule import Level
 from tests.report_runs import HOSTILE, NAMES, crashed, failure, report, reported, run, runs
@@ -38,11 +40,11 @@ def findings(of: Run) -> int:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_renders_every_run_as_text_that_can_be_written(name: str, a_run: Run) -> None:
-    text = rendered(a_run, name)
-    text.encode()
-    if name not in ("json", "jsonl", "sarif"):  # these hold what was there, escaped by JSON's own rules
-        assert not CONTROL.search(text)
-    assert text.endswith("\n") or not text
+    shown = rendered(a_run, name)
+    shown.encode()
+    if name not in ("json", "jsonl", "sarif", "gitlab"):  # these hold what was there, escaped by JSON's own rules
+        assert not CONTROL.search(shown)
+    assert shown.endswith("\n") or not shown
 
 
 def test_json_is_valid_and_complete(a_run: Run) -> None:
@@ -240,3 +242,93 @@ def test_markdown_of_many_findings_is_bounded() -> None:
     text = markdown.render(run(report("m.onnx", *(reported(number=number, text=HOSTILE) for number in range(3_000)))))
     assert "+2,800 more findings" in text
     assert len(text.encode()) < 1 << 20
+
+
+# --- GitLab and JUnit
+
+
+def test_gitlab_is_what_its_documentation_describes(a_run: Run) -> None:
+    entries = json.loads(gitlab.render(a_run))
+    validator(json.loads((SCHEMAS / "gitlab-code-quality.json").read_text())).validate(entries)
+    crashes = sum(len(entry.crashed) for entry in a_run.reports)
+    assert len(entries) == findings(a_run) + len(a_run.failures) + crashes
+    assert len({entry["fingerprint"] for entry in entries}) == len(entries)
+    severities = [entry["severity"] for entry in entries]
+    assert severities == sorted(severities, key=["blocker", "critical", "major", "info"].index)
+
+
+def junit_of(of: Run) -> etree._Element:
+    root = etree.fromstring(junit.render(of).encode())
+    etree.XMLSchema(etree.parse(str(SCHEMAS / "junit.xsd"))).assertValid(root)
+    return root
+
+
+def test_junit_is_valid_and_counts_what_it_holds(a_run: Run) -> None:
+    root = junit_of(a_run)
+    assert len(root.findall("testsuite")) == len(a_run.results)
+    failing = sum(found.level >= a_run.fail_on for entry in a_run.reports for found in entry.findings)
+    assert len(root.findall(".//failure")) == failing == int(root.get("failures", ""))
+    crashes = sum(len(entry.crashed) for entry in a_run.reports)
+    assert len(root.findall(".//error")) == len(a_run.failures) + crashes == int(root.get("errors", ""))
+    for suite in root.findall("testsuite"):
+        assert len(suite.findall("testcase")) == int(suite.get("tests", ""))
+        assert len(suite.findall("testcase/skipped")) == int(suite.get("skipped", ""))
+
+
+def test_junit_fails_where_the_run_fails() -> None:
+    found = [reported(level=level, number=level) for level in Level]
+    for lowest, failing in ((Level.NOTE, 3), (Level.WARNING, 2), (Level.ERROR, 1)):
+        root = junit_of(run(report("m.onnx", *found), fail_on=lowest))
+        assert len(root.findall(".//failure")) == failing
+        assert len(root.findall(".//system-out")) == 3 - failing
+
+
+def test_junit_of_a_clean_model_has_a_case_that_passes(tmp_path: Path) -> None:
+    clean = junit_of(runs(tmp_path)["clean"])
+    assert [case.get("name") for case in clean.iter("testcase")] == ["1 rule not judged", "no findings"]
+
+
+# --- tables of the text report
+
+
+def test_statistics_count_each_rule_by_level(tmp_path: Path) -> None:
+    assert tables.statistics(runs(tmp_path)["many"]) == (
+        "errors  warnings  notes  suppressed  rule\n    40        40     40           ·  LOS002 double-softmax"
+    )
+    assert tables.statistics(runs(tmp_path)["suppressed"]) == (
+        "errors  warnings  notes  suppressed  rule\n     1         ·      ·           2  LOS002 double-softmax"
+    )
+    assert tables.statistics(runs(tmp_path)["clean"]) == ""
+
+
+def test_profile_sums_the_targets(tmp_path: Path) -> None:
+    assert tables.profile(runs(tmp_path)["many"]) == (
+        "      ms   share  own time of\n"
+        "20,000.0  58.8 %  analysis ranges\n"
+        "10,000.0  29.4 %  load     front end\n"
+        " 4,000.0  11.8 %  rule     double-softmax"
+    )
+
+
+def test_text_has_the_tables_that_were_asked_for(tmp_path: Path) -> None:
+    known = runs(tmp_path)
+    shown = rendered(known["many"], "text")
+    assert tables.statistics(known["many"]) in shown
+    assert tables.profile(known["many"]) in shown
+    assert "own time of" not in rendered(known["source"], "text")
+
+
+def test_text_counts_what_is_suppressed_and_names_it_if_asked(tmp_path: Path) -> None:
+    quiet = runs(tmp_path)["suppressed"]
+    brief = rendered(quiet, "text")
+    assert "1 model checked: 1 error, 2 suppressed" in brief
+    assert "the loss is meant" not in brief
+    told = rendered(replace(quiet, verbose=1), "text")
+    said = "suppressed: error[LOS002] double-softmax: two softmaxes (head ▸ Softmax): the loss is meant"
+    assert f"{said} (comment at net.py:5)" in told
+
+
+def test_links_lead_to_the_line_and_to_the_page_of_the_rule(tmp_path: Path) -> None:
+    linked = text.render(runs(tmp_path)["source"], link=lambda shown, address: f"<{shown}|{address}>")
+    assert f"--> <net.py:5|{(tmp_path / 'net.py').as_uri()}#5>" in linked
+    assert re.search(r"docs: <netlint rule LOS002\|file:///.*/double_softmax\.py>", linked)

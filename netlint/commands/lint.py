@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@click.option("--statistics", is_flag=True, help="Also count the findings of each rule.")
+@click.option("--profile", is_flag=True, help="Also tell how long each rule and analysis took.")
 @capture_options
 @training_options
 def lint(
@@ -52,6 +54,8 @@ def lint(
     config: Path | None,
     verbose: int,
     quiet: bool,
+    statistics: bool,
+    profile: bool,
     **fields: Any,
 ) -> None:
     """Lint models."""
@@ -67,8 +71,9 @@ def lint(
     results = tuple(session.results(models))
     if verbose and session.printed:
         click.echo(session.printed, err=True)
-    run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose)
-    run = replace(run, exit_code=_exit_code(run, LEVELS[fail_on] if fail_on else session.fail_on, exit_zero))
+    lowest = LEVELS[fail_on] if fail_on else session.fail_on
+    run = Run(results, Sources(Path.cwd()), -1 if quiet else verbose, statistics, profile, lowest)
+    run = replace(run, exit_code=_exit_code(run, exit_zero))
     write(run, wanted)
     raise SystemExit(run.exit_code)
 
@@ -77,7 +82,7 @@ def _split(texts: Sequence[str]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
-def _exit_code(run: Run, fail_on: Level, exit_zero: bool) -> int:
+def _exit_code(run: Run, exit_zero: bool) -> int:
     if any(report.crashed for report in run.reports):
         return BUG
     if run.failures:
@@ -85,4 +90,4 @@ def _exit_code(run: Run, fail_on: Level, exit_zero: bool) -> int:
     worst = max((found.level for report in run.reports for found in report.findings), default=Level.NOTE)
     # A note never fails a run, unless --fail-on=note asks for it.
     found = any(report.findings for report in run.reports)
-    return FINDINGS if found and worst >= fail_on and not exit_zero else CLEAN
+    return FINDINGS if found and worst >= run.fail_on and not exit_zero else CLEAN

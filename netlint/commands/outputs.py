@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from netlint.errors import ConfigError
-from netlint.terminal import colours, painted, put
+from netlint.terminal import colours, hyperlinks, linked, painted, put
 from netlint.training import did_you_mean
 
 if TYPE_CHECKING:
     from netlint.report import Run
 
-FORMATS = ("text", "concise", "json", "jsonl", "sarif", "github", "markdown")
+FORMATS = ("text", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit", "markdown")
 """The modules in `report/` that render a run."""
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -76,7 +76,7 @@ def _write(run: Run, output: Output) -> None:
     if output.path is not None:
         _into(output.path, rendered(run, output.format))
         return
-    put(_painted(run) if output.format == "text" and colours() else rendered(run, output.format))
+    put(_for_the_terminal(run) if output.format == "text" else rendered(run, output.format))
     if output.format == "github" and (page := os.environ.get(STEP_SUMMARY)):
         _into(Path(page), rendered(run, "markdown"), append=True)
 
@@ -87,10 +87,10 @@ def rendered(run: Run, format_: str) -> str:
     return text
 
 
-def _painted(run: Run) -> str:
-    from netlint.report.text import render
+def _for_the_terminal(run: Run) -> str:
+    from netlint.report.text import render, unlinked, unpainted
 
-    return render(run, painted)
+    return render(run, painted if colours() else unpainted, linked if hyperlinks() else unlinked)
 
 
 def _into(path: Path, text: str, append: bool = False) -> None:

@@ -30,6 +30,8 @@ class Run:
     """Whether the findings of each rule are counted."""
     profile: bool = False
     """Whether the time of each rule and analysis is told."""
+    fail_on: Level = Level.WARNING
+    """The lowest level that makes a run fail."""
     exit_code: int = 0
     """What the call ends with."""
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from netlint.capture import GUESSED, INPUTS, PART
 from netlint.graph import Location
 from netlint.report import Failure, Run
 from netlint.report.wording import clean, evidence, plural, stated
-from netlint.reported import Report, Reported
-from netlint.rule import Level
+from netlint.reported import Report, Reported, Suppressed
+from netlint.rule import Level, Rule
 from netlint.sources import Sources, shorten
 
 Paint = Callable[[str, str], str]
 """Gives a text a role: `error`, `warning`, `note`, `frame`, `strong`, `mark`."""
+
+Link = Callable[[str, str], str]
+"""Makes a text a link to an address."""
 
 _NUMBER = re.compile(r"\d+")
 _SHOWN_PLACES = 6
@@ -25,18 +30,33 @@ def unpainted(text: str, role: str) -> str:
     return text
 
 
-def render(run: Run, paint: Paint = unpainted) -> str:
-    """Target by target the findings in graph order, then what was not judged, then the sum."""
+def unlinked(text: str, address: str) -> str:
+    return text
+
+
+def render(run: Run, paint: Paint = unpainted, link: Link = unlinked) -> str:
+    """Target by target the findings in graph order, then what was not judged, the tables wanted, and the sum."""
     blocks: list[str] = []
     for result in run.results:
         if isinstance(result, Failure):
             blocks.append(_failure(result, paint))
         else:
-            blocks += _report(result, run, paint)
+            blocks += _report(result, run, paint, link)
     if run.verbose >= 0:
         blocks += _unjudged(run, paint)
+    blocks += [table for table in _tables(run) if table]
+    if run.verbose >= 0:
         blocks.append(_sum(run, paint))
     return "\n\n".join(blocks) + "\n" if blocks else ""
+
+
+def _tables(run: Run) -> Iterator[str]:
+    from netlint.report.tables import profile, statistics
+
+    if run.statistics:
+        yield statistics(run)
+    if run.profile:
+        yield profile(run)
 
 
 def _failure(failure: Failure, paint: Paint) -> str:
@@ -48,9 +68,9 @@ def _failure(failure: Failure, paint: Paint) -> str:
     return "\n".join(lines)
 
 
-def _report(report: Report, run: Run, paint: Paint) -> Iterator[str]:
+def _report(report: Report, run: Run, paint: Paint, link: Link) -> Iterator[str]:
     for group in _folded(report.findings):
-        yield "\n".join(_finding(group, report.target, run.sources, paint))
+        yield "\n".join(_finding(group, report.target, run.sources, paint, link))
     for crash in report.crashed:
         yield (
             f"{paint('bug', 'error')}: rule {crash.rule.name} failed on {clean(report.target)}: "
@@ -72,12 +92,12 @@ def _folded(findings: Iterable[Reported]) -> list[list[Reported]]:
     return list(groups.values())
 
 
-def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Paint) -> Iterator[str]:
+def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Paint, link: Link) -> Iterator[str]:
     found = group[0]
     rule, finding = found.rule, found.finding
     level = str(found.level)
     yield f"{paint(f'{level}[{rule.code}]', level)} {paint(rule.name, 'strong')}: {clean(finding.message)}"
-    yield from _place(found.loc, target, sources, paint)
+    yield from _place(found.loc, target, sources, paint, link)
     sign = paint("=", "frame")
     if len(group) > 1:
         yield f"   {sign} same in: {_places(found, group[1:])}"
@@ -91,10 +111,17 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
         yield f"   {sign} why: {clean(finding.why)}"
     if finding.help:
         yield f"   {sign} help: {clean(finding.help)}"
-    yield f"   {sign} docs: netlint rule {rule.code}"
+    yield f"   {sign} docs: {_docs(rule, link)}"
 
 
-def _place(loc: Location, target: str, sources: Sources, paint: Paint) -> Iterator[str]:
+def _docs(rule: Rule, link: Link) -> str:
+    """How to read the page of a rule; it is the beginning of the rule's own file."""
+    file = getattr(sys.modules.get(rule.module), "__file__", None)
+    command = f"netlint rule {rule.code}"
+    return link(command, Path(file).absolute().as_uri()) if file else command
+
+
+def _place(loc: Location, target: str, sources: Sources, paint: Paint, link: Link) -> Iterator[str]:
     arrow = paint("-->", "frame")
     logical = clean(f"{target} ▸ {loc.path}")
     if loc.source is None:
@@ -103,7 +130,11 @@ def _place(loc: Location, target: str, sources: Sources, paint: Paint) -> Iterat
     recorded, number = loc.source
     file = sources.find(recorded)
     text = sources.line(file, number) if file else None
-    shown = f"{file.as_posix()}:{number}" if file else f"{clean(shorten(recorded))}:{number} (not below this folder)"
+    if file:
+        address = f"{(sources.root / file).absolute().as_uri()}#{number}"
+        shown = link(f"{clean(file.as_posix())}:{number}", address)
+    else:
+        shown = f"{clean(shorten(recorded))}:{number} (not below this folder)"
     yield f"  {arrow} {shown}   {logical}"
     if text is not None and text.strip():
         bar = paint("|", "frame")
@@ -161,6 +192,8 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
     part = report.assumptions.get(PART)
     if part is not None and not verbose:
         lines.append(f"   {sign} imported: {clean(part.value)}, since it {clean(part.origin)}")
+    if verbose:
+        lines += [f"   {sign} suppressed: {_silenced(entry)}" for entry in report.suppressed]
     reasons: dict[str, list[str]] = {}
     for skip in report.skipped:
         reasons.setdefault(skip.why, []).append(skip.rule.name)
@@ -184,9 +217,17 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
     return lines
 
 
+def _silenced(entry: Suppressed) -> str:
+    found = entry.found
+    why = f"{entry.reason} ({entry.origin})" if entry.reason else entry.origin
+    rule = f"{found.level}[{found.rule.code}] {found.rule.name}"
+    return f"{rule}: {clean(found.finding.message)} ({clean(found.loc.path)}): {clean(why)}"
+
+
 def _sum(run: Run, paint: Paint) -> str:
     checked = plural(len(run.reports), "model")
     counts = [plural(run.count(level), str(level)) for level in reversed(Level) if run.count(level)]
+    counts += [f"{run.suppressed:,} suppressed"] if run.suppressed else []
     counts += [f"{len(run.failures)} not analysed"] if run.failures else []
     worst = max((found.level for report in run.reports for found in report.findings), default=None)
     role = "error" if run.failures else str(worst) if worst else "strong"

@@ -53,6 +53,10 @@ def kind_of(filename: str) -> int:
     return kind
 
 
+def is_users(filename: str) -> bool:
+    return kind_of(filename) == _USER
+
+
 def files() -> list[str]:
     """The files of users and libraries that calls came from so far."""
     return [filename for filename, kind in _kinds.items() if kind in (_USER, _LIBRARY)]
@@ -109,6 +113,12 @@ def caller() -> FrameType | None:
     while frame is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
     return frame
+
+
+def by_torch() -> bool:
+    """Whether it is torch's own Python code that called."""
+    frame = caller()
+    return frame is not None and os.path.abspath(frame.f_code.co_filename).startswith(_TORCH)
 
 
 def line_of(traceback: TracebackType | None) -> Line | None:

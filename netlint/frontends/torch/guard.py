@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 import random
 import sys
 import warnings
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from netlint.frontends.torch.keep import HOLDERS, MAX_ITEMS, refill
 from netlint.frontends.torch.mode import Recorder
-
-_MAX_KEPT = 1000
 
 
 @contextmanager
@@ -39,23 +38,14 @@ _Held = list[tuple[Any, Any]]
 
 def _state(module: nn.Module) -> tuple[nn.Module, dict[str, Any], _Held]:
     attributes = dict(vars(module))
-    holders = [value for value in attributes.values() if type(value) in _HOLDERS and len(value) < _MAX_KEPT]
+    holders = [value for value in attributes.values() if type(value) in HOLDERS and len(value) < MAX_ITEMS]
     held = [(value, value.copy()) for value in holders]
     return module, attributes, held
 
 
-_HOLDERS = frozenset({list, dict, set, OrderedDict, deque})
-
-
 def _restore(owner: nn.Module, attributes: dict[str, Any], held: _Held) -> None:
     for holder, before in held:
-        if isinstance(holder, dict):
-            changed = holder.keys() != before.keys() or any(map(operator.is_not, holder.values(), before.values()))
-        else:
-            changed = len(holder) != len(before) or any(map(operator.is_not, holder, before))
-        if changed:
-            holder.clear()
-            (holder.extend if isinstance(holder, (list, deque)) else holder.update)(before)
+        refill(holder, before)
     now = vars(owner)
     for name in [name for name in now if name not in attributes]:
         del now[name]
@@ -90,6 +80,23 @@ def following(recorder: Recorder) -> Iterator[None]:
     finally:
         before.remove()
         after.remove()
+
+
+@contextmanager
+def no_updates(recorder: Recorder) -> Iterator[None]:
+    """Tells the recorder when an optimizer takes its step, so that it finds no gradients; loss scaling does nothing."""
+    with ExitStack() as stack:
+        stack.callback(register_optimizer_step_pre_hook(lambda *_: _count(recorder, 1)).remove)
+        stack.callback(register_optimizer_step_post_hook(lambda *_: _count(recorder, -1)).remove)
+        scaler = torch.amp.GradScaler
+        for name in ("unscale_", "step", "update"):
+            stack.callback(setattr, scaler, name, getattr(scaler, name))
+            setattr(scaler, name, lambda *_, **__: None)
+        yield
+
+
+def _count(recorder: Recorder, more: int) -> None:
+    recorder.updating += more
 
 
 def _functions(cls: type[Any]) -> Iterator[type[Any]]:

@@ -46,6 +46,10 @@ class Recorder(TorchFunctionMode):
         self.assumed: str | None = None
         self.losses: list[Slot] = []
         """What `backward` was called on."""
+        self.gradients: dict[int, torch.Tensor] = {}
+        """What stands for the gradients that were asked for, by id of the tensor."""
+        self.updating = 0
+        """Above 0: an optimizer takes its step, which is no part of the model."""
         self.awaited: dict[int, tuple[torch.Tensor, str]] = {}
         """Input tensors inside objects of unknown kinds, met when they are used."""
         self._named = standins.named(root)

@@ -16,6 +16,7 @@ from netlint.frontends.torch import frames, guard, leaks
 from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
 from netlint.frontends.torch.errors import Demanded, Lost
+from netlint.frontends.torch.keep import kept
 from netlint.frontends.torch.mode import Recorder
 from netlint.frontends.torch.trace import slots_in
 
@@ -97,10 +98,12 @@ class Run:
     def _record(self, recorder: Recorder, arguments: Arguments) -> None:
         with ExitStack() as stack:
             stack.enter_context(guard.same_random())
+            stack.enter_context(kept(self.target))
             for module in {id(m): m for m in (self.root, *arguments.modules()) if m is not None}.values():
                 stack.enter_context(guard.unchanged(module))
             stack.enter_context(guard.settings())
             stack.enter_context(guard.following(recorder))
+            stack.enter_context(guard.no_updates(recorder))
             stack.enter_context(guard.whole_functions(recorder))
             args, kwargs = arguments.entered(recorder)
             if recorder.thorough:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from netlint.frontends.torch import demands, functions
+from netlint.frontends.torch import demands, frames, functions
 from netlint.frontends.torch.trace import Slot, slots_in, swap
 
 if TYPE_CHECKING:
@@ -121,7 +121,19 @@ def _is_leaf(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> bool:
     return slot.step is None or not slot.grad
 
 
-@_on(*_getters("grad_fn", "grad", "_grad", "retains_grad"))
+@_on(*_getters("grad", "_grad"))
+def _gradient(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Behind `backward` some tensor, for the user's own code; None for torch's, which clips and updates with it."""
+    if not recorder.losses or recorder.updating or frames.by_torch():
+        return None
+    slot = _known(recorder, args[0])
+    key = id(slot.tensor)  # the same before and after an update in place
+    if key not in recorder.gradients and slot.grad and slot.step is None:
+        recorder.gradients[key] = recorder.made(func, torch.zeros_like(slot.tensor), [slot], {})
+    return recorder.gradients.get(key)
+
+
+@_on(*_getters("grad_fn", "retains_grad"))
 def _nothing(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
     return None
 
@@ -192,10 +204,14 @@ def _from_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any
     plain = {key: value for key, value in kwargs.items() if key not in ("device", "requires_grad", "pin_memory")}
     values = swap(refs, lambda slot: slot.tensor if recorder.real else torch.zeros(slot.shape, dtype=slot.dtype))
     made = func(*values, **plain)
-    few = isinstance(args[0], (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
-    if few or any(True for _ in slots_in(refs)):
+    if few_literals(args[0], made) or any(True for _ in slots_in(refs)):
         return recorder.made(func, made, refs, kwargs)
     return recorder.slot(made).tensor
+
+
+def few_literals(data: Any, made: torch.Tensor) -> bool:
+    """Whether a tensor was made of a few of Python's numbers: those are written down."""
+    return isinstance(data, (int, float, bool, list, tuple, complex)) and made.numel() <= _MAX_LITERALS
 
 
 # Autocast has no effect on meta tensors.

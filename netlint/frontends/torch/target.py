@@ -200,6 +200,7 @@ def _attempt(model: nn.Module, step: recipe.Step | None) -> Callable[[Example], 
 
     if step is not None:
         run.__signature__ = recipe.signature(step)  # type: ignore[attr-defined]
+        run.__wrapped__ = step.source  # type: ignore[attr-defined]
 
     def attempt(example: Example) -> Recording:
         if step is not None:

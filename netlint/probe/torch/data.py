@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from netlint.frontends.torch.arguments import Arguments
 from netlint.frontends.torch.symbolic import BATCH, resized
 from netlint.frontends.torch.target import Subject
 from netlint.graph import Graph, Value
-from netlint.ops import LAYOUT, TRANSPARENT
+from netlint.ops import COMPARISONS, LAYOUT, TRANSPARENT
 from netlint.training import Interval, Known, Training
 
 from . import size as size_of
@@ -129,35 +129,32 @@ class Synthetic:
         if tensor.is_floating_point():
             return self._floats(tensor, value)
         if tensor.dtype in _INTEGERS:
-            lo, hi = self._bounds(tensor, value)
+            lo, hi = self._bounds(tensor, value) if value is not None else (0, 0)
             if hi > lo:
                 drawn = torch.randint(lo, hi + 1, tensor.shape, generator=self._generator)
                 return drawn.to(tensor.dtype)
         return tensor.detach().clone()
 
-    def _bounds(self, tensor: torch.Tensor, value: Value | None) -> tuple[int, int]:
-        """The least and the largest number that is certain to be valid."""
-        size = self._looked_up(value, 0) if value is not None else None
-        if size is not None:
-            return 0, size - 1
-        classes = self._training.classes
-        if value in self._targets and isinstance(classes, Known):
-            return 0, int(classes.value) - 1
-        if not tensor.numel() or tensor.is_meta:
-            return 0, 0
-        return int(tensor.min()), int(tensor.max())
+    def _bounds(self, tensor: torch.Tensor, value: Value) -> tuple[int, int]:
+        """The least and the largest number that is certain to be valid; equal where no other is."""
+        if value in self._targets:
+            classes = self._training.classes
+            if isinstance(classes, Known):
+                return 0, int(classes.value) - 1
+            return (int(tensor.min()), int(tensor.max())) if tensor.numel() and not tensor.is_meta else (0, 0)
+        sizes = list(self._tables(value, 0))
+        return (0, min(sizes) - 1) if sizes and min(sizes) > 0 else (0, 0)
 
-    def _looked_up(self, value: Value, depth: int) -> int | None:
-        """The rows of the smallest table that these numbers pick from; None: they are used otherwise."""
-        sizes: list[int] = []
+    def _tables(self, value: Value, depth: int) -> Iterator[int]:
+        """The rows of every table that these numbers pick from; a 0 where they are used in other ways."""
         for use in self._graph.uses(value):
-            table = use.input(0)
+            table, out = use.input(0), use.output()
             if use.op == "Gather" and use.input(1) is value and table is not None and table.constant is not None:
-                sizes.append(table.constant.shape[int(use.attrs.get("axis", 0))])
-            elif use.op in _CARRYING and depth < _DEPTH and (out := use.output()) is not None:
-                size = self._looked_up(out, depth + 1)
-                sizes += [] if size is None else [size]
-        return min(sizes, default=None)
+                yield table.constant.shape[int(use.attrs.get("axis", 0))]
+            elif use.op in _CARRYING and depth < _DEPTH and out is not None:
+                yield from self._tables(out, depth + 1)
+            elif use.op not in _ASKING:
+                yield 0
 
     def _floats(self, tensor: torch.Tensor, value: Value | None) -> torch.Tensor:
         site = self._targets.get(value) if value is not None else None
@@ -188,6 +185,8 @@ class Synthetic:
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _CARRYING = (LAYOUT | TRANSPARENT) - {"Gather"}
 _DEPTH = 8
+_ASKING = COMPARISONS | {"Shape", "Size", "ArgMax", "ArgMin", "ReduceMax", "Not"}
+"""Whatever the numbers are, these have an answer."""
 
 
 def _moments(training: Training) -> tuple[float, float]:

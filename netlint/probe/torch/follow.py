@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from netlint.frontends.torch import functions, guard, standins
 from netlint.frontends.torch.beneath import Watching
-from netlint.frontends.torch.special import SPECIAL
+from netlint.frontends.torch.special import SPECIAL, few_literals
 
 from .plan import Call, Watched
 
@@ -20,6 +20,10 @@ See = Callable[[Watched, torch.Tensor], None]
 _T = torch.Tensor
 _RECORDED = frozenset({_T.to, _T.type, torch.autograd.grad})
 """Calls that the recorder answers in a way of its own, and writes down."""
+
+
+_IDLE = frozenset({"contiguous"})
+"""Written down only where memory is laid out otherwise, which it may be without elements."""
 
 
 class Follower(TorchFunctionMode):
@@ -33,6 +37,8 @@ class Follower(TorchFunctionMode):
         self.position = 0
         self.lost = ""
         """Why the run and the recording are not the same from here on."""
+        self.loose = False
+        """Whether lengths may depend on the data by now."""
         self.quiet = 0
         self.busy = False
         self._known = functions.known_names()
@@ -65,7 +71,9 @@ class Follower(TorchFunctionMode):
     def _special(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Of these only what makes tensors of tensors is written down."""
         result = func(*args, **kwargs)
-        if func in functions.FROM_DATA and args and isinstance(args[0], _T) and result is not args[0]:
+        if func not in functions.FROM_DATA or not args or result is args[0]:
+            return result
+        if standins.any_tensor(args[0]) or few_literals(args[0], result):
             self._called(functions.bare_name(func), result)
         return result
 
@@ -74,6 +82,12 @@ class Follower(TorchFunctionMode):
             self.lost = f"the run makes more calls than were recorded: {name}"
             return
         call = self._calls[self.position]
+        while call.name != name and call.name in _IDLE and self.position + 1 < len(self._calls):
+            self.position += 1
+            call = self._calls[self.position]
+        if call.name != name and name in _IDLE:
+            return
+        self.loose = self.loose or name_only(name)
         if call.name != name or not self._fits(call, result):
             self.lost = f"call {self.position} is {name} in the run, and {call.name} in the recording"
             return
@@ -86,10 +100,11 @@ class Follower(TorchFunctionMode):
 
     def _fits(self, call: Call, result: Any) -> bool:
         """Whether a tensor has the recorded shape as far as that is a matter of numbers."""
-        if call.shape is None or not isinstance(result, _T) or name_only(call.name):
+        if call.shape is None or not isinstance(result, _T):
             return True
         return len(call.shape) == result.dim() and all(
-            self._length(dim) in (None, length) for dim, length in zip(call.shape, result.shape, strict=True)
+            self.loose or self._length(dim) in (None, length)
+            for dim, length in zip(call.shape, result.shape, strict=True)
         )
 
     def _length(self, dim: int | str | None) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from netlint.analysis import Unavailable
 from netlint.frontends.torch import guard
@@ -87,6 +88,8 @@ def _copies(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -
     copies: dict[Hashable, torch.Tensor] = {}
     try:
         for tensor in _tensors(model):
+            if is_lazy(tensor):
+                raise Unavailable("it holds lazy modules that were never called; call the model once where it is made")
             grad, tensor.grad = (tensor.grad if tensor.is_leaf else None), None
             kept.append((tensor, tensor.data, grad, tensor.requires_grad))
             tensor.data = _copy(tensor.data, device, dtype, copies)
