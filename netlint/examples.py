@@ -8,8 +8,9 @@ A torch fence is Python in which `torch`, `nn`, `F` and `math` are known. Its mo
 else an instance of the last `nn.Module` class in it. A function `step(model, ...)`, if there is one, is recorded in
 place of the forward pass. The first line may state the inputs, `inputs=2,3` or `inputs=ids:int64:1,8;mask:bool:1,8`,
 which are inferred otherwise, and the mode, `mode=eval`; with `loss=mse_loss targets=2,1`, a shape, that loss is
-recorded, too. With `probe=cpu` the model is executed as well, on made-up data. Where torch is missing, such examples
-cannot run: see `runnable`.
+recorded, too. With `probe=cpu` the model is executed as well, on made-up data, and compared with the ONNX export of
+what a function `exported(model)` gives, if there is one. Where torch is missing, such examples cannot run: see
+`runnable`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .engine import lint
 from .frontends import TargetError
@@ -100,11 +103,13 @@ def run(rule: Rule, example: Example) -> list[str]:
     """What differs from the example's expectations; empty if all is as expected."""
     given = dict(example.given)
     try:
-        graph = _torch_graph(example, given) if example.language == "torch" else _onnx_graph(example)
+        with TemporaryDirectory() as folder:
+            is_torch = example.language == "torch"
+            graph = _torch_graph(example, given, Path(folder)) if is_torch else _onnx_graph(example)
+            training = parse_training(given, lambda name: f"given {name}")
+            return list(_compare(lint(graph, [rule], training), example))
     except TargetError as error:
         return [f"{error} ({error.help})"]
-    training = parse_training(given, lambda name: f"given {name}")
-    return list(_compare(lint(graph, [rule], training), example))
 
 
 def _onnx_graph(example: Example) -> Graph:
@@ -113,7 +118,7 @@ def _onnx_graph(example: Example) -> Graph:
     return load_text(example.text)
 
 
-def _torch_graph(example: Example, given: dict[str, str]) -> Graph:
+def _torch_graph(example: Example, given: dict[str, str], folder: Path) -> Graph:
     """The graph of a torch fence. Takes out of `given` what is not of the training contract. Raises `TargetError`."""
     from .frontends.torch.fence import fence
 
@@ -123,12 +128,14 @@ def _torch_graph(example: Example, given: dict[str, str]) -> Graph:
         target, loss = given.pop("targets"), given.pop("loss")
     place = f"/netlint-example/{sha256(example.text.encode()).hexdigest()[:8]}.py"
     device = given.pop("probe", "")
-    captured = fence(example.text, place, inputs, given.pop("mode", ""), loss, target)
+    export = folder / "model.onnx"
+    captured = fence(example.text, place, inputs, given.pop("mode", ""), loss, target, str(export) if device else "")
     if device:
         from .probe.request import Request
         from .probe.torch.runner import probed
 
-        captured = probed(captured, Request(device, budget=_SECONDS))
+        request = Request(device, budget=_SECONDS, against=str(export) if export.exists() else "")
+        captured = probed(captured, request)
     return captured.graph
 
 

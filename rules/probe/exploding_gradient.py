@@ -114,10 +114,18 @@ def exploding_gradient(scope: Scope) -> Iterator[Finding]:
     growth = float(scope.options["growth"])
     sizes = [(each.size, each) for each in all_of_them if each.size is not None]
     trunk_only = [each for each in reversed(all_of_them) if each.layer.node in scope[trunk]]
-    norms = [(each.gradient, each) for each in trunk_only if each.gradient is not None]
+    norms = [(norm, each) for each in trunk_only if (norm := _scaled(each)) is not None]
     finding = _values(sizes, growth, found) or _gradients(norms, growth, found)
     if finding is not None:
         yield finding
+
+
+def _scaled(each: Measured) -> float | None:
+    """The gradient of a layer's output, times the size of that where it is small: under a norm a tiny output has a
+    large gradient, without harm."""
+    if each.gradient is None or each.size is None:
+        return None
+    return each.gradient * min(each.size, 1.0)
 
 
 def _values(sizes: Sequence[tuple[float, Measured]], growth: float, found: Passes) -> Finding | None:

@@ -9,22 +9,26 @@ What was trained and measured is not what will be used. Usual reasons: an export
 a branch that was frozen for the example input, an operator that rounds or pads differently.
 
 ## Example
-The model has been trained on since it was exported:
+The model was trained on after it had been exported:
 ```torch
-# given probe=cpu against=scaled inputs=4,8
+# given probe=cpu inputs=4,8
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.head = nn.Linear(8, 3)
 
     def forward(self, x):
-        return self.head(x)      # want error "differs from the export"
+        return self.head(x)      # want error "the output differs from the export's"
+
+def exported(model):
+    other = Net()
+    return other
 ```
 
 ## Use instead
 Export again, from the same weights and in inference mode:
 ```torch
-# given probe=cpu against=same inputs=4,8
+# given probe=cpu inputs=4,8
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -32,12 +36,24 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.head(x)
+
+def exported(model):
+    return model
 ```
 
 ## Spares
 Rounding: kernels of different libraries add in different order.
 ```torch
-# given probe=cpu against=rounded inputs=4,8
+# given probe=cpu inputs=4,8
+class Halves(nn.Module):
+    def __init__(self, head):
+        super().__init__()
+        self.head = head
+
+    def forward(self, x):
+        left, right = self.head.weight[:, :4], self.head.weight[:, 4:]
+        return self.head.bias + F.linear(x[:, 4:], right) + F.linear(x[:, :4], left)
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -45,6 +61,9 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.head(x)
+
+def exported(model):
+    return Halves(model.head)
 ```
 
 ## Known limits

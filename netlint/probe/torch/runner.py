@@ -16,10 +16,11 @@ from netlint.probe.request import Request
 from netlint.training import Training
 
 from . import data
+from .against import against
 from .passes import passes
 from .running import Running, why
 
-_STAGES: Mapping[str, Callable[[Running], Any]] = {"passes": passes}
+_STAGES: Mapping[str, Callable[[Running], Any]] = {"passes": passes, "against": against}
 
 
 def probed(captured: Captured, request: Request, tell: Callable[[str], None] = lambda stage: None) -> Captured:
