@@ -71,6 +71,11 @@ class Results:
             raise result
         return cast("T", result)
 
+    def done(self, wanted: Analysis[T]) -> T | None:
+        """The result if somebody has asked for it and it could be had."""
+        result = self._done.get(wanted)
+        return None if isinstance(result, Exception) else cast("T | None", result)
+
     def _compute(self, wanted: Analysis[Any]) -> Any:
         scope = Scope(self, wanted.name, wanted.requires, {})
         try:

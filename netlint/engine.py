@@ -9,6 +9,7 @@ from traceback import walk_tb
 from typing import Any, TypeVar
 
 from .analyses.contract import contract, misstated
+from .analyses.ranges import ranges
 from .analyses.shapes import shapes
 from .analyses.suppressions import IGNORE
 from .analysis import Analysis, Results, Scope, Unavailable
@@ -16,7 +17,7 @@ from .graph import Graph, Location, Node
 from .neighbourhood import around
 from .ops import KNOWN_OPS
 from .probe.stages import passes
-from .reported import Crashed, Report, Reported, Skipped
+from .reported import Crashed, Cut, Report, Reported, Skipped
 from .rule import Claim, Evidence, Finding, Level, Rule
 from .training import Training
 
@@ -69,6 +70,7 @@ def _report(
         assumptions=_or(results, contract, results.training).known(),
         misstated=_or(results, misstated, ()),
         not_understood=_not_understood(results.graph),
+        cuts=_cuts(results),
         nodes=len(results.graph.nodes),
         times=results.clock.spent(),
         lines=frozenset(line for node in results.graph.nodes if (line := node.source) is not None),
@@ -196,6 +198,18 @@ def _digest(parts: Iterable[str]) -> str:
     from hashlib import sha256
 
     return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _cuts(results: Results) -> tuple[Cut, ...]:
+    """Where the ranges end, if a rule asked for them."""
+    known = results.done(ranges)
+    by_op: dict[str, list[Node]] = {}
+    for node in known.behind_unknown if known is not None else ():
+        by_op.setdefault(node.full_op, []).append(node)
+    counts = known.behind_unknown if known is not None else {}
+    return tuple(
+        Cut(op, nodes[0].loc, len(nodes) - 1, sum(counts[node] for node in nodes)) for op, nodes in by_op.items()
+    )
 
 
 def _not_understood(graph: Graph) -> dict[str, int]:

@@ -54,7 +54,7 @@ def _imported(entry: Declared) -> Rule | None:
 
 def declared(folders: Iterable[Path] = ()) -> list[Declared]:
     """The installed rules and those in the folders, in order of their codes."""
-    places = [*_installed(), *((path, "") for folder in folders for path in _files(str(folder)))]
+    places = [*_installed(), *((path, "") for folder in folders for path in python_files(str(folder)))]
     return sorted({entry for path, module in places for entry in _read(path, module)})
 
 
@@ -64,7 +64,7 @@ def _installed() -> Iterator[tuple[str, str]]:
         for place in package_places(plugin.package):
             if place.endswith(".py"):
                 yield place, plugin.package
-            for path in _files(place):
+            for path in python_files(place):
                 parts = os.path.relpath(path, place).removesuffix(".py").split(os.sep)
                 yield path, ".".join([plugin.package, *parts])
 
@@ -84,7 +84,8 @@ def package_places(package: str) -> list[str]:
     return [place if os.path.isdir(place) else f"{place}.py" for place in places]
 
 
-def _files(folder: str) -> Iterator[str]:
+def python_files(folder: str) -> Iterator[str]:
+    """The paths of all files of Python below a folder."""
     for parent, _, names in os.walk(folder):
         yield from (os.path.join(parent, name) for name in names if name.endswith(".py"))
 

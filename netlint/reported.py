@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from .graph import Location
-from .rule import Finding, Level, Rule
-from .times import Spent
-from .training import Known
+if TYPE_CHECKING:
+    from .graph import Location
+    from .rule import Finding, Level, RuleInfo
+    from .times import Spent
+    from .training import Known
 
 BoxKind: TypeAlias = Literal["flagged", "node", "input", "output", "more"]
 
@@ -43,7 +44,7 @@ class Neighbourhood:
 class Reported:
     """A finding as the report holds it: with its rule, level, place and fingerprint."""
 
-    rule: Rule
+    rule: RuleInfo
     level: Level
     finding: Finding
     loc: Location
@@ -62,7 +63,7 @@ class Reported:
 class Skipped:
     """A rule that could not judge (some of) the graph, and why."""
 
-    rule: Rule
+    rule: RuleInfo
     why: str
 
 
@@ -70,7 +71,7 @@ class Skipped:
 class Crashed:
     """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
 
-    rule: Rule
+    rule: RuleInfo
     error: Exception
     where: str
     """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""
@@ -84,6 +85,19 @@ class Suppressed:
     reason: str
     origin: str
     """Who silenced it: `comment at net.py:88`, `overrides in pyproject.toml:14`, `baseline netlint.baseline` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An operator that the analysis of ranges does not know: what its rules say ends there."""
+
+    op: str
+    at: Location
+    """The first node of it behind which something is unknown."""
+    others: int
+    """How many further nodes of it cut the analysis."""
+    nodes: int
+    """Nodes behind all of them of whose results nothing is known for that reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +124,5 @@ class Report:
     """The lines of source code, file and number as recorded, that the nodes come from."""
     ignore: str = ""
     """Which findings the model's own metadata asks to silence, as it stands there (`netlint.ignore`)."""
+    cuts: tuple[Cut, ...] = ()
+    """Those operators at which the analysis of ranges ends, in graph order; empty where no rule asked for ranges."""

@@ -5,15 +5,16 @@ A rule is a function from a `Scope` to findings; its module's docstring is its p
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .analysis import Analysis, Scope, Unavailable
-from .graph import Location, Node, Value
+
+if TYPE_CHECKING:
+    from .graph import Location, Node, Value
 
 __all__ = ["ERROR", "NOTE", "WARNING", "Claim", "Evidence", "Finding", "Level", "Option", "Rule", "Scope"]
 __all__ += ["Unavailable", "rule"]
@@ -80,18 +81,17 @@ Check: TypeAlias = Callable[[Scope], Iterable[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A check with a name. `levels[0]` is the usual level, the others are used where the page says so."""
+class RuleInfo:
+    """What reports say of a rule. `levels[0]` is the usual level, the others are used where the page says so."""
 
     code: str
     name: str
     levels: tuple[Level, ...]
     since: str
     status: str
-    requires: tuple[Analysis[Any], ...]
-    options: tuple[Option, ...]
-    run: Check
     module: str
+    stored_page: str = ""
+    """The page, where the module cannot be imported by its name."""
 
     @property
     def level(self) -> Level:
@@ -100,11 +100,20 @@ class Rule:
     @property
     def page(self) -> str:
         """The page in Markdown: the docstring of the rule's module."""
-        return sys.modules[self.module].__doc__ or ""
+        return self.stored_page or import_module(self.module).__doc__ or ""
 
     @property
     def summary(self) -> str:
         return self.page.strip().split("\n", 1)[0].rstrip(".")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(RuleInfo):
+    """A check with a name."""
+
+    requires: tuple[Analysis[Any], ...]
+    options: tuple[Option, ...]
+    run: Check
 
     def __reduce__(self) -> tuple[Callable[[str, str], Rule], tuple[str, str]]:
         """Reports travel between processes; a rule travels as the place where it stands."""
@@ -138,6 +147,7 @@ def rule(
     """
 
     def make(run: Check) -> Rule:
-        return Rule(code, name, (level, *also), since, status, requires, options, run, run.__module__)
+        levels = (level, *also)
+        return Rule(code, name, levels, since, status, run.__module__, requires=requires, options=options, run=run)
 
     return make

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import collector
+from .cache import Cache, Entry
 from .capture import Capture, python_target
-from .checked import CheckReport, check_graph
 from .config import Settings, find_settings, read_settings
 from .errors import ConfigError
 from .frontends import TargetError
-from .graph import Graph
-from .registry import Registry, load_rules
 from .report import Failure
 from .reported import Report
 from .rule import Level, Rule
-from .settings.rules import RuleSettings
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
-from .times import Clock
 from .training import Known, Training
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from .checked import CheckReport
+    from .graph import Graph
+    from .pool import Died
+    from .registry import Registry
+
+# What only linting needs is imported where it is needed: a run whose results are all known needs none of it.
 
 
 class Session:
@@ -35,12 +43,20 @@ class Session:
         ignore: Sequence[str] = (),
         stated: Training | None = None,
         capture: Capture | None = None,
+        cache: Cache | None = None,
+        jobs: int | None = 1,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
+        """`cache`: where results of earlier runs are; None: nowhere. `jobs`: how many targets are linted at a time;
+        None: as many as it pays. `progress` is told how many targets are done, of how many."""
         self._config = config
         self._select = select
         self._ignore = ignore
         self._stated = stated or Training()
         self._capture = capture or Capture()
+        self._cache = cache
+        self._jobs = jobs
+        self._progress = progress
         self._settings: dict[Path, Settings] = {}
         self._registries: dict[tuple[Path, ...], Registry] = {}
         self.fail_on = Level.ERROR
@@ -48,39 +64,145 @@ class Session:
         self.printed = ""
         """What the code of Python targets printed."""
 
-    def results(self, texts: Sequence[str]) -> Iterator[Report | Failure]:
-        """The report of each target, or why there is none. Raises `ConfigError`."""
-        for place, found in enumerate(expand(texts)):
-            if place:
-                collector.collect()  # the graph of the target before
-            yield Failure(*found) if isinstance(found, tuple) else self._result(found)
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; it loads the rules itself."""
+        return {**self.__dict__, "_registries": {}, "_progress": None}
+
+    def results(self, texts: Sequence[str]) -> tuple[Report | Failure, ...]:
+        """The report of each target in order, or why there is none. Raises `ConfigError`."""
+        found = list(expand(texts))
+        done = {place: known for place, target in enumerate(found) if (known := self._known(target)) is not None}
+        left = {place: target for place, target in enumerate(found) if place not in done and isinstance(target, str)}
+        pythons = [place for place, target in left.items() if self._is_python(target)]
+        models = [place for place in left if place not in pythons]
+        for places, lint in ((models, self._models), (pythons, self._pythons)):
+            for index, result in lint([left[place] for place in places]):
+                done[places[index]] = result
+                self._progress(len(done), len(found))
+        if self._cache is not None and left:
+            self._cache.prune()
         if not self._settings:
             self.fail_on = self._settings_for(Path.cwd()).fail_on
+        return tuple(done[place] for place in range(len(found)))
 
-    def _result(self, target: str) -> Report | Failure:
+    def _known(self, found: str | tuple[str, TargetError]) -> Report | Failure | None:
+        """What is to be said of a target without linting it: why it is none, or what was found in an earlier run."""
+        if isinstance(found, tuple):
+            return Failure(*found)
+        self.fail_on = min(self.fail_on, self._settings_for(_folder(found)).fail_on)
+        entry = None if self._is_python(found) else self._entry(found)
+        return entry.find() if entry else None
+
+    def _entry(self, target: str) -> Entry | None:
         settings = self._settings_for(_folder(target))
-        self.fail_on = min(self.fail_on, settings.fail_on)
-        rules, training, options = self.plan(settings, target)
-        try:
-            capture = self._capture.otherwise(settings.capture(target))
-            if runs_python(target, capture):
-                from .worker import Job, run
+        # What a probe shows depends on the machine as well.
+        if self._cache is None or target == STDIN or self._capture_of(target).probe:
+            return None
+        beside = settings.file.parent if settings.file else Path.cwd()
+        rests_on = (settings, tuple(self._select), tuple(self._ignore), self._stated)
+        return self._cache.entry(target, beside, settings.rule_folders, repr(rests_on))
 
-                _need_torch()
-                codes = tuple(rule.code for rule in rules)
-                job = Job("lint", target, capture, training, settings.rule_folders, codes, options)
-                result = run(job, self._note)
-                assert isinstance(result, Report)
-                return result
-            clock = Clock()
+    def _capture_of(self, target: str) -> Capture:
+        return self._capture.otherwise(self._settings_for(_folder(target)).capture(target))
+
+    def _is_python(self, target: str) -> bool:
+        return runs_python(target, self._capture_of(target))
+
+    def _models(self, targets: Sequence[str]) -> Iterator[tuple[int, Report | Failure]]:
+        """The report on each model in a file, with its place, as it is made."""
+        from .jobs import automatic
+
+        count = min(self._jobs or automatic([_size(target) for target in targets]), len(targets))
+        if count > 1:
+            yield from self._in_processes(targets, count)
+            return
+        for place, target in enumerate(targets):
+            if place:
+                collector.collect()  # the graph of the target before
+            yield place, self._model(target)
+
+    def _in_processes(self, targets: Sequence[str], count: int) -> Iterator[tuple[int, Report | Failure]]:
+        from .pool import Died, in_processes
+
+        for target in {_folder(target): target for target in targets}.values():
+            self.plan(self._settings_for(_folder(target)), target)  # for all: mistakes are told at once
+        _import_for_models()
+        for place, result in in_processes(self._portable, targets, count):
+            if isinstance(result, Died):
+                yield place, Failure(targets[place], _died(result))
+            elif isinstance(result, Exception):
+                raise result
+            else:
+                yield place, result
+
+    def _portable(self, target: str) -> Report | Failure:
+        from .checked import CheckReport, portable
+
+        result = self._model(target)
+        collector.collect()
+        return portable(result) if isinstance(result, CheckReport) else result
+
+    def _model(self, target: str) -> Report | Failure:
+        """The report on a model in a file; it is kept in the cache."""
+        from .cache.stamps import see
+        from .checked import check_graph, portable
+        from .frontends.onnx.external import ExternalFiles
+        from .times import Clock
+
+        rules, training, options = self.plan(self._settings_for(_folder(target)), target)
+        entry = self._entry(target)
+        external = ExternalFiles(Path(target))
+        clock = Clock()
+        files = [see(target)] if entry else []
+        try:
             with clock.running("load", "model file"):
-                graph = load(target)
-            return check_graph(graph, rules, training, options, target, loading=clock.spent())
+                graph = load(target, external)
+            named = external.named() if entry else None
+            files += [see(target, name) for name in named or ()]
+            report = check_graph(graph, rules, training, options, target, loading=clock.spent())
         except TargetError as error:
             return Failure(target, error)
         except (MemoryError, RecursionError) as error:
             why = TargetError(f"is too large or too deeply nested to analyse ({type(error).__name__})", "")
             return Failure(target, why)
+        if entry and named is not None and None not in files:
+            entry.store(replace(portable(report), times=()), [file for file in files if file])
+        return report
+
+    def _pythons(self, targets: Sequence[str]) -> Iterator[tuple[int, Report | Failure]]:
+        """The report on each Python target, with its place, as it is made; each in a process of its own."""
+        from .jobs import automatic_python
+
+        count = min(self._jobs or automatic_python(len(targets)), len(targets))
+        printed = [""] * len(targets)
+        if count > 1:
+            from .pool import in_threads
+
+            made = in_threads(self._python, targets, count)
+        else:
+            made = ((place, self._python(target)) for place, target in enumerate(targets))
+        for place, (result, text) in made:
+            printed[place] = text
+            yield place, result
+        self.printed += "".join(printed)
+
+    def _python(self, target: str, stop: Event | None = None) -> tuple[Report | Failure, str]:
+        """The report on a Python target, and what its code printed."""
+        from .worker import Job, run
+
+        settings = self._settings_for(_folder(target))
+        rules, training, options = self.plan(settings, target)
+        capture = self._capture_of(target)
+        codes = tuple(rule.code for rule in rules)
+        job = Job("lint", target, capture, training, settings.rule_folders, codes, options)
+        printed: list[str] = []
+        try:
+            _need_torch()
+            result = run(job, printed.append, stop)
+        except TargetError as error:
+            return Failure(target, error), "".join(printed)
+        assert isinstance(result, Report)
+        return result, "".join(printed)
 
     def report(
         self,
@@ -93,6 +215,8 @@ class Session:
 
         Raises `ConfigError`.
         """
+        from .checked import check_graph
+
         rules, stated, options = self.plan(self._settings_for(Path.cwd()), name)
         return check_graph(graph, rules, stated.otherwise(training or Training()), options, name, facts)
 
@@ -102,7 +226,7 @@ class Session:
 
         settings = self._settings_for(_folder(target))
         training = self._stated.otherwise(settings.contract(target))
-        capture = self._capture.otherwise(settings.capture(target))
+        capture = self._capture_of(target)
         if runs_python(target, capture):
             from .worker import Job, run
 
@@ -116,6 +240,8 @@ class Session:
 
     def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
         """The rules for a target, its training contract, and the options of rules. Raises `ConfigError`."""
+        from .settings.rules import RuleSettings
+
         about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
         rules = about_rules.chosen(self._select, self._ignore)
         return rules, self._stated.otherwise(settings.contract(target)), about_rules.options()
@@ -140,6 +266,8 @@ class Session:
 
     def _registry(self, folders: tuple[Path, ...]) -> Registry:
         if folders not in self._registries:
+            from .registry import load_rules
+
             self._registries[folders] = load_rules(folders)
         return self._registries[folders]
 
@@ -147,6 +275,31 @@ class Session:
 def runs_python(target: str, capture: Capture) -> bool:
     """Whether a target is code of the user's, or weights for a model that such code makes."""
     return is_python(target) or (bool(capture.factory) and target.endswith(CHECKPOINTS))
+
+
+def _size(target: str) -> int:
+    try:
+        return os.stat(target).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _import_for_models() -> None:
+    """Import what processes that are forked off share."""
+    from . import checked, onnxlib
+    from .frontends import onnx
+
+    assert checked and onnx
+    onnxlib.protobuf()
+    onnxlib.core()
+
+
+def _died(how: Died) -> TargetError:
+    from .worker import how_it_ended
+
+    return TargetError(
+        f"{how_it_ended(how.code)} while it was linted", "lint it alone; it may need more memory than there is"
+    )
 
 
 def _need_torch() -> None:

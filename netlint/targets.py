@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .capture import python_target
 from .frontends import TargetError
-from .graph import Graph
+
+if TYPE_CHECKING:
+    from .frontends.onnx.external import ExternalFiles
+    from .graph import Graph
 
 SUFFIXES = (".onnx", ".onnxtxt", ".pt2")
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
@@ -70,8 +74,11 @@ def _models_below(folder: Path) -> Iterator[str]:
         yield from (str(Path(parent) / name) for name in files if name.endswith(SUFFIXES))
 
 
-def load(target: str) -> Graph:
-    """The graph in a model file, or on standard input. Runs no code of a user's. Raises `TargetError`."""
+def load(target: str, external: ExternalFiles | None = None) -> Graph:
+    """The graph in a model file, or on standard input. Runs no code of a user's. Raises `TargetError`.
+
+    `external` remembers which other files the model names.
+    """
     from .frontends import onnx
 
     if target == STDIN:
@@ -91,7 +98,7 @@ def load(target: str) -> Graph:
         )
     if target.endswith((".safetensors", ".h5", ".keras", ".tflite", ".pb")):
         raise TargetError("is not an ONNX model", "export it to ONNX, e.g. with torch.onnx.export")
-    return onnx.load(Path(target))
+    return onnx.load(Path(target), external)
 
 
 def _name_in(file: Path) -> tuple[str, str]:

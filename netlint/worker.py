@@ -64,6 +64,10 @@ class WorkerBug(Exception):
     """netlint's own code failed in the worker; the message is the error, or the traceback where asked for."""
 
 
+class Stopped(Exception):
+    """Nobody waits for the result any more."""
+
+
 class _Ended(Exception):
     """The worker gave no result."""
 
@@ -73,16 +77,19 @@ class _Ended(Exception):
         self.output = output
 
 
-def run(job: Job, printed: Callable[[str], None] = lambda text: None) -> Any:
-    """Do a job in a process of its own; `printed` is told what the user's code printed. Raises `TargetError`."""
+def run(job: Job, printed: Callable[[str], None] = lambda text: None, stop: threading.Event | None = None) -> Any:
+    """Do a job in a process of its own; `printed` is told what the user's code printed. Raises `TargetError`.
+
+    `stop`, once set, ends it: raises `Stopped`.
+    """
     try:
-        return _attempt(job, printed)
+        return _attempt(job, printed, stop)
     except _Ended as ended:
         first = _failure(ended)
         if ended.stage != "import" or not job.target_is_file:
             raise first from None
     try:
-        return _attempt(replace(job, importing="slice"), printed)
+        return _attempt(replace(job, importing="slice"), printed, stop)
     except _Ended as ended:
         second: TargetError = _failure(ended)
     except TargetError as error:
@@ -90,8 +97,8 @@ def run(job: Job, printed: Callable[[str], None] = lambda text: None) -> Any:
     raise TargetError(f"{first}\nits definitions alone: {second}", first.help)
 
 
-def _attempt(job: Job, printed: Callable[[str], None]) -> Any:
-    worker = _Worker(job)
+def _attempt(job: Job, printed: Callable[[str], None], stop: threading.Event | None) -> Any:
+    worker = _Worker(job, stop)
     try:
         return worker.result()
     finally:
@@ -137,8 +144,9 @@ _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|python3\.\d+|netlint)[
 class _Worker:
     """The parent's side of one worker process."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, stop: threading.Event | None) -> None:
         self._job = job
+        self._stop = stop
         self._limit = job.capture.time_limit or TIME_LIMIT
         self._stage = "start"
         self._deadline: float | None = time.monotonic() + START_LIMIT
@@ -200,11 +208,13 @@ class _Worker:
                 return self._messages.get(timeout=_TICK)
             except queue.Empty:
                 pass
+            if self._stop is not None and self._stop.is_set():
+                raise Stopped
             if self._process.poll() is not None:
                 # Children of its own may hold the pipe open: its end is not awaited for long.
                 self._reader.join(timeout=10 * _TICK)
                 if self._messages.empty():
-                    raise _Ended(self._stage, _how(self._process.returncode), self.output())
+                    raise _Ended(self._stage, how_it_ended(self._process.returncode), self.output())
             if self._deadline is not None and time.monotonic() > self._deadline:
                 limit = START_LIMIT if self._stage == "start" else self._limit
                 raise _Ended(self._stage, f"took longer than {limit:g} s", self.output())
@@ -239,7 +249,8 @@ class _Worker:
             self._process.stdin.close()
 
 
-def _how(code: int) -> str:
+def how_it_ended(code: int) -> str:
+    """The end of a process as a verb; a negative code is the signal that ended it."""
     if code < 0:
         try:
             return f"crashed the interpreter ({signal.Signals(-code).name})"

@@ -8,7 +8,7 @@ from netlint.frontends import TargetError
 from netlint.graph import Location, Value
 from netlint.registry import load_rules
 from netlint.report import Failure, Run
-from netlint.reported import Box, Crashed, Neighbourhood, Report, Reported, Skipped, Suppressed
+from netlint.reported import Box, Crashed, Cut, Neighbourhood, Report, Reported, Skipped, Suppressed
 from netlint.rule import Claim, Evidence, Finding, Level
 from netlint.sources import Sources
 from netlint.times import Spent
@@ -78,6 +78,7 @@ def report(target: str, *findings: Reported, text: str = "", suppressed: tuple[S
             Spent("analysis", "ranges", 0.5),
             Spent("rule", "double-softmax", 0.1),
         ),
+        cuts=(Cut(f"aten.foo{text}", Location(f"body{text} ▸ foo"), 1, 4),),
     )
 
 

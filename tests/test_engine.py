@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from netlint.analyses.ranges import ranges
 from netlint.analysis import Analysis, Results, Scope, Unavailable, UndeclaredUse, analysis
 from netlint.engine import lint
 from netlint.frontends.onnx import load_text
@@ -199,6 +200,35 @@ def test_fingerprints_are_distinct() -> None:
 def test_unknown_operators_are_counted() -> None:
     model = '<ir_version: 10, opset_import: ["" : 21, "my" : 1]> g (float[4] x) => (float[4] y) { y = my.Warp(x) }'
     assert run(model=model).not_understood == {"my::Warp": 1}
+
+
+WARPED = """<ir_version: 10, opset_import: ["" : 21, "my" : 1]>
+g (float[N, 4] x) => (float[N, 4] y, float[N, 4] z) {
+    a = Relu(x)
+    b = my.Warp(a)
+    c = my.Warp(a)
+    d = Log(b)
+    e = Mul(c, d)
+    y = Sigmoid(e)
+    z = Relu(c)
+}"""
+
+
+def test_the_report_tells_where_the_ranges_end() -> None:
+    def asks(scope: Scope) -> Iterable[Finding]:
+        assert scope[ranges]
+        return ()
+
+    (cut,) = run(a_rule(asks, ranges), model=WARPED).cuts
+    # Of Log and Mul nothing is known, one behind each Warp; Sigmoid and Relu are bounded whatever comes in.
+    assert (cut.op, cut.others, cut.nodes) == ("my::Warp", 1, 2)
+    assert cut.at.path.endswith("Warp")
+
+
+def test_where_no_rule_asks_for_ranges_none_are_worked_out() -> None:
+    report = run(every_relu, model=WARPED)
+    assert report.cuts == ()
+    assert report.not_understood == {"my::Warp": 2}
 
 
 def test_times_are_each_ones_own() -> None:

@@ -9,7 +9,7 @@ from netlint.registry import load_rules
 from netlint.report import Run
 from netlint.report.text import render
 from netlint.report.wording import clean
-from netlint.reported import Report, Reported
+from netlint.reported import Cut, Report, Reported
 from netlint.rule import Evidence, Finding, Level
 from netlint.sources import Sources
 
@@ -78,3 +78,11 @@ def test_names_cannot_command_the_terminal() -> None:
 
 def test_endless_names_are_cut() -> None:
     assert len(clean("a" * 10_000)) < 500
+
+
+def test_what_is_not_analysed_is_named_with_its_place() -> None:
+    cut = Cut("my::Warp", Location("body ▸ Warp"), 2, 12)
+    report = Report("m.onnx", (), (), (), {}, (), {"my::Warp": 3, "my::Last": 1}, cuts=(cut,))
+    shown = render(Run((report,), Sources(Path("/nonexistent"))))
+    assert "not analysed behind my::Warp at body ▸ Warp and 2 more (12 nodes)\n" in shown
+    assert "not understood: 1 node with unknown operators: my::Last\n" in shown

@@ -58,6 +58,26 @@ def test_a_step_is_recorded() -> None:
     assert "LOS002" in codes(netlint.check(Classifier(), step=step, inputs=batch))
 
 
+def test_layers_of_the_library_alone_are_found_where_the_check_is_asked_for() -> None:
+    layers = nn.Sequential(*(layer for _ in range(4) for layer in (nn.Linear(6, 6), nn.Sigmoid())), nn.Linear(6, 2))
+
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = layers
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers(x)
+
+    def lines(model: nn.Module) -> set[str]:
+        found = netlint.check(model).findings  # asked here
+        places = [entry.loc.source for entry in found if entry.rule.code == "ACT004"]
+        return {Path(place[0]).read_text().splitlines()[place[1] - 1].strip() for place in places if place}
+
+    assert lines(layers) == {"found = netlint.check(model).findings  # asked here"}
+    assert lines(Around()) == {"return self.layers(x)"}
+
+
 def test_the_contract_comes_from_the_objects() -> None:
     model = Classifier()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,10 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from netlint.api import check as netlint_check  # noqa: E402
 from netlint.capture import INPUTS, Capture  # noqa: E402
 from netlint.frontends import TargetError  # noqa: E402
+from netlint.frontends.torch.recipe import method  # noqa: E402
 from netlint.frontends.torch.target import Captured, capture, captured_model  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
@@ -222,12 +225,66 @@ class Lit(nn.Module):
 
 
 def test_a_method_may_be_the_step() -> None:
-    from netlint.frontends.torch.recipe import method
-
     model = Lit()
     assert "SoftmaxCrossEntropyLoss" in ops(captured_model(model, step=method(model, "training_step")))
     with pytest.raises(TargetError, match="has no method 'fit'"):
         method(model, "fit")
+
+
+def _decayed(model: nn.Module) -> dict[str, Any]:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _lists(model: nn.Module) -> tuple[list[Any], list[Any]]:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 3)]
+
+
+def _two(model: nn.Module) -> tuple[dict[str, Any], ...]:
+    return tuple({"optimizer": torch.optim.Adam(model.parameters(), lr=lr)} for lr in (0.1, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("makes", "known"),
+    [
+        (lambda model: None, {}),
+        (lambda model: torch.optim.Adam(model.parameters()), {"optimizer": "adam", "lr": 0.001, "weight_decay": 0.0}),
+        (_decayed, {"optimizer": "adamw", "lr": 0.01, "weight_decay": 0.1, "schedule": "CosineAnnealingLR"}),
+        (_lists, {"optimizer": "sgd", "lr": 0.5, "momentum": 0.0, "weight_decay": 0.0, "schedule": "StepLR"}),
+        (_two, {"optimizer": "adam", "weight_decay": 0.0}),
+    ],
+)
+def test_a_lightning_module_configures_its_optimizers(makes: Callable[[nn.Module], Any], known: dict[str, Any]) -> None:
+    class Configured(Lit):
+        def configure_optimizers(self) -> Any:
+            self.touched = True
+            return makes(self)
+
+    model = Configured()
+    found = captured_model(model, step=method(model, "training_step"))
+    assert {name: entry.value for name, entry in found.training.known().items()} == known
+    assert all(entry.origin.endswith("of configure_optimizers") for entry in found.training.known().values())
+    assert not hasattr(model, "touched")
+    assert netlint_check(model, step="training_step").assumptions.keys() >= known.keys()
+    assert captured_model(model).training.known() == {}
+
+
+def test_optimizers_that_cannot_be_configured_are_said() -> None:
+    class Attached(Lit):
+        trainer = None
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=self.trainer.lr)  # type: ignore[attr-defined]
+
+    model = Attached()
+    found = captured_model(model, step=method(model, "training_step"))
+    assert found.training.known() == {}
+    assert re.match(
+        r"raises AttributeError \(test_torch_targets.py:\d+\): 'NoneType' object has no attribute 'lr'",
+        found.facts["configure_optimizers"].value,
+    )
 
 
 def test_state_dicts_are_loaded_as_weights_alone(netlint: Run, tmp_path: Path) -> None:

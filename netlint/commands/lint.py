@@ -42,6 +42,18 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @click.option("--statistics", is_flag=True, help="Also count the findings of each rule.")
 @click.option("--profile", is_flag=True, help="Also tell how long each rule and analysis took.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Targets linted at a time; default: as many as there are cores, fewer if it does not pay.",
+)
+@click.option("--no-cache", is_flag=True, help="Lint unchanged models again.")
+@click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False),
+    help="Where results are kept; default: .netlint_cache beside the settings file.",
+)
 @capture_options
 @training_options
 def lint(
@@ -56,19 +68,25 @@ def lint(
     quiet: bool,
     statistics: bool,
     profile: bool,
+    jobs: int | None,
+    no_cache: bool,
+    cache_dir: str | None,
     **fields: Any,
 ) -> None:
     """Lint models."""
     from netlint import collector
+    from netlint.cache import Cache
     from netlint.report import Run
     from netlint.session import Session
     from netlint.sources import Sources
 
     wanted = destinations(outputs or ("text",))
     capture = taken_capture(fields)
-    session = Session(config, _split(select), _split(ignore), stated_training(fields), capture)
+    stated = stated_training(fields)
+    cache = None if no_cache or profile else Cache(cache_dir or "")
+    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs)
     collector.by_hand()
-    results = tuple(session.results(models))
+    results = session.results(models)
     if verbose and session.printed:
         click.echo(session.printed, err=True)
     lowest = LEVELS[fail_on] if fail_on else session.fail_on

@@ -20,6 +20,8 @@ def insertion(lines: Sequence[str], number: int, rule: str) -> tuple[int, str] |
         names = [name.strip() for name in before[1].split(",") if name.strip()]
         return None if rule in names else (before.end(1), f", {rule}" if names else rule)
     column = len(line.rstrip())
+    if line[:column].endswith("\\"):  # the statement goes on: nothing may follow
+        return None
     text = f"  # netlint: ignore[{rule}] {REASON}"
     edited = [*lines[:number], line[:column] + text + "\n", *lines[number + 1 :]]
     return (column, text) if any(at == number + 1 and text[2:] in said for at, said in _comments(edited)) else None

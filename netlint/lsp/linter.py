@@ -209,12 +209,14 @@ class Linter:
             token = "" if target.is_model else self._client.begin(f"netlint: {target.text}")
             try:
                 outcome = await child.lint(target.text, target.folder, self.options.arguments())
-            except Exception as error:  # whatever it is, the server goes on
-                outcome = child.Outcome(None, f"{type(error).__name__}: {error}")
             finally:
                 if token:
                     self._client.end(token)
-        found = entries(target, outcome, self._find)
+        try:
+            found = entries(target, outcome, self._find)
+        except Exception as error:  # a bug here: told like one of the run, and the server goes on
+            outcome = child.Outcome(None, f"{type(error).__name__}: {error}")
+            found = entries(target, outcome, self._find)
         self._log(target, outcome, len(found), time.monotonic() - began)
         before = self._found.get(target, [])
         self._found[target] = found

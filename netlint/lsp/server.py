@@ -39,6 +39,8 @@ class Server(LanguageServer):
         self.pages: dict[tuple[str, Path], str] = {}
         self._uris: dict[Path, str] = {}
         self._tokens = 0
+        self._over: set[str] = set()
+        """The tokens of progress that has ended."""
 
     def path(self, uri: str) -> Path | None:
         """The file that a URI means; None for what is no file. How the client spells it is remembered."""
@@ -100,13 +102,19 @@ class Server(LanguageServer):
             return ""
         self._tokens += 1
         token = f"netlint-{self._tokens}"
-        begun = lsp.WorkDoneProgressBegin(title=title, cancellable=False)
-        self.work_done_progress.create(token, lambda _: self.work_done_progress.begin(token, begun))
+
+        def agreed(_: None) -> None:
+            if token not in self._over:
+                self.work_done_progress.begin(token, lsp.WorkDoneProgressBegin(title=title, cancellable=False))
+
+        self.work_done_progress.create(token, agreed)
         return token
 
     def end(self, token: str) -> None:
-        """Show that progress no longer."""
-        self.work_done_progress.end(token, lsp.WorkDoneProgressEnd())
+        """Show that progress no longer; the client may not even have agreed yet."""
+        self._over.add(token)
+        if token in self.work_done_progress.tokens:
+            self.work_done_progress.end(token, lsp.WorkDoneProgressEnd())
 
     def take(self, options: Any, trust: bool | None = None) -> None:
         """Take options from the client; those that are not understood are told and leave all as it was."""

@@ -68,7 +68,9 @@ def _expanded(pattern: str, folder: Path) -> Iterator[tuple[str, Path | None]]:
         yield pattern, None
         return
     if python is None:
-        models = [name for name in _matches(pattern, folder) if name.endswith(SUFFIXES)]
+        # A whole tree is not searched each time a file is saved: its models are linted when they are opened.
+        names = [] if "**" in pattern else _matches(pattern, folder)
+        models = [name for name in names if name.endswith(SUFFIXES)]
         yield from ((name, folder / name) for name in models[:MOST_MODELS])
     elif not python.is_file:
         yield pattern, _module_file(python.place, folder)

@@ -124,6 +124,15 @@ class JsonFailure(msgspec.Struct):
     help: str
 
 
+class JsonCut(msgspec.Struct):
+    """An operator behind which numerical ranges are not known."""
+
+    op: str
+    location: Annotated[JsonLocation, _doc("the first node of it behind which something is not known")]
+    others: Annotated[int, _doc("further nodes of it that cut the analysis")]
+    nodes: Annotated[int, _doc("nodes behind all of them of whose results nothing is known for that reason")]
+
+
 class JsonSpent(msgspec.Struct):
     """The time that one piece of work took itself, without the analyses that it asked for."""
 
@@ -145,6 +154,7 @@ class JsonTarget(msgspec.Struct):
     assumptions: dict[str, JsonField]
     misstated: Annotated[list[str], _doc("fields of the contract in the model's metadata that were not understood")]
     not_understood: Annotated[dict[str, int], _doc("operators no analysis knows, with the number of nodes")]
+    cuts: Annotated[list[JsonCut], _doc("operators at which the analysis of ranges ends; empty where no rule needs it")]
     times: Annotated[list[JsonSpent], _doc("empty without --profile")]
 
 
@@ -202,7 +212,7 @@ def _as_text(data: Any) -> Any:
 def _target(result: Report | Failure, run: Run) -> JsonTarget:
     if isinstance(result, Failure):
         failure = JsonFailure(str(result.error), result.error.help)
-        return JsonTarget(result.target, failure, 0, [], [], [], [], {}, [], {}, [])
+        return JsonTarget(result.target, failure, 0, [], [], [], [], {}, [], {}, [], [])
     target, sources = result.target, run.sources
     return JsonTarget(
         target=target,
@@ -218,6 +228,7 @@ def _target(result: Report | Failure, run: Run) -> JsonTarget:
         assumptions={name: JsonField(plain(known.value), known.origin) for name, known in result.assumptions.items()},
         misstated=list(result.misstated),
         not_understood=dict(result.not_understood),
+        cuts=[JsonCut(cut.op, _location(cut.at, sources), cut.others, cut.nodes) for cut in result.cuts],
         times=[JsonSpent(spent.kind, spent.name, spent.seconds) for spent in result.times] if run.profile else [],
     )
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from netlint.report import Run
 from netlint.reported import Report, Reported
-from netlint.rule import Rule
+from netlint.rule import RuleInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def silenced(run: Run) -> Iterator[Told]:
             yield Told(entry.found, report.target, entry.reason, entry.origin)
 
 
-def rules_of(told: Iterable[Told], reports: Iterable[Report]) -> list[Rule]:
+def rules_of(told: Iterable[Told], reports: Iterable[Report]) -> list[RuleInfo]:
     """The rules that have something to say, or failed, in order of their codes."""
     rules = {entry.found.rule.code: entry.found.rule for entry in told}
     rules |= {crash.rule.code: crash.rule for report in reports for crash in report.crashed}

@@ -20,7 +20,7 @@ from netlint.report.json import encoded, level_name, plain
 from netlint.report.order import Told, rules_of, silenced, worst_first
 from netlint.report.places import Place, place, place_of_target
 from netlint.report.wording import clean, evidence, plural
-from netlint.rule import Evidence, Rule
+from netlint.rule import Evidence, RuleInfo
 from netlint.sources import Sources
 
 MOST = 5_000
@@ -53,7 +53,7 @@ def _run(run: Run) -> Json:
     }
 
 
-def _driver(rules: Iterable[Rule]) -> Json:
+def _driver(rules: Iterable[RuleInfo]) -> Json:
     return {
         "name": "netlint",
         "semanticVersion": __version__,
@@ -63,7 +63,7 @@ def _driver(rules: Iterable[Rule]) -> Json:
     }
 
 
-def _rule(rule: Rule) -> Json:
+def _rule(rule: RuleInfo) -> Json:
     page = rule.page.strip() or rule.summary
     return {
         "id": rule.code,
@@ -82,7 +82,7 @@ def _rule(rule: Rule) -> Json:
 
 
 class _Results:
-    def __init__(self, sources: Sources, rules: Sequence[Rule], some_silenced: bool) -> None:
+    def __init__(self, sources: Sources, rules: Sequence[RuleInfo], some_silenced: bool) -> None:
         self._sources = sources
         self._index = {rule.code: index for index, rule in enumerate(rules)}
         self._some_silenced = some_silenced
@@ -187,7 +187,7 @@ def _artifact(file: str, sources: Sources) -> Json:
     }
 
 
-def _invocation(run: Run, left_out: int, rules: Sequence[Rule]) -> Json:
+def _invocation(run: Run, left_out: int, rules: Sequence[RuleInfo]) -> Json:
     return {
         "executionSuccessful": not run.failures and not any(report.crashed for report in run.reports),
         "exitCode": run.exit_code,
@@ -201,7 +201,7 @@ def _assumptions(known: Any) -> Json:
     return {name: {"value": plain(entry.value), "origin": entry.origin} for name, entry in known.items()}
 
 
-def _notifications(run: Run, left_out: int, rules: Sequence[Rule]) -> Iterator[Json]:
+def _notifications(run: Run, left_out: int, rules: Sequence[RuleInfo]) -> Iterator[Json]:
     index = {rule.code: place for place, rule in enumerate(rules)}
     if left_out:
         yield _note("warning", f"{plural(left_out, 'result')} left out: only the {MOST:,} worst are listed.")

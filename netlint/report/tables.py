@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from netlint.report import Run
-from netlint.rule import Level, Rule
+from netlint.rule import Level, RuleInfo
 
 _ROWS = 15
 """Lines of the profile; what took less is summed up unless each is asked for."""
@@ -14,7 +14,7 @@ _ROWS = 15
 
 def statistics(run: Run) -> str:
     """How many findings each rule has, by level, the most frequent first; empty if there are none."""
-    rules: dict[str, Rule] = {}
+    rules: dict[str, RuleInfo] = {}
     counts: Counter[tuple[str, str]] = Counter()
     for report in run.reports:
         counted = [(found, str(found.level)) for found in report.findings]

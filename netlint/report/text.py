@@ -12,8 +12,8 @@ from netlint.capture import GUESSED, INPUTS, PART
 from netlint.graph import Location
 from netlint.report import Failure, Run
 from netlint.report.wording import clean, evidence, plural, stated
-from netlint.reported import Report, Reported, Suppressed
-from netlint.rule import Level, Rule
+from netlint.reported import Cut, Report, Reported, Suppressed
+from netlint.rule import Level, RuleInfo
 from netlint.sources import Sources, shorten
 
 Paint = Callable[[str, str], str]
@@ -24,6 +24,7 @@ Link = Callable[[str, str], str]
 
 _NUMBER = re.compile(r"\d+")
 _SHOWN_PLACES = 6
+_SHOWN_OPS = 4
 
 
 def unpainted(text: str, role: str) -> str:
@@ -114,7 +115,7 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
     yield f"   {sign} docs: {_docs(rule, link)}"
 
 
-def _docs(rule: Rule, link: Link) -> str:
+def _docs(rule: RuleInfo, link: Link) -> str:
     """How to read the page of a rule; it is the beginning of the rule's own file."""
     file = getattr(sys.modules.get(rule.module), "__file__", None)
     command = f"netlint rule {rule.code}"
@@ -208,13 +209,21 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
             lines.append(f"   {sign} not understood: {clean(op)} ({plural(count, 'node')})")
     else:
         lines += [f"   {sign} {plural(len(names), 'rule')} skipped: {clean(why)}" for why, names in reasons.items()]
-        if report.not_understood:
-            count = sum(report.not_understood.values())
-            ops = ", ".join(map(clean, list(report.not_understood)[:4])) + (
-                ", …" if len(report.not_understood) > 4 else ""
-            )
-            lines.append(f"   {sign} not analysed behind {plural(count, 'node')} with unknown operators: {ops}")
+        unknown = [op for op in report.not_understood if op not in {cut.op for cut in report.cuts}]
+        if unknown:
+            count = sum(report.not_understood[op] for op in unknown)
+            ops = ", ".join(map(clean, unknown[:_SHOWN_OPS])) + (", …" if len(unknown) > _SHOWN_OPS else "")
+            lines.append(f"   {sign} not understood: {plural(count, 'node')} with unknown operators: {ops}")
+    shown = report.cuts if verbose else report.cuts[:_SHOWN_OPS]
+    lines += [f"   {sign} {_cut(cut)}" for cut in shown]
+    if len(report.cuts) > len(shown):
+        lines.append(f"   {sign} not analysed behind {len(report.cuts) - len(shown)} more operators")
     return lines
+
+
+def _cut(cut: Cut) -> str:
+    more = f" and {cut.others} more" if cut.others else ""
+    return f"not analysed behind {clean(cut.op)} at {clean(cut.at.path)}{more} ({plural(cut.nodes, 'node')})"
 
 
 def _silenced(entry: Suppressed) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from netlint.graph import Graph, Location, Node, Value
@@ -157,6 +157,21 @@ class Ranges:
     def unknown(self) -> Counter[str]:
         """The operators that the analysis does not know, by full name, with the number of their nodes."""
         return Counter(node.full_op for node in self._graph.nodes if not _taught(node))
+
+    @cached_property
+    def behind_unknown(self) -> Mapping[Node, int]:
+        """The nodes with unknown operators that keep results behind them from being known: how many nodes' results.
+
+        In graph order.
+        """
+        if all(op in TRANSFER or op in WITH_BODIES for op in self._graph.ops):
+            return {}
+        found = dict.fromkeys((node for node in self._graph.nodes if not _taught(node)), 0)
+        for node in self._graph.nodes:
+            cause = next((self._cuts[out] for out in node.outputs if out in self._cuts), None)
+            if cause in found and cause is not node and not any(self.of(out).known for out in node.outputs):
+                found[cause] += 1
+        return {node: count for node, count in found.items() if count}
 
     @cached_property
     def _cuts(self) -> dict[Value, Node]:

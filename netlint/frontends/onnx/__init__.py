@@ -43,8 +43,11 @@ _SIGNATURES = (
 )
 
 
-def load(path: Path) -> Graph:
-    """Read a model file. Raises `TargetError` if it is no model; whatever else is wrong is in `Graph.defects`."""
+def load(path: Path, external: ExternalFiles | None = None) -> Graph:
+    """Read a model file. Raises `TargetError` if it is no model; whatever else is wrong is in `Graph.defects`.
+
+    `external` remembers which other files the model names.
+    """
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -54,7 +57,7 @@ def load(path: Path) -> Graph:
         with collector.paused():
             if path.suffix == ".onnxtxt":
                 return load_text(_read_text(path, status.st_size))
-            return _load_binary(path, status.st_size)
+            return _load_binary(path, status.st_size, external or ExternalFiles(path))
     except OSError as error:
         raise TargetError(f"cannot be read: {error.strerror or error}", "check the path") from None
 
@@ -107,8 +110,7 @@ def _read_text(path: Path, size: int) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _load_binary(path: Path, size: int) -> Graph:
-    external = ExternalFiles(path)
+def _load_binary(path: Path, size: int, external: ExternalFiles) -> Graph:
     if size < PARSE_WHOLE:
         data = path.read_bytes()
         return _build(_parse(data), TensorReader(MemoryStorage(b""), (), external))

@@ -41,6 +41,13 @@ class ExternalFiles:
             raise found
         return found
 
+    def named(self) -> list[str] | None:
+        """The files asked for, found or missing; None if one may not even be looked at."""
+        known = self._known.items()
+        if any(isinstance(found, ExternalDataError) and found.kind == "escape" for _, found in known):
+            return None
+        return list(self._known)
+
     def _check(self, location: str) -> tuple[FileStorage, int]:
         shown = location if len(location) <= 200 else location[:200] + "…"
         keep = "save the model again with its data in the same folder"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 from weakref import WeakKeyDictionary
 
@@ -136,6 +138,20 @@ def line_of(traceback: TracebackType | None) -> Line | None:
     return user or library
 
 
+_asked: list[Line | None] = [None]
+
+
+@contextmanager
+def asked_here() -> Iterator[None]:
+    """While a model is linted, the line that asked for it stands for layers that no line of the user's is known of."""
+    before = _asked[0]
+    _asked[0] = here()
+    try:
+        yield
+    finally:
+        _asked[0] = before
+
+
 def _defined(cls: type[nn.Module]) -> Line | None:
     """The line of a class's forward: the library's, where nothing of the user's is known to have made the module."""
     code = getattr(cls.forward, "__code__", None)
@@ -147,7 +163,7 @@ class Modules:
 
     def __init__(self, root: nn.Module | None) -> None:
         self._names = {id(module): name for name, module in root.named_modules()} if root is not None else {}
-        self._stack: list[tuple[str | None, str, Line | None]] = [(None, "", None)]
+        self._stack: list[tuple[str | None, str, Line | None]] = [(None, "", _asked[0])]
         self._locations: dict[tuple[object, ...], Location] = {}
 
     def enter(self, module: nn.Module) -> None:

@@ -12,8 +12,8 @@ from torch import nn
 from netlint.frontends import TargetError
 from netlint.objects import a_kind_of
 
+from . import frames, recipe
 from . import inputs as example_inputs
-from . import recipe
 from .arrays import with_tensors
 from .inputs import Example
 from .made import unwrapped
@@ -55,9 +55,9 @@ def captured(
         recorded, example = recipe.loss_step(
             model, loss, example, targets if isinstance(targets, tuple) else (targets,)
         )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), frames.asked_here():
         found = captured_model(model, example, recorded, mode)
-    return replace(found, training=training)
+    return replace(found, training=training.otherwise(found.training))
 
 
 def _example(model: Any, inputs: Any) -> Example | None:

@@ -21,6 +21,7 @@ from netlint.training import Known, Training
 
 from . import inputs as example_inputs
 from . import recipe
+from .configured import configured
 from .fx import program
 from .inputs import Example
 from .layout import Layout
@@ -77,9 +78,11 @@ def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
         example = _stated(made.model, step, slots)
     captured = captured_model(made.model, example, step, how.mode, stage)
     if how.factory and how.factory != text:
-        captured = replace(captured, training=Training(stage=Known("trained", "the file of weights")))
+        trained = Training(stage=Known("trained", "the file of weights"))
+        captured = replace(captured, training=trained.otherwise(captured.training))
     elif made.fresh:
-        captured = replace(captured, training=Training(stage=Known("init", f"{target.name}, which reads no weights")))
+        init = Training(stage=Known("init", f"{target.name}, which reads no weights"))
+        captured = replace(captured, training=init.otherwise(captured.training))
     if made.imported:
         facts = {**captured.facts, PART: Known("its definitions alone", made.imported)}
         captured = replace(captured, facts=facts)
@@ -169,8 +172,12 @@ def captured_model(
     facts = {INPUTS: Known(str(example), origin)}
     if recording.notes:
         facts["recording"] = Known("; ".join(recording.notes), "the recorder")
+    training = Training()
+    if step is not None and getattr(step.source, "__self__", None) is model:
+        training, failed = configured(model)
+        facts |= failed
     subject = Subject(model, example, step, recording, mode)
-    return Captured(lower(program(recording, _name(model))), Training(), facts, subject)
+    return Captured(lower(program(recording, _name(model))), training, facts, subject)
 
 
 def _symbolic(model: nn.Module, error: NoInputs) -> Captured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,7 +61,12 @@ class Batch:
 
         args, kwargs = self.changed(cut)
         targets = cut(self.targets) if isinstance(self.targets, torch.Tensor) else self.targets
-        return Batch(args, kwargs, count, self.origin, self.about, targets, self.real)
+        return replace(self, args=args, kwargs=kwargs, samples=count, targets=targets)
+
+    def aside(self) -> Batch:
+        """The same with copies of what gradients are wanted of: the model may write into its inputs."""
+        args, kwargs = self.changed(lambda tensor: tensor.clone() if tensor.requires_grad else tensor)
+        return replace(self, args=args, kwargs=kwargs)
 
     def on(self, device: torch.device, dtype: torch.dtype | None = None) -> Batch:
         """The same on a device, floating-point numbers in `dtype` if one is given."""
@@ -72,7 +77,7 @@ class Batch:
 
         args, kwargs = self.changed(move)
         targets = move(self.targets) if isinstance(self.targets, torch.Tensor) else self.targets
-        return Batch(args, kwargs, self.samples, self.origin, self.about, targets, self.real)
+        return replace(self, args=args, kwargs=kwargs, targets=targets)
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:

@@ -17,10 +17,22 @@ from netlint.training import Training
 
 from . import data
 from .against import against
+from .check import gradient_check
+from .fit import overfit, ramp
+from .leak import leak
+from .modes import modes
 from .passes import passes
 from .running import Running, why
 
-_STAGES: Mapping[str, Callable[[Running], Any]] = {"passes": passes, "against": against}
+_STAGES: Mapping[str, Callable[[Running], Any]] = {
+    "passes": passes,
+    "overfit": overfit,
+    "ramp": ramp,
+    "gradient_check": gradient_check,
+    "leak": leak,
+    "modes": modes,
+    "against": against,
+}
 
 
 def probed(captured: Captured, request: Request, tell: Callable[[str], None] = lambda stage: None) -> Captured:

@@ -185,7 +185,7 @@ def _seen(row: _Row, numbers: Floats, careful: bool) -> Seen:
     total = max(float(finite.sum()), 1.0)
     mean, std = _moments(parts["sum"].sum() / total, np.square(parts["norm"]).sum() / total)
     lo, hi = float(parts["lo"].min()), float(parts["hi"].max())
-    nonzero = np.round(np.square(parts["nonzero"]))
+    nonzero: Floats = np.round(np.square(parts["nonzero"])).astype(np.float64)
     grad = parts.get("grad")
     zeros = 1.0 - (float(nonzero.sum()) + nonfinite) / row.count
     return Seen(

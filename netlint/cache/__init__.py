@@ -1,0 +1,95 @@
+"""Results of earlier runs, one entry each: the report on a model with the files that it rests on; all else that it
+rests on is in the entry's key.
+
+Only models in files are kept, never Python targets: what their code does may depend on anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from netlint.reported import Report
+
+from .folder import NAME, Folder, usable
+from .key import code
+from .stamps import Seen, Stamp, digest, renewed
+
+SCHEMA = 1
+"""The version of what is written; entries of others are not read."""
+
+
+class Cache:
+    """The results of earlier runs, each in the folder that belongs to its target."""
+
+    def __init__(self, path: str = "") -> None:
+        """`path`: the one folder for all; otherwise a folder `.netlint_cache` beside the settings of a target."""
+        self._path = path
+        self._folders: dict[str, Folder] = {}
+        self._codes: dict[tuple[Path, ...], str] = {}
+
+    def entry(self, target: str, beside: Path, rule_folders: tuple[Path, ...], rests_on: str) -> Entry | None:
+        """The place for the result of a target; `rests_on`: the settings and flags that it depends on."""
+        path = self._path or str(beside / NAME)
+        if path not in self._folders:
+            if not self._path and not usable(path):
+                return None
+            self._folders[path] = Folder(path)
+        if rule_folders not in self._codes:
+            self._codes[rule_folders] = digest(code(rule_folders).encode("utf-8", "surrogateescape"))
+        return Entry(self._folders[path], target, f"{self._codes[rule_folders]}\n{rests_on}")
+
+    def prune(self) -> None:
+        """Drop the oldest results where there are too many."""
+        for folder in self._folders.values():
+            folder.prune()
+
+
+class Entry:
+    """The place of the result for one target."""
+
+    def __init__(self, folder: Folder, target: str, key: str) -> None:
+        self._folder = folder
+        self._target = target
+        self._key = f"{SCHEMA}\n{target}\n{key}"
+        # The same name from another folder is another target.
+        here = os.path.relpath(target, os.path.dirname(os.path.abspath(folder.path)))
+        self._name = digest(f"{here}\n{self._key}".encode("utf-8", "surrogateescape"))
+
+    def find(self) -> Report | None:
+        """The stored report, if nothing that it rests on has changed."""
+        stored = self._folder.read(self._name)
+        if stored is None:
+            return None
+        from .plain import decode
+
+        try:
+            entry = json.loads(stored)
+            seen = [_seen(*fields) for fields in entry["files"]]
+            now = [renewed(self._target, file) for file in seen]
+            if entry["key"] != self._key or not seen or None in now:
+                return None
+            report = decode(entry["report"])
+        except Exception:  # written by something else, whatever it is
+            return None
+        if now != seen:
+            self._write(now, entry["report"])
+        return report if isinstance(report, Report) else None
+
+    def store(self, report: Report, files: Iterable[Seen]) -> None:
+        """Keep a report. `files`: what was seen of each before it was read; none may have changed meanwhile."""
+        from .plain import encode
+
+        now = [renewed(self._target, file) for file in files]
+        if not report.crashed and None not in now:
+            self._write(now, encode(report))
+
+    def _write(self, files: object, report: object) -> None:
+        content = {"key": self._key, "files": files, "report": report}
+        self._folder.write(self._name, json.dumps(content, separators=(",", ":")).encode())
+
+
+def _seen(name: str, stamp: tuple[int, int, int, int, bool], content: str, places: list[str]) -> Seen:
+    return Seen(name, Stamp(*stamp), content, (places[0], places[1]))
