@@ -34,7 +34,7 @@ from .training import parse_training
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _WANT = re.compile(r'#\s*(todo )?want (?:(error|warning|note) )?"([^"]*)"')
-_SECONDS = 20.0
+_SECONDS = 120.0
 """The time that an example's model may be run beyond one forward and one backward pass."""
 _OUTPUTS = re.compile(r"^\s*([\w./:-]+(?:\s*,\s*[\w./:-]+)*)\s*=")
 

@@ -128,7 +128,7 @@ def sigmoid_saturated_by_unscaled_pixels(fault: bool) -> nn.Module:
     return Net(act=nn.Sigmoid())
 
 
-@pair("PRB002", "", (4, 16, 64), CLASSIFY)
+@pair("PRB002", "Softmax", (4, 16, 64), CLASSIFY)
 class AttentionWithoutScale(nn.Module):
     def __init__(self, fault: bool) -> None:
         super().__init__()
@@ -292,7 +292,7 @@ def head_sure_of_one_answer(fault: bool) -> nn.Module:
 # -- PRB007: one batch cannot be learnt by heart
 
 
-@pair("PRB007", "head", (16, 20), CLASSIFY)
+@pair("PRB007", "Softmax", (16, 20), CLASSIFY)
 class SoftmaxTwice(nn.Module):
     def __init__(self, fault: bool) -> None:
         super().__init__()
@@ -304,7 +304,7 @@ class SoftmaxTwice(nn.Module):
         return logits.softmax(1) if self.fault else logits
 
 
-@pair("PRB007", "head", (16, 20), {**REGRESS, "targets": "-3..3"})
+@pair("PRB007", "Relu", (16, 20), {**REGRESS, "targets": "-3..3"})
 class OutputThatIsNeverNegative(nn.Module):
     def __init__(self, fault: bool) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ class OutputThatIsNeverNegative(nn.Module):
         return torch.relu(out) if self.fault else out
 
 
-@pair("PRB007", "head", (16, 20), {**REGRESS, "targets": "0..9"}, also=("PRB006",))
+@pair("PRB007", "Sigmoid", (16, 20), {**REGRESS, "targets": "0..9"}, also=("PRB006",))
 class ClassIdsFromASigmoid(nn.Module):
     """The squared error of the number of a class, from an output that ends at 1."""
 
@@ -408,7 +408,7 @@ class SoftmaxOverTheBatch(nn.Module):
         return self.head(h * h.softmax(self.axis))
 
 
-@pair("PRB009", "", (8, 6, 10), CLASSIFY)
+@pair("PRB009", "Reshape", (8, 6, 10), CLASSIFY)
 class ReshapedInsteadOfTransposed(nn.Module):
     """Steps are wanted first; a reshape puts those of other samples among them."""
 
@@ -422,7 +422,7 @@ class ReshapedInsteadOfTransposed(nn.Module):
         return self.head(torch.relu(self.inner(steps)).mean(0))
 
 
-@pair("PRB009", "", (8, 20), CLASSIFY)
+@pair("PRB009", "ReduceMean", (8, 20), CLASSIFY)
 class NormalisedByTheBatchByHand(nn.Module):
     def __init__(self, fault: bool) -> None:
         super().__init__()
@@ -484,7 +484,7 @@ def learning_rate_far_too_low(fault: bool) -> nn.Module:
 # -- PRB012: two modes
 
 
-@pair("PRB012", "head", (32, 20), {**CLASSIFY, "input_mean": "3", "input_std": "2"})
+@pair("PRB012", "1.head", (32, 20), {**CLASSIFY, "input_mean": "3", "input_std": "2"})
 def running_statistics_that_never_move(fault: bool) -> nn.Module:
     norm = nn.BatchNorm1d(20, momentum=0.0 if fault else 0.1)
     return nn.Sequential(norm, Net())

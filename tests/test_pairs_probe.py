@@ -20,6 +20,8 @@ from netlint.probe.request import Request  # noqa: E402
 from netlint.probe.torch.runner import probed  # noqa: E402
 from tests.pairs_probe import PAIRS, Pair, cases  # noqa: E402  (needs torch)
 
+torch.set_num_threads(1)  # models this small are only slowed down by more
+
 CASES = [pytest.param(one, fault, id=f"{one.name}-{'fault' if fault else 'twin'}") for one, fault in cases()]
 PROBE = {code: rule for code, rule in load_rules().items() if code.startswith("PRB")}
 
@@ -30,7 +32,7 @@ def probe(one: Pair, fault: bool) -> Report:
     torch.manual_seed(0)
     model = one.make(fault)
     inputs = ",".join(map(str, one.shape))
-    found = probed(captured(model, None, None, None, inputs, None, None, "train"), Request("cpu", budget=10.0))
+    found = probed(captured(model, None, None, None, inputs, None, None, "train"), Request("cpu", budget=120.0))
     contract = one.contract if fault else {**one.contract, **one.twin_contract}
     report = lint(found.graph, PROBE.values(), parse_training(contract, lambda name: f"--{name}"))
     assert report.crashed == ()

@@ -20,8 +20,8 @@ class Net(nn.Module):
 
     def forward(self, x):
         h = torch.relu(self.hidden(x))
-        weights = h.softmax(0)
-        return self.head(h * weights)      # want "depends on the input of another sample"
+        weights = h.softmax(0)      # want "depends on the input of another sample"
+        return self.head(h * weights)
 ```
 
 ## Use instead
@@ -68,6 +68,7 @@ from collections.abc import Iterator
 from netlint.analyses.axes import axes
 from netlint.analyses.shapes import shapes
 from netlint.graph import Node, Value
+from netlint.ops import SOFTMAX, read
 from netlint.probe.stages import leak
 from netlint.rule import ERROR, Evidence, Finding, Option, Scope, rule
 
@@ -112,11 +113,21 @@ def _compares(scope: Scope, value: Value) -> bool:
 
 
 def _mixer(scope: Scope) -> Node | None:
-    """The first node behind which the batch is no longer an axis of its own; None where that is not known."""
+    """The first node that works along the batch, or behind which it is no longer an axis of its own; None where that
+    is not known."""
     for node in scope.graph.nodes:
         data, out = node.input(0), node.output()
         if data is None or out is None or data.constant is not None:
             continue
-        if scope[axes].state(data) == "known" and scope[axes].state(out) in ("none", "mixed", "unknown"):
+        lost = scope[axes].state(out) in ("none", "mixed", "unknown")
+        if scope[axes].state(data) == "known" and (lost or _along(scope, node, data)):
             return node
     return None
+
+
+def _along(scope: Scope, node: Node, data: Value) -> bool:
+    """Whether a softmax runs over the samples."""
+    rank = scope[shapes].rank(data)
+    if node.op not in SOFTMAX or node.domain or rank is None:
+        return False
+    return scope[axes].batch(data) in read.softmax_axes(node, scope.graph.opset.get("", 1), rank)
