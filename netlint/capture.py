@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .frontends import TargetError
 from .probe.request import BUDGET, Request
+from .records import record
 
 TIME_LIMIT = 60.0
 """Seconds that importing, building and recording a model may take unless --time-limit says otherwise."""
@@ -33,7 +34,7 @@ _PYTHON = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PythonTarget:
     """What makes a model: an attribute of a module or of a file, called with literals."""
 
@@ -89,7 +90,7 @@ def _literal(node: ast.expr) -> Any:
         ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Capture:
     """How a model is to be captured; what is empty is left to netlint."""
 

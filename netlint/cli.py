@@ -15,7 +15,15 @@ from . import __version__
 from .commands import BUG, CLEAN, USAGE, fail
 from .errors import UserError
 
-COMMANDS = {"lint": "lint", "rule": "rules", "rules": "rules", "schema": "schema", "server": "server", "show": "show"}
+COMMANDS = {
+    "baseline": "baseline",
+    "lint": "lint",
+    "rule": "rules",
+    "rules": "rules",
+    "schema": "schema",
+    "server": "server",
+    "show": "show",
+}
 """Each command, and the module in `commands/` that has it; imported when it is called."""
 
 

@@ -33,9 +33,13 @@ def lint(
     training: Training,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     target: str = "",
+    given: Mapping[Analysis[Any], Any] | None = None,
 ) -> Report:
-    """Run the rules over a graph; `options` holds chosen option values by rule name. Never raises for a rule."""
-    results = Results(graph, training)
+    """Run the rules over a graph; `options` holds chosen option values by rule name. Never raises for a rule.
+
+    `given` holds results of analyses that are known beforehand.
+    """
+    results = Results(graph, training, given or {})
     found: list[tuple[Rule, Finding]] = []
     skipped: list[Skipped] = []
     crashed: list[Crashed] = []

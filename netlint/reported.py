@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from .records import record
 
 if TYPE_CHECKING:
     from .graph import Location
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 BoxKind: TypeAlias = Literal["flagged", "node", "input", "output", "more"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Box:
     """One box of a picture: an operator, an end of the graph, or how many found no place."""
 
@@ -31,7 +32,7 @@ class Box:
     """Element types and shapes of its constant inputs, the first few."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Neighbourhood:
     """The surroundings of a node, to be drawn."""
 
@@ -40,7 +41,7 @@ class Neighbourhood:
     """From box to box, by their places in `boxes`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reported:
     """A finding as the report holds it: with its rule, level, place and fingerprint."""
 
@@ -59,7 +60,7 @@ class Reported:
     """The surroundings of the node; None for a finding about the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Skipped:
     """A rule that could not judge (some of) the graph, and why."""
 
@@ -67,7 +68,7 @@ class Skipped:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Crashed:
     """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
 
@@ -77,7 +78,7 @@ class Crashed:
     """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suppressed:
     """A finding that the user has silenced."""
 
@@ -87,7 +88,7 @@ class Suppressed:
     """Who silenced it: `comment at net.py:88`, `overrides in pyproject.toml:14`, `baseline netlint.baseline` …"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cut:
     """An operator that the analysis of ranges does not know: what its rules say ends there."""
 
@@ -100,7 +101,7 @@ class Cut:
     """Nodes behind all of them of whose results nothing is known for that reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """All there is to say about one target."""
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever was found.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="File of known findings; only new ones are reported.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @click.option("--statistics", is_flag=True, help="Also count the findings of each rule.")
@@ -64,6 +65,7 @@ def lint(
     fail_on: str | None,
     exit_zero: bool,
     config: Path | None,
+    baseline: Path | None,
     verbose: int,
     quiet: bool,
     statistics: bool,
@@ -84,7 +86,7 @@ def lint(
     capture = taken_capture(fields)
     stated = stated_training(fields)
     cache = None if no_cache or profile else Cache(cache_dir or "")
-    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs)
+    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs, baseline=baseline)
     collector.by_hand()
     results = session.results(models)
     if verbose and session.printed:

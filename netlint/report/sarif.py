@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from netlint import __version__
-from netlint.graph import Location
+from netlint.location import Location
 from netlint.report import Run
 from netlint.report.json import encoded, level_name, plain
 from netlint.report.order import Told, rules_of, silenced, worst_first
