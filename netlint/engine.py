@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from traceback import walk_tb
 from typing import Any, TypeVar
@@ -16,9 +16,9 @@ from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
 from .neighbourhood import around
 from .ops import KNOWN_OPS
-from .probe.stages import passes
+from .probe.summary import corroborated, summary
 from .reported import Crashed, Cut, Report, Reported, Skipped
-from .rule import Claim, Evidence, Finding, Level, Rule
+from .rule import Evidence, Finding, Level, Rule
 from .training import Training
 
 _MACHINERY = (__name__, Scope.__module__)
@@ -66,6 +66,7 @@ def _report(
     skipped: Iterable[Skipped],
     crashed: Iterable[Crashed],
 ) -> Report:
+    seen = summary(results)  # runs the model where no rule has, so that findings can be held against it
     return Report(
         target=target,
         findings=_reported(results, found),
@@ -76,6 +77,7 @@ def _report(
         not_understood=_not_understood(results.graph),
         cuts=_cuts(results),
         nodes=len(results.graph.nodes),
+        probe=seen,
         times=results.clock.spent(),
         lines=frozenset(line for node in results.graph.nodes if (line := node.source) is not None),
         ignore=results.graph.metadata.get(IGNORE, ""),
@@ -133,8 +135,7 @@ def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Finger
     if loc.assumed is not None:
         level = min(level, Level.WARNING)  # another path through the model may be sound
         finding = replace(finding, evidence=(*finding.evidence, Evidence("assumed", loc.assumed)))
-    if results.graph.runner is not None and finding.claim is not None:
-        finding = replace(finding, evidence=(*finding.evidence, *_seen(results, finding.claim)))
+    finding = corroborated(finding, results)
     return Reported(
         rule=rule,
         level=level,
@@ -146,18 +147,6 @@ def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Finger
         fingerprint=fingerprints.of(rule, node, loc),
         neighbourhood=around(results.graph, _or(results, shapes, None), node) if node else None,
     )
-
-
-def _seen(results: Results, claim: Claim) -> Iterator[Evidence]:
-    """What a run of the model showed of the value that a finding is about. It corroborates, and takes nothing back."""
-    run = _or(results, passes, None)
-    if run is None:
-        return
-    about = f"{run.setup.runner} on {run.setup.device}, {run.setup.batch}, seed {run.setup.seed}"
-    seen = run.seen.get(claim.value)
-    ends = (seen.lo, seen.hi) if seen is not None else run.inputs.get(claim.value)
-    if ends is not None:
-        yield Evidence("seen in a run", f"[{ends[0]:g}, {ends[1]:g}]", about)
 
 
 def _context(results: Results, node: Node) -> str:

@@ -21,12 +21,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
-<<<<<<< HEAD
+from linecache import getlines
 from pathlib import Path
 from tempfile import TemporaryDirectory
-=======
-from linecache import getlines
->>>>>>> main
 
 from .analyses.suppressions import suppressions
 from .config import Settings
@@ -116,16 +113,11 @@ def run(rule: Rule, example: Example) -> list[str]:
             is_torch = example.language == "torch"
             graph = _torch_graph(example, given, Path(folder)) if is_torch else _onnx_graph(example)
             training = parse_training(given, lambda name: f"given {name}")
+            if suppressions in rule.requires:
+                return list(_compare(_about_suppressions(rule, graph, training), example))
             return list(_compare(lint(graph, [rule], training), example))
     except TargetError as error:
         return [f"{error} ({error.help})"]
-<<<<<<< HEAD
-=======
-    training = parse_training(given, lambda name: f"given {name}")
-    if suppressions in rule.requires:
-        return list(_compare(_about_suppressions(rule, graph, training), example))
-    return list(_compare(lint(graph, [rule], training), example))
->>>>>>> main
 
 
 def _about_suppressions(rule: Rule, graph: Graph, training: Training) -> Report:

@@ -398,15 +398,3 @@ def test_findings_tell_how_the_model_was_run() -> None:
 def test_report_without_a_run_has_one_line_for_all_of_them(netlint: Callable[..., CompletedProcess[str]]) -> None:
     lines = netlint(FIXTURES / "plain_mlp.onnx").stdout.splitlines()
     assert [line.strip() for line in lines if "--probe" in line] == [f"= 14 rules skipped: {ABSENT}"]
-
-
-def test_a_run_corroborates_what_was_proved_without_it() -> None:
-    log = text("  h = MatMul(x, w)\n  r = Relu(h)\n  y = Log(r)", SQUARE)
-    run = passes(log, seen(log, "r", lo=0.0, hi=2.125))
-    (found,) = judged("NUM001", log, passes=run).findings
-    (fact,) = [item for item in found.finding.evidence if item.label == "seen in a run"]
-    assert fact.value == "[0, 2.125]"
-    assert fact.origin == "torch on cpu, synthetic, 16 samples, seed 0"
-    (alone,) = lint(log, [load_rules()["NUM001"]], Training()).findings
-    assert "seen in a run" not in {item.label for item in alone.finding.evidence}
-    assert alone.finding.message == found.finding.message
