@@ -58,7 +58,7 @@ class Reported:
     fingerprint: str
     """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
     neighbourhood: Neighbourhood | None = None
-    """The surroundings of the node; None for a finding about the model."""
+    """The surroundings of the node; None for a finding about the model, and past the first thousand of a level."""
 
 
 @record
