@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from netlint.analysis import Unavailable
 from netlint.engine import lint
 from netlint.frontends.onnx import load_text
 from netlint.graph import Graph, Value
@@ -26,6 +27,8 @@ class Fake:
 
     def run(self, stage: str, graph: Graph, training: Training) -> Any:
         """What was laid in for a stage."""
+        if stage not in self._results:
+            raise Unavailable(f"nothing was laid in for {stage}")
         return self._results[stage]
 
 
