@@ -169,6 +169,7 @@ class Session:
         from .cache.stamps import see
         from .checked import check_graph, portable
         from .frontends.onnx.external import ExternalFiles
+        from .probe.attach import runnable
         from .times import Clock
 
         rules, training, options = self.plan(self._settings_for(_folder(target)), target)
@@ -178,7 +179,7 @@ class Session:
         files = [see(target)] if entry else []
         try:
             with clock.running("load", "model file"):
-                graph = load(target, external)
+                graph = runnable(load(target, external), target, self._capture_of(target).request)
             named = external.named() if entry else None
             files += [see(target, name) for name in named or ()]
             report = check_graph(graph, rules, training, options, target, loading=clock.spent())
@@ -273,6 +274,8 @@ class Session:
     def show(self, target: str, value: str | None) -> str:
         """What the analyses know of a target, or of one value in it. Raises `TargetError` or `UnknownValue`."""
         from . import show as pages
+        from .probe.attach import runnable
+        from .probe.summary import Summary
 
         settings = self._settings_for(_folder(target))
         training = self._stated.otherwise(settings.contract(target))
@@ -284,8 +287,10 @@ class Session:
             page = run(Job("show", target, capture, training, value=value), self._note)
             if isinstance(page, Exception):
                 raise page
-            return str(page)
-        graph = load(target)
+            return pages.probed(page) if isinstance(page, Summary) else str(page)
+        graph = runnable(load(target), target, capture.request)
+        if capture.request is not None and value is None:
+            return pages.probed(pages.runs(graph, training))
         return pages.model(graph, training) if value is None else pages.one(graph, training, value)
 
     def explained(self, target: str) -> Explained:
