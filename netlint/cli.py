@@ -17,6 +17,8 @@ from .errors import UserError
 
 COMMANDS = {
     "baseline": "baseline",
+    "config": "config",
+    "init": "init",
     "lint": "lint",
     "rule": "rules",
     "rules": "rules",

@@ -86,7 +86,7 @@ def lint(
     capture = taken_capture(fields)
     stated = stated_training(fields)
     cache = None if no_cache or profile else Cache(cache_dir or "")
-    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs, baseline=baseline)
+    session = Session(config, split(select), split(ignore), stated, capture, cache, jobs, baseline=baseline)
     collector.by_hand()
     results = session.results(models)
     if verbose and session.printed:
@@ -98,7 +98,8 @@ def lint(
     raise SystemExit(run.exit_code)
 
 
-def _split(texts: Sequence[str]) -> list[str]:
+def split(texts: Sequence[str]) -> list[str]:
+    """The selectors of a flag that may be repeated, or name several with commas."""
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
