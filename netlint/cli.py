@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
+    "baseline": "baseline",
+    "completion": "completion",
     "lint": "lint",
     "rule": "rules",
     "rules": "rules",
     "schema": "schema",
     "server": "server",
     "show": "show",
-    "completion": "completion",
 }
 """Each command, and the module in `commands/` that has it; imported when it is called."""
 

@@ -109,19 +109,8 @@ class Settings:
         ]
 
     def _names(self, target: str) -> list[str]:
-        """What patterns are held against: the path as seen from the file; of Python targets also without arguments."""
-        if self.file is None:
-            return [target]
-        try:
-            python = None if os.path.lexists(target) else python_target(target)
-        except TargetError:
-            python = None
-        if python is None:
-            return [relative(Path(target), self.file.parent)]
-        if not python.is_file:
-            return [target, str(python)]
-        place = relative(Path(python.place), self.file.parent)
-        return [place + target.removeprefix(python.place), f"{place}:{python.name}"]
+        """What patterns are held against."""
+        return [target] if self.file is None else spellings(target, self.file.parent)
 
     def error(self, mistake: Mistake) -> ConfigError:
         """A mistake in this file as the user is told, with its line."""
@@ -131,13 +120,41 @@ class Settings:
         text = self.content.decode("utf-8", "replace")
         return ConfigError(told(relative(self.file), text, (*self.inside, *mistake.path), mistake))
 
-    def where(self, path: KeyPath) -> str:
-        """The place of a setting: `netlint.toml:3`."""
+    def line(self, path: KeyPath) -> int | None:
+        """The line of a setting in the file, counted from 1."""
         from .settings.mistakes import line_of
 
+        return line_of(self.content.decode("utf-8", "replace"), (*self.inside, *path))
+
+    def where(self, path: KeyPath) -> str:
+        """The place of a setting: `netlint.toml:3`."""
         assert self.file is not None
-        line = line_of(self.content.decode("utf-8", "replace"), (*self.inside, *path))
+        line = self.line(path)
         return f"{relative(self.file)}:{line}" if line else relative(self.file)
+
+
+def spellings(target: str, folder: Path) -> list[str]:
+    """A target as seen from a folder, from wherever it was named; of a Python target also without its arguments."""
+    if target == "-":
+        return [target]
+    try:
+        python = None if os.path.lexists(target) else python_target(target)
+    except TargetError:
+        python = None
+    if python is None:
+        return [_way(target, folder)]
+    if not python.is_file:
+        return [target, str(python)]
+    place = _way(python.place, folder)
+    return [place + target.removeprefix(python.place), f"{place}:{python.name}"]
+
+
+def _way(path: str, folder: Path) -> str:
+    """The way from a folder to a path, with slashes."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive
+        return Path(os.path.abspath(path)).as_posix()
 
 
 def _any_match(names: Iterable[str], patterns: Iterable[str]) -> bool:

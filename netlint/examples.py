@@ -15,17 +15,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
+from linecache import getlines
 
+from .analyses.suppressions import suppressions
+from .config import Settings
 from .engine import lint
 from .frontends import TargetError
 from .graph import Graph
+from .registry import load_rules
 from .reported import Report, Reported
 from .rule import Rule
-from .training import parse_training
+from .settings.rules import RuleSettings
+from .suppress import at_once, judged
+from .training import Training, parse_training
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
@@ -101,7 +107,21 @@ def run(rule: Rule, example: Example) -> list[str]:
     except TargetError as error:
         return [f"{error} ({error.help})"]
     training = parse_training(given, lambda name: f"given {name}")
+    if suppressions in rule.requires:
+        return list(_compare(_about_suppressions(rule, graph, training), example))
     return list(_compare(lint(graph, [rule], training), example))
+
+
+def _about_suppressions(rule: Rule, graph: Graph, training: Training) -> Report:
+    """What a rule that judges suppressions says of an example, after all the others have judged it."""
+    registry = load_rules()
+    rules = [*at_once(list(registry.values())), rule]
+    report = judged(lint(graph, at_once(rules), training), RuleSettings(Settings(), registry), rules, _fence)
+    return replace(report, findings=tuple(found for found in report.findings if found.rule.code == rule.code))
+
+
+def _fence(place: str) -> tuple[str, str] | None:
+    return place, "".join(getlines(place))  # the torch front end leaves the source of a fence there
 
 
 def _onnx_graph(example: Example) -> Graph:

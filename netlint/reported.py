@@ -9,6 +9,7 @@ from .records import record
 
 if TYPE_CHECKING:
     from .graph import Location
+    from .probe.summary import Summary
     from .rule import Finding, Level, RuleInfo
     from .times import Spent
     from .training import Known
@@ -57,7 +58,7 @@ class Reported:
     fingerprint: str
     """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
     neighbourhood: Neighbourhood | None = None
-    """The surroundings of the node; None for a finding about the model."""
+    """The surroundings of the node; None for a finding about the model, and past the first thousand of a level."""
 
 
 @record
@@ -119,6 +120,8 @@ class Report:
     """Number of nodes in the graph, those that no analysis knows included."""
     suppressed: tuple[Suppressed, ...] = ()
     """Findings that the user has silenced, in the order of `findings`; they count for nothing."""
+    probe: Summary | None = None
+    """What runs of the model showed; None: it was not run."""
     times: tuple[Spent, ...] = ()
     """How long the target took to load, and each analysis and rule, itself."""
     lines: frozenset[tuple[str, int]] = frozenset()

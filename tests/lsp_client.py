@@ -56,7 +56,7 @@ class Client:
         if self.process.poll() is None and kind is None:
             self.request("shutdown")
             self.notify("exit")
-            self.process.wait(PATIENCE)
+            assert self.process.wait(PATIENCE) == 0
         self.process.kill()
         self.process.wait()
 

@@ -283,6 +283,7 @@ def test_without_trust_no_code_of_the_workspace_is_run(folder: Path) -> None:
         client.save(folder / "pyproject.toml", text)
         (found,) = client.diagnostics(folder / "model.onnx", says("rule-folders"))
         assert "if you trust it" in found["message"]
+        assert "window/workDoneProgress/create" not in {request["method"] for request in client.asked}  # none began
     assert not list(folder.rglob("ran"))
     assert {uri for uri, _ in client.published} == {(folder / "model.onnx").as_uri()}
 
@@ -343,6 +344,28 @@ def test_the_edit_that_ignores_a_rule_is_what_the_editor_shows(folder: Path) -> 
         assert edit["newText"] == "  # netlint: ignore[double-softmax] TODO: reason"
         end = {"line": 1, "character": 14}  # in units of UTF-16, of which 𝔸 has two
         assert edit["range"] == {"start": end, "end": end}
+
+
+def test_with_the_quick_fix_the_next_run_is_silent(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures", ignore=shutil.ignore_patterns("onnx*", "zoo"))
+    model, nets = tmp_path / "double_softmax.onnx", tmp_path / "fixtures" / "nets.py"
+    shutil.copy(FIXTURES / "double_softmax_loss.onnx", model)
+    with Client([tmp_path]) as client:
+        client.open(model)
+        (found,) = client.diagnostics(nets)
+        uri = client.open(nets)
+        asked = {"textDocument": {"uri": uri}, "range": found["range"], "context": {"diagnostics": [found]}}
+        (action,) = client.request("textDocument/codeAction", **asked)
+        (edit,) = action["edit"]["changes"][uri]
+        lines = nets.read_text().splitlines(keepends=True)
+        line, column = edit["range"]["start"]["line"], edit["range"]["start"]["character"]
+        lines[line] = lines[line][:column] + edit["newText"] + lines[line][column:]
+        client.save(nets, "".join(lines))
+        client.diagnostics(nets, is_empty)
+        assert client.request("textDocument/codeAction", **asked) == []
+        lines[line] = lines[line].replace("TODO: reason", "").replace("netlint: ignore[double-softmax]", "")
+        client.save(nets, "".join(lines))
+        assert client.diagnostics(nets)[0]["code"] == "LOS002"
 
 
 def test_without_pygls_the_server_says_what_to_install() -> None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever was found.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="File of known findings; only new ones are reported.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @click.option("--statistics", is_flag=True, help="Also count the findings of each rule.")
@@ -72,6 +73,7 @@ def lint(
     fail_on: str | None,
     exit_zero: bool,
     config: Path | None,
+    baseline: Path | None,
     verbose: int,
     quiet: bool,
     statistics: bool,
@@ -95,7 +97,9 @@ def lint(
     cache = None if no_cache or profile else Cache(cache_dir or "")
     collector.by_hand()
     with Progress(quiet) as progress:
-        session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs, progress)
+        session = Session(
+            config, _split(select), _split(ignore), stated, capture, cache, jobs, progress, baseline=baseline
+        )
         results = session.results(models)
     if verbose and session.printed:
         click.echo(session.printed, err=True)

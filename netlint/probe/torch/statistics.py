@@ -15,15 +15,13 @@ import numpy as np
 import torch
 
 from netlint.graph import Value
+from netlint.probe.arrays import MARGIN
 from netlint.probe.observed import Seen, Units
 
 from .plan import Watched
 
 if TYPE_CHECKING:
     from netlint.probe.observed import Floats
-
-MARGIN = 0.02
-"""Elements that are closer to an asymptote than this part of the distance between the two count as saturated."""
 
 
 @dataclass(slots=True)
