@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "baseline": "baseline",
     "completion": "completion",
+    "config": "config",
+    "init": "init",
     "lint": "lint",
     "rule": "rules",
     "rules": "rules",

@@ -98,7 +98,7 @@ def lint(
     collector.by_hand()
     with Progress(quiet) as progress:
         session = Session(
-            config, _split(select), _split(ignore), stated, capture, cache, jobs, progress, baseline=baseline
+            config, split(select), split(ignore), stated, capture, cache, jobs, progress, baseline=baseline
         )
         results = session.results(models)
     if verbose and session.printed:
@@ -110,7 +110,8 @@ def lint(
     raise SystemExit(run.exit_code)
 
 
-def _split(texts: Sequence[str]) -> list[str]:
+def split(texts: Sequence[str]) -> list[str]:
+    """The selectors of a flag that may be repeated, or name several with commas."""
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
