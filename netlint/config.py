@@ -7,9 +7,8 @@ reads the file, tells where a mistake in it stands, and explains what it decides
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ from typing import Any, TypeAlias
 from .capture import Capture, python_target
 from .errors import ConfigError
 from .frontends import TargetError
+from .records import record
 from .rule import Level
 from .training import Training
 
@@ -38,7 +38,7 @@ class Mistake(Exception):
         self.at_key = at_key
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Override:
     """An exception for some targets or modules: findings of these rules are silenced, or get another level."""
 
@@ -50,7 +50,7 @@ class Override:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What one settings file says; without a file, the defaults."""
 
@@ -109,19 +109,8 @@ class Settings:
         ]
 
     def _names(self, target: str) -> list[str]:
-        """What patterns are held against: the path as seen from the file; of Python targets also without arguments."""
-        if self.file is None:
-            return [target]
-        try:
-            python = None if os.path.lexists(target) else python_target(target)
-        except TargetError:
-            python = None
-        if python is None:
-            return [relative(Path(target), self.file.parent)]
-        if not python.is_file:
-            return [target, str(python)]
-        place = relative(Path(python.place), self.file.parent)
-        return [place + target.removeprefix(python.place), f"{place}:{python.name}"]
+        """What patterns are held against."""
+        return [target] if self.file is None else spellings(target, self.file.parent)
 
     def error(self, mistake: Mistake) -> ConfigError:
         """A mistake in this file as the user is told, with its line."""
@@ -131,13 +120,41 @@ class Settings:
         text = self.content.decode("utf-8", "replace")
         return ConfigError(told(relative(self.file), text, (*self.inside, *mistake.path), mistake))
 
-    def where(self, path: KeyPath) -> str:
-        """The place of a setting: `netlint.toml:3`."""
+    def line(self, path: KeyPath) -> int | None:
+        """The line of a setting in the file, counted from 1."""
         from .settings.mistakes import line_of
 
+        return line_of(self.content.decode("utf-8", "replace"), (*self.inside, *path))
+
+    def where(self, path: KeyPath) -> str:
+        """The place of a setting: `netlint.toml:3`."""
         assert self.file is not None
-        line = line_of(self.content.decode("utf-8", "replace"), (*self.inside, *path))
+        line = self.line(path)
         return f"{relative(self.file)}:{line}" if line else relative(self.file)
+
+
+def spellings(target: str, folder: Path) -> list[str]:
+    """A target as seen from a folder, from wherever it was named; of a Python target also without its arguments."""
+    if target == "-":
+        return [target]
+    try:
+        python = None if os.path.lexists(target) else python_target(target)
+    except TargetError:
+        python = None
+    if python is None:
+        return [_way(target, folder)]
+    if not python.is_file:
+        return [target, str(python)]
+    place = _way(python.place, folder)
+    return [place + target.removeprefix(python.place), f"{place}:{python.name}"]
+
+
+def _way(path: str, folder: Path) -> str:
+    """The way from a folder to a path, with slashes."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive
+        return Path(os.path.abspath(path)).as_posix()
 
 
 def _any_match(names: Iterable[str], patterns: Iterable[str]) -> bool:
@@ -157,6 +174,8 @@ def find_settings(start: Path) -> Settings:
 
 def read_settings(file: Path) -> Settings | None:
     """The settings in a file; None if it is a pyproject.toml without a `[tool.netlint]`. Raises `ConfigError`."""
+    import tomllib  # most runs find no settings
+
     try:
         content = file.read_bytes()
         text = content.decode("utf-8")

@@ -121,7 +121,7 @@ OVERRIDE = '[[overrides]]\nmodule = "a.*"\nreason = "r"\n'
         ('targets = [{path = "x", time-limit = 0}]', "time-limit is a number of seconds, not 0", "0"),
         ('targets = [{path = "x", probe-budget = "1"}]', "probe-budget is a number of seconds, not '1'", '"1"'),
         ('targets = [{path = "x", seed = -1}]', "seed is a whole number from 0 on, not -1", "-1"),
-        ('targets = [{path = "x", probe = "gpu"}]', "probe is 'gpu'; it is one of ", '"gpu"'),
+        ('targets = [{path = "x", probe = "fpga"}]', "probe is 'fpga'; it is one of ", '"fpga"'),
         ('targets = [{path = "x", inputs = [2]}]', "inputs is a list of strings, not of 2", "2"),
         (
             "[rules.oversized-kernel]\nminkernel = 3",
@@ -360,7 +360,7 @@ def test_overrides_of_a_target(tmp_path: Path) -> None:
 
     assert (of("models/a.onnx"), of("a.onnx"), of("net.py:Net(3)"), of("b.onnx")) == ([0], [1], [1], [])
     ((_, override, codes),) = rules.exceptions("a.onnx")
-    assert (override.level, override.reason, codes) == (Level.NOTE, "meant", {"INI001"})
+    assert (override.level, override.reason, codes) == (Level.NOTE, "meant", {"zero-weights": {"INI001"}})
 
 
 def test_digest_is_that_of_the_content(tmp_path: Path) -> None:

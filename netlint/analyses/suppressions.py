@@ -13,6 +13,9 @@ from netlint.graph import Location
 IGNORE = "netlint.ignore"
 """The model's metadata in which it asks to be spared."""
 
+IDLE = "silences nothing of"
+"""The label of the evidence that names a rule of which a suppression silences nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
@@ -20,6 +23,8 @@ class Suppression:
 
     form: str
     """How it is made: `comment`, `metadata` or `override`."""
+    origin: str
+    """The same with its place, e.g. `comment at net.py:88`."""
     loc: Location
     text: str
     """The request as it stands there, without its reason, e.g. `netlint: ignore[log-domain]`."""

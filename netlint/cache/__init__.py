@@ -6,6 +6,7 @@ Only models in files are kept, never Python targets: what their code does may de
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -83,7 +84,9 @@ class Entry:
         from .plain import encode
 
         now = [renewed(self._target, file) for file in files]
-        if not report.crashed and None not in now:
+        if report.crashed or None in now:
+            return
+        with contextlib.suppress(Exception):  # a rule may give anything as evidence
             self._write(now, encode(report))
 
     def _write(self, files: object, report: object) -> None:

@@ -20,7 +20,7 @@ MAX_ENTRY = 16 << 20
 """A longer result is not worth reading back."""
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results of netlint; see https://bford.info/cachedir/\n"
-_ENTRY = re.compile(r"[0-9a-f]{40}\.json|\.[0-9a-f]{40}\.\d+")
+_ENTRY = r"[0-9a-f]{40}\.json|\.[0-9a-f]{40}\.\d+"
 """Names of entries, and of entries that are being written."""
 
 
@@ -32,17 +32,14 @@ class Folder:
 
     def read(self, name: str) -> bytes | None:
         """The content of an entry; None if there is none, or if it is not as it was written."""
-        # Never a link, which may lead anywhere, nor a pipe, which may never end.
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            descriptor = os.open(self._file(name), flags)
+            with open(self._file(name), "rb", opener=_opened) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_ENTRY:
+                    return None
+                written, _, data = file.read().partition(b"\n")
         except OSError:
             return None
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_ENTRY:
-                return None
-            written, _, data = file.read().partition(b"\n")
         return data if written == digest(data).encode() else None
 
     def write(self, name: str, data: bytes) -> None:
@@ -78,7 +75,7 @@ class Folder:
         """Time, size and path of each file of ours."""
         with os.scandir(self.path) as found:
             for entry in found:
-                if _ENTRY.fullmatch(entry.name):
+                if re.fullmatch(_ENTRY, entry.name):
                     status = entry.stat(follow_symlinks=False)
                     yield status.st_mtime_ns, status.st_size, entry.path
 
@@ -90,6 +87,11 @@ class Folder:
         for name, text in ((".gitignore", "*\n"), ("CACHEDIR.TAG", _TAG)):
             with open(os.path.join(self.path, name), "w", encoding="ascii") as file:
                 file.write(text)
+
+
+def _opened(path: str, flags: int) -> int:
+    """Never a link, which may lead anywhere, nor waiting for a pipe, which may never end."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def usable(path: str) -> bool:

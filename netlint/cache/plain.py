@@ -21,7 +21,7 @@ Check: TypeAlias = Callable[[Any], bool]
 TYPES = {
     **dict.fromkeys(("Report", "Reported", "Skipped", "Neighbourhood", "Box"), "reported"),
     **dict.fromkeys(("Level", "Finding", "Evidence", "Claim", "RuleInfo"), "rule"),
-    "Location": "graph",
+    "Location": "location",
     **dict.fromkeys(("Known", "Interval", "Loss"), "training"),
 }
 """The types that a report is made of, and their modules, which are imported when one is met."""
@@ -118,6 +118,10 @@ _PLAIN: Mapping[str, type | tuple[type, ...]] = {
 _CONTAINERS = {"tuple": tuple, "list": list, "frozenset": frozenset, "Mapping": dict, "dict": dict}
 
 
+_OTHERS = ("Value", "Node", "Crashed", "Suppressed")
+"""Types in annotations of which no stored report has any, and the one with a maker of its own."""
+
+
 @cache
 def _check(annotation: str) -> Check:
     """Whether a value fits an annotation such as `Mapping[str, Known[Any]]` or `tuple[str, int] | None`."""
@@ -134,7 +138,7 @@ def _fits(node: ast.expr) -> Check:
     if name in _PLAIN:
         kinds = _PLAIN[name]
         return lambda value: isinstance(value, kinds)
-    if name in TYPES or name == "Value":
+    if name in TYPES or name in _OTHERS:
         return lambda value: type(value).__name__ == name
     return lambda value: True  # Any, and aliases of types
 

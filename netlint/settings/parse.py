@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from netlint import __version__
 from netlint.capture import MODES, WEIGHTS, Capture
 from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings, relative
-from netlint.errors import ContractError
+from netlint.errors import ContractError, get_close_matches
 from netlint.probe.request import DEVICES
 from netlint.rule import Level
 from netlint.training import FIELDS, Training, did_you_mean, parse_training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from netlint.analysis import Unavailable
-from netlint.training import Interval, Known, Training
+from netlint.training import Known, Training
+
+from .targets import Targets
 
 NEEDED = "needs a loss: --loss, or a training step: --step"
 
@@ -80,69 +81,6 @@ def projected(result: Any, seed: int) -> torch.Tensor:
     return total
 
 
-class Targets:
-    """Targets that fit a prediction: the same ones every time it is asked."""
-
-    def __init__(self, training: Training, seed: int, given: Any) -> None:
-        self._training = training
-        self._seed = seed
-        self._given = given
-        self.moments: tuple[float, float] | None = None
-
-    def classes(self, like: torch.Tensor) -> torch.Tensor:
-        """A class for each sample and position; classes are along axis 1."""
-        if isinstance(self._given, torch.Tensor):
-            return self._given
-        count = like.shape[1] if like.dim() > 1 else like.shape[0]
-        shape = (like.shape[0], *like.shape[2:]) if like.dim() > 1 else ()
-        return torch.randint(0, max(count, 1), shape, generator=self._generator()).to(like.device)
-
-    def with_classes_second(self, output: torch.Tensor) -> torch.Tensor:
-        """Classes are wanted along axis 1; of a sequence of predictions they are usually last."""
-        classes = self._training.classes
-        second = output.dim() == 3 and isinstance(classes, Known) and output.shape[1] == classes.value
-        return output.transpose(1, 2) if output.dim() == 3 and not second else output
-
-    def flags(self, like: torch.Tensor) -> torch.Tensor:
-        """0 or 1 for each unit."""
-        if isinstance(self._given, torch.Tensor):
-            return self._given.to(like.dtype).reshape(like.shape)
-        return torch.randint(0, 2, like.shape, generator=self._generator()).to(like)
-
-    def values(self, like: torch.Tensor) -> torch.Tensor:
-        """Numbers in the range that is stated, else of deviation 1."""
-        if isinstance(self._given, torch.Tensor):
-            return self._noted(self._given.to(like.dtype).reshape(like.shape))
-        return self._noted(self._drawn(like))
-
-    def _drawn(self, like: torch.Tensor) -> torch.Tensor:
-        span = self._training.targets
-        if isinstance(span, Known) and math.isfinite(span.value.lo) and math.isfinite(span.value.hi):
-            return self._between(span.value, like)
-        mean = self._training.target_mean
-        centre = float(mean.value) if isinstance(mean, Known) else 0.0
-        return (torch.randn(like.shape, generator=self._generator()) + centre).to(like)
-
-    def distribution(self, like: torch.Tensor) -> torch.Tensor:
-        """Probabilities along axis 1."""
-        axis = 1 if like.dim() > 1 else 0
-        return torch.softmax(torch.randn(like.shape, generator=self._generator()), axis).to(like)
-
-    def _between(self, span: Interval, like: torch.Tensor) -> torch.Tensor:
-        share = torch.rand(like.shape, generator=self._generator())
-        return (span.lo + (span.hi - span.lo) * share).clamp(span.lo, span.hi).to(like)
-
-    def _noted(self, values: torch.Tensor) -> torch.Tensor:
-        wide = values.detach().double().cpu()
-        self.moments = float(wide.mean()), float(wide.std(correction=0))
-        return values
-
-    def _generator(self) -> torch.Generator:
-        made = torch.Generator()
-        made.manual_seed(self._seed + 1)
-        return made
-
-
 def _by_class(function: Callable[..., torch.Tensor]) -> Callable[[torch.Tensor, Targets], torch.Tensor]:
     def of(output: torch.Tensor, targets: Targets) -> torch.Tensor:
         output = targets.with_classes_second(output)
@@ -184,12 +122,11 @@ _FUNCTIONS: dict[str, Callable[[torch.Tensor, Targets], torch.Tensor]] = {
 """By the contract's name. What is missing takes more than a prediction and a target."""
 
 
-def named(training: Training, seed: int, given: Any) -> Loss | None:
+def named(training: Training, targets: Targets) -> Loss | None:
     """The loss that the contract names, with targets that fit; None where it names none that can be made."""
     stated = training.loss
     if not isinstance(stated, Known) or (function := _FUNCTIONS.get(stated.value.name)) is None:
         return None
-    targets = Targets(training, seed, given)
 
     def of(result: Any) -> torch.Tensor:
         output = prediction(result)

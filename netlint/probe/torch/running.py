@@ -11,18 +11,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from netlint.analysis import Unavailable
+from netlint.analyses.ranges import training_ranges
+from netlint.analysis import Results, Unavailable
 from netlint.frontends.torch import frames
 from netlint.frontends.torch.target import Subject, in_mode
 from netlint.graph import Graph
 from netlint.probe.observed import Setup
 from netlint.probe.request import Request
-from netlint.training import Training
+from netlint.training import Interval, Training
 
 from . import losses
 from .data import Batch
 from .kept import lent
 from .losses import Loss
+from .targets import Targets
 
 
 @dataclass(slots=True)
@@ -82,11 +84,18 @@ class Running:
         """What the gradients of a result are of."""
         if (found := losses.returned(result)) is not None and self._returns_loss(found):
             return Loss(self._loss_name(), _returned)
-        stated = losses.named(self.training, self.request.seed, self.batch.targets)
+        targets = Targets(self.training, self.request.seed, self.batch.targets, self._span())
+        stated = losses.named(self.training, targets)
         if stated is not None and self.subject.step is None:
             return stated
         seed = self.request.seed
         return Loss(losses.MADE_UP, lambda found: losses.projected(found, seed), made_up=True)
+
+    def _span(self) -> Interval | None:
+        """What the first output can be, for any weights; None: anything."""
+        outputs = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
+        found = Results(self.graph, self.training).get(training_ranges).of(outputs[0]) if outputs else None
+        return Interval(found.lo, found.hi) if found is not None and found.known else None
 
     def _returns_loss(self, found: torch.Tensor) -> bool:
         """A number that a step returns is its loss; of a model's outputs only what it calls so is taken for one."""

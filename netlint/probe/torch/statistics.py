@@ -15,15 +15,13 @@ import numpy as np
 import torch
 
 from netlint.graph import Value
+from netlint.probe.arrays import MARGIN
 from netlint.probe.observed import Seen, Units
 
 from .plan import Watched
 
 if TYPE_CHECKING:
     from netlint.probe.observed import Floats
-
-MARGIN = 0.02
-"""Elements that are closer to an asymptote than this part of the distance between the two count as saturated."""
 
 
 @dataclass(slots=True)
@@ -93,7 +91,7 @@ class Statistics:
         if "grad" in row.places or grad.shape.numel() != row.count or grad.layout is not torch.strided:
             return
         with torch.no_grad():
-            grad = grad.detach()
+            grad = grad.detach().double() if self.careful else grad.detach()
             axis = row.watched.axis
             most, least = _over(torch.amax, grad, axis), _over(torch.amin, grad, axis)
             self._put(row, "most", torch.maximum(most, -least))
@@ -185,7 +183,7 @@ def _seen(row: _Row, numbers: Floats, careful: bool) -> Seen:
     total = max(float(finite.sum()), 1.0)
     mean, std = _moments(parts["sum"].sum() / total, np.square(parts["norm"]).sum() / total)
     lo, hi = float(parts["lo"].min()), float(parts["hi"].max())
-    nonzero = np.round(np.square(parts["nonzero"]))
+    nonzero: Floats = np.round(np.square(parts["nonzero"])).astype(np.float64)
     grad = parts.get("grad")
     zeros = 1.0 - (float(nonzero.sum()) + nonfinite) / row.count
     return Seen(

@@ -1,0 +1,132 @@
+"""Whether one sample's output depends on another sample, in inference mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from netlint.analysis import Unavailable
+from netlint.frontends.torch import functions
+from netlint.frontends.torch.symbolic import BATCH
+from netlint.graph import Value
+from netlint.probe.observed import Leak
+
+from . import losses
+from .data import Batch
+from .running import Clock, Running
+
+SAMPLES = 4
+
+_Placed = tuple[torch.Tensor, int]
+"""A tensor and its batch axis."""
+
+
+def leak(running: Running) -> Leak:
+    """For each sample a random projection of its outputs, differentiated by all inputs at once."""
+    clock = Clock(running.request.seconds("leak"))
+    if running.subject.step is not None:
+        raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
+    if not running.subject.recording.symbolic:
+        raise Unavailable("which axis holds the samples is not known")
+    few = running.batch.first(SAMPLES)
+    if few.samples < 2:
+        raise Unavailable("needs two samples")
+    with running.lent(mode="eval"):
+        batch = few.on(running.device)
+        tables = _Tables(batch.samples)
+        inputs = _differentiable(running, batch)
+        with nullcontext() if inputs else tables:
+            result = running(batch.aside())
+        sources = inputs or [(table, 0) for table in tables.found]
+        outputs = _outputs(running, result, batch.samples)
+        if not sources or not outputs:
+            raise Unavailable("no output depends on an input by a gradient")
+        largest = _largest(outputs, sources, batch.samples, running.request.seed, clock)
+    rows = largest.cpu().double().tolist()
+    pairs = [(i, o, rows[o][i]) for o in range(few.samples) for i in range(few.samples) if i != o and rows[o][i] > 0]
+    own = max(rows[place][place] for place in range(few.samples))
+    return Leak(running.setup(None, few), tuple(pairs), own)
+
+
+def _differentiable(running: Running, batch: Batch) -> list[_Placed]:
+    """Floating-point inputs with a batch axis."""
+    tensors = batch.tensors()
+    values = running.graph.inputs
+    if len(tensors) != len(values):
+        return []
+    placed = [
+        (tensor, axis) for tensor, value in zip(tensors, values, strict=True) if (axis := _axis(value)) is not None
+    ]
+    return [(tensor.requires_grad_(), axis) for tensor, axis in placed if tensor.is_floating_point()]
+
+
+def _axis(value: Value) -> int | None:
+    return value.shape.index(BATCH) if value.shape is not None and BATCH in value.shape else None
+
+
+def _outputs(running: Running, result: Any, samples: int) -> list[_Placed]:
+    """The outputs with a batch axis; where it cannot be told which is which, those that begin with one."""
+    found = list(losses.floats(result))
+    values = [value for value in running.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
+    if len(found) == len(values):
+        placed = [(tensor, _axis(value)) for tensor, value in zip(found, values, strict=True)]
+    else:
+        placed = [(tensor, 0 if tensor.dim() else None) for tensor in found]
+    return [
+        (tensor, axis)
+        for tensor, axis in placed
+        if axis is not None and tensor.requires_grad and axis < tensor.dim() and tensor.shape[axis] == samples
+    ]
+
+
+def _largest(
+    outputs: Sequence[_Placed], sources: Sequence[_Placed], samples: int, seed: int, clock: Clock
+) -> torch.Tensor:
+    """[output sample, input sample]: the largest absolute derivative."""
+    generator = torch.Generator()
+    generator.manual_seed(seed)
+    projected = torch.zeros(samples, device=outputs[0][0].device, dtype=torch.float64)
+    for tensor, axis in outputs:
+        weights = torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
+        projected = projected + (tensor * weights).transpose(0, axis).reshape(samples, -1).sum(1).double()
+    rows = []
+    for sample in range(samples):
+        clock.check(f"{sample} of {samples} samples")
+        grads = torch.autograd.grad(
+            projected[sample], [tensor for tensor, _ in sources], retain_graph=True, allow_unused=True
+        )
+        rows.append(_by_sample(grads, sources, samples))
+    return torch.stack(rows)
+
+
+def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[_Placed], samples: int) -> torch.Tensor:
+    most = torch.zeros(samples, device=sources[0][0].device, dtype=torch.float64)
+    for grad, (_, axis) in zip(grads, sources, strict=True):
+        if grad is not None and grad.numel():
+            each = grad.abs().transpose(0, axis).reshape(samples, -1).amax(1)
+            most = torch.maximum(most, each.double())
+    return most
+
+
+class _Tables(TorchFunctionMode):
+    """Whole numbers have no derivatives: what is looked up by them stands in their place."""
+
+    def __init__(self, samples: int) -> None:
+        super().__init__()
+        self._samples = samples
+        self.found: list[torch.Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if functions.bare_name(func) not in ("embedding", "embedding_bag") or not isinstance(result, torch.Tensor):
+            return result
+        if result.dim() < 2 or result.shape[0] != self._samples:
+            return result
+        self.found.append(result.detach().requires_grad_())
+        return self.found[-1]

@@ -1,0 +1,90 @@
+"""How far a model's outputs in training mode are from those in inference mode, and how far they may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.modules.batchnorm import _NormBase
+
+from netlint.analysis import Unavailable
+from netlint.probe.observed import Modes
+from netlint.training import Known
+
+from . import losses
+from .data import Batch
+from .kept import seeded
+from .running import Clock, Running
+
+RUNS = 3
+"""Training-mode runs, each with other random numbers."""
+
+
+def modes(running: Running) -> Modes:
+    """The same samples in both modes; the spread of repeated and of smaller training-mode runs is expected."""
+    if running.subject.step is not None:
+        raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
+    clock = Clock(running.request.seconds("modes"))
+    half = running.batch.samples // 2
+    with running.lent(mode="train"), torch.no_grad():
+        batch = running.batch.on(running.device)
+        _settle(running, batch)
+        statistics = [(buffer, buffer.clone()) for buffer in running.model.buffers()]
+        runs = []
+        for run in range(RUNS):
+            clock.check(f"{run} of {RUNS + 2} runs")
+            runs.append(_run(running, batch, run, statistics))
+        clock.check(f"{RUNS} of {RUNS + 2} runs")
+        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 else runs[0]
+        running.model.eval()
+        calm = _run(running, batch, 0, statistics)
+    spread = float(calm.std(correction=0)) if calm.numel() else 0.0
+    if not spread > 0:
+        raise Unavailable("the outputs do not vary in inference mode")
+    chance = max(_distance(one, runs[0]) for one in runs[1:])
+    others = _distance(smaller, runs[0][: smaller.shape[0]])
+    gap = max(_distance(one, calm) for one in runs)
+    return Modes(running.setup(), gap / spread, max(chance, others) / spread)
+
+
+def _settle(running: Running, batch: Batch) -> None:
+    """Running statistics that nobody has trained become those of the batch, as they would in time; with a momentum of 0
+    they never do."""
+    stage = running.training.stage
+    if isinstance(stage, Known) and stage.value == "trained":
+        return
+    norms = [module for module in running.model.modules() if isinstance(module, _NormBase) and module.momentum != 0]
+    kept = [(norm, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    running(batch)
+    for norm, momentum in kept:
+        norm.momentum = momentum
+
+
+def _run(
+    running: Running, batch: Batch, chance: int, statistics: list[tuple[torch.Tensor, torch.Tensor]]
+) -> torch.Tensor:
+    """The outputs, flattened to [samples, numbers]."""
+    for buffer, first in statistics:
+        buffer.copy_(first)
+    seeded(running.request.seed + chance, running.device)
+    found = _flat(running(batch), batch.samples)
+    if found is None:
+        raise Unavailable("returns nothing with an axis of samples")
+    return found
+
+
+def _flat(result: Any, samples: int) -> torch.Tensor | None:
+    parts = [
+        tensor.detach().double().reshape(samples, -1)
+        for tensor in losses.floats(result)
+        if tensor.dim() and tensor.shape[0] == samples
+    ]
+    return torch.cat(parts, 1) if parts else None
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    if one.shape != other.shape:
+        raise Unavailable("the modes return other outputs")
+    return float((one - other).square().mean().sqrt())
