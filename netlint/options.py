@@ -61,12 +61,14 @@ def capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--probe-budget", metavar="SECONDS", type=click.FloatRange(0, min_open=True), help=_BUDGET_HELP),
         click.option("--seed", type=click.IntRange(0), metavar="N", help="Of all random numbers; default 0."),
         click.option("--batch", metavar="FILE", default="", help="Data to run it on: an .npz, or a .pt with tensors."),
+        click.option("--against", metavar="FILE", type=_EXPORT, help="An export, .onnx, that should compute the same."),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
+_EXPORT = click.Path(exists=True, dir_okay=False)
 _PROBE_HELP = "Run the model, and report what is seen. Alone: on a GPU where there is one, else on the CPU."
 _BUDGET_HELP = f"For all but one forward and one backward pass; default {BUDGET:g}."
 
@@ -111,5 +113,5 @@ def _section(name: str) -> str:
 
 _CONTRACT = "Training contract: what the model file does not say"
 _PROBE = "The probe: what the model does when it is run"
-_OF_PROBE = ("probe", "probe_budget", "seed", "batch")
+_OF_PROBE = ("probe", "probe_budget", "seed", "batch", "against")
 _OF_CAPTURE = frozenset({"inputs", *(entry.name for entry in fields(Capture))})
