@@ -89,6 +89,7 @@ class Session:
         found = list(expand(texts))
         done = {place: known for place, target in enumerate(found) if (known := self._known(target)) is not None}
         left = {place: target for place, target in enumerate(found) if place not in done and isinstance(target, str)}
+        self._progress(len(done), len(found))
         pythons = [place for place, target in left.items() if self._is_python(target)]
         models = [place for place in left if place not in pythons]
         for places, lint in ((models, self._models), (pythons, self._pythons)):
