@@ -312,6 +312,10 @@ def test_profile_sums_the_targets(tmp_path: Path) -> None:
     )
 
 
+def test_a_profile_of_nothing_is_empty(tmp_path: Path) -> None:
+    assert tables.profile(runs(tmp_path)["nothing"]) == ""
+
+
 def test_text_has_the_tables_that_were_asked_for(tmp_path: Path) -> None:
     known = runs(tmp_path)
     shown = rendered(known["many"], "text")
