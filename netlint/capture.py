@@ -112,13 +112,15 @@ class Capture:
     seed: int | None = None
     batch: str = ""
     """A file with data to run it on."""
+    against: str = ""
+    """An exported model, `.onnx`, that should compute the same."""
 
     @property
     def request(self) -> Request | None:
         """How the model is to be run; None: not at all."""
         if not self.probe:
             return None
-        return Request(self.probe, self.probe_budget or BUDGET, self.seed or 0, self.batch)
+        return Request(self.probe, self.probe_budget or BUDGET, self.seed or 0, self.batch, self.against)
 
     def otherwise(self, other: Capture) -> Capture:
         """This one, with what it leaves open taken from `other`."""

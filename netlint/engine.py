@@ -14,7 +14,7 @@ from .analyses.shapes import shapes
 from .analyses.suppressions import IGNORE
 from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
-from .neighbourhood import around
+from .neighbourhood import Pictures
 from .ops import KNOWN_OPS
 from .probe.summary import corroborated, summary
 from .reported import Crashed, Cut, Report, Reported, Skipped
@@ -124,11 +124,11 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]]) -> tuple[Repo
         rule, finding = entry
         return (place.get(finding.at, end) if isinstance(finding.at, Node) else -1, rule.code)
 
-    fingerprints = _Fingerprints(graph)
-    return tuple(_entry(results, rule, finding, fingerprints) for rule, finding in sorted(found, key=key))
+    fingerprints, pictures = _Fingerprints(graph), Pictures(graph, lambda: _or(results, shapes, None))
+    return tuple(_entry(results, rule, finding, fingerprints, pictures) for rule, finding in sorted(found, key=key))
 
 
-def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Fingerprints) -> Reported:
+def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Fingerprints, pictures: Pictures) -> Reported:
     node = finding.at if isinstance(finding.at, Node) else None
     loc = finding.at.loc if isinstance(finding.at, Node) else finding.at
     level = finding.level or rule.level
@@ -145,7 +145,7 @@ def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Finger
         writes=tuple(value.name for value in node.outputs if value is not None) if node else (),
         context=_context(results, node) if node else "",
         fingerprint=fingerprints.of(rule, node, loc),
-        neighbourhood=around(results.graph, _or(results, shapes, None), node) if node else None,
+        neighbourhood=pictures.of(node, level),
     )
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .times import Spent
     from .training import Known
 
+IDLE = "silences nothing of"
+"""The label of the evidence that names a rule of which a suppression silences nothing."""
+
 BoxKind: TypeAlias = Literal["flagged", "node", "input", "output", "more"]
 
 
@@ -58,7 +61,7 @@ class Reported:
     fingerprint: str
     """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
     neighbourhood: Neighbourhood | None = None
-    """The surroundings of the node; None for a finding about the model."""
+    """The surroundings of the node; None for a finding about the model, and past the first thousand of a level."""
 
 
 @record

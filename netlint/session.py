@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .pool import Died
     from .registry import Registry
+    from .settings.explain import Explained
+    from .suppress import Told
 
 R = TypeVar("R", bound=Report)
 
@@ -68,6 +70,7 @@ class Session:
         self._baseline = baseline
         self._compare = compare
         self._sources = Sources(Path.cwd())
+        self._told: set[Told] = set()
         self._settings: dict[Path, Settings] = {}
         self._registries: dict[tuple[Path, ...], Registry] = {}
         self._baselines: dict[Path, Baseline] = {}
@@ -88,6 +91,7 @@ class Session:
         found = list(expand(texts))
         done = {place: known for place, target in enumerate(found) if (known := self._known(target)) is not None}
         left = {place: target for place, target in enumerate(found) if place not in done and isinstance(target, str)}
+        self._progress(len(done), len(found))
         pythons = [place for place, target in left.items() if self._is_python(target)]
         models = [place for place in left if place not in pythons]
         for places, lint in ((models, self._models), (pythons, self._pythons)):
@@ -252,7 +256,7 @@ class Session:
             from .suppress import judged
 
             about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
-            report = judged(report, about_rules, about_rules.chosen(self._select, self._ignore), read)
+            report = judged(report, about_rules, about_rules.chosen(self._select, self._ignore), read, self._told)
         baseline = self._baseline_of(settings)
         return baseline.applied(report) if baseline else report
 
@@ -291,6 +295,15 @@ class Session:
         if capture.request is not None and value is None:
             return pages.probed(pages.runs(graph, training))
         return pages.model(graph, training) if value is None else pages.one(graph, training, value)
+
+    def explained(self, target: str) -> Explained:
+        """What settings and flags decide for a target, or without one for the current folder. Raises `ConfigError`."""
+        from .settings.explain import Explainer
+        from .settings.rules import RuleSettings
+
+        settings = self._settings_for(_folder(target) if target else Path.cwd())
+        about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
+        return Explainer(about_rules, target, self._select, self._ignore, self._stated, self._capture).explained()
 
     def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
         """The rules that judge a target, its training contract, and the options of rules. Raises `ConfigError`."""

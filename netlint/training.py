@@ -19,6 +19,7 @@ from .records import record
 T = TypeVar("T")
 
 TASKS = ("classification", "multilabel", "regression", "segmentation", "autoencoder", "language-model", "gan")
+STAGES = ("init", "trained")
 PRECISIONS = ("float32", "float16", "bfloat16", "mixed-float16", "mixed-bfloat16", "float64")
 OPTIMIZERS = (
     *("sgd", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "asgd", "rprop"),
@@ -258,7 +259,7 @@ class Training:
     epochs: Known[int] | Unknown = field(default=UNKNOWN, metadata={"parse": _number(0, whole=True)})
     grad_clip: Known[float] | Unknown = field(default=UNKNOWN, metadata={"parse": _number_or_none})
     precision: Known[str] | Unknown = field(default=UNKNOWN, metadata={"parse": _choice("precision", PRECISIONS)})
-    stage: Known[str] | Unknown = field(default=UNKNOWN, metadata={"parse": _choice("stage", ("init", "trained"))})
+    stage: Known[str] | Unknown = field(default=UNKNOWN, metadata={"parse": _choice("stage", STAGES)})
 
     def otherwise(self, other: Training) -> Training:
         """This contract, with the fields it leaves open taken from `other`."""

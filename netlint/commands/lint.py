@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netlint import complete
 from netlint.config import LEVELS
 from netlint.options import capture_options, stated_training, taken_capture, training_options
 from netlint.rule import Level
@@ -22,17 +23,24 @@ if TYPE_CHECKING:
 
 
 @click.command(hidden=True, cls=Command)
-@click.argument("models", nargs=-1, required=True, metavar="TARGET...")
+@click.argument("models", nargs=-1, required=True, metavar="TARGET...", shell_complete=complete.files)
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
     metavar="FORMAT[:PATH]",
+    shell_complete=complete.formats,
     help=f"{', '.join(FORMATS)}; default text, on standard output; repeatable.",
 )
-@click.option("--select", multiple=True, metavar="RULES", help="Run only these: codes, names, prefixes (ACT), all.")
-@click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="RULES",
+    help="Run only these: codes, names, prefixes (ACT), all.",
+    shell_complete=complete.rules,
+)
+@click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these.", shell_complete=complete.rules)
 @click.option(
     "--fail-on", type=click.Choice(list(LEVELS)), help="Lowest level that makes the exit code 1; default warning."
 )
@@ -78,6 +86,7 @@ def lint(
     """Lint models."""
     from netlint import collector
     from netlint.cache import Cache
+    from netlint.progress import Progress
     from netlint.report import Run
     from netlint.session import Session
     from netlint.sources import Sources
@@ -86,9 +95,12 @@ def lint(
     capture = taken_capture(fields)
     stated = stated_training(fields)
     cache = None if no_cache or profile else Cache(cache_dir or "")
-    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs, baseline=baseline)
     collector.by_hand()
-    results = session.results(models)
+    with Progress(quiet) as progress:
+        session = Session(
+            config, split(select), split(ignore), stated, capture, cache, jobs, progress, baseline=baseline
+        )
+        results = session.results(models)
     if verbose and session.printed:
         click.echo(session.printed, err=True)
     lowest = LEVELS[fail_on] if fail_on else session.fail_on
@@ -98,7 +110,8 @@ def lint(
     raise SystemExit(run.exit_code)
 
 
-def _split(texts: Sequence[str]) -> list[str]:
+def split(texts: Sequence[str]) -> list[str]:
+    """The selectors of a flag that may be repeated, or name several with commas."""
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 

@@ -24,6 +24,8 @@ class Request:
     seed: int = 0
     batch: str = ""
     """A file with data, `.npz` or `.pt`; empty: the inputs at hand, or synthetic ones."""
+    against: str = ""
+    """An exported model to compare with; empty: none."""
 
     def seconds(self, stage: str) -> float:
         """The time that a stage may take."""

@@ -142,9 +142,9 @@ def _evidence(fact: Evidence) -> Json:
 
 
 def _suppression(told: Told) -> Json:
-    inside = told.origin.startswith(("comment", "metadata"))
+    outside = told.origin.startswith(("baseline", "overrides"))
     why = f"{told.reason} ({told.origin})" if told.reason else told.origin
-    return {"kind": "inSource" if inside else "external", "status": "accepted", "justification": clean(why)}
+    return {"kind": "external" if outside else "inSource", "status": "accepted", "justification": clean(why)}
 
 
 def _location(loc: Location, target: str, sources: Sources) -> Json:

@@ -39,7 +39,7 @@ class RuleSettings:
         tables = self._leveled()
         picked = self._by_flag(select, "--select") or self._by_list(("select",), file.select)
         if not picked:
-            picked = {**dict(self._by_preset()), **tables}
+            picked = {**tables, **dict(self._by_preset())}
         dropped = self._by_list(("ignore",), file.ignore) | self._by_flag(ignore, "--ignore")
         dropped |= {code: path for code, path in tables.items() if self._level(path) == OFF}
         return {

@@ -21,6 +21,7 @@ from netlint.probe.synthetic import SAMPLES
 from netlint.training import Training
 
 from . import data
+from .against import against
 from .check import gradient_check
 from .fit import overfit, ramp
 from .leak import leak
@@ -35,6 +36,7 @@ _STAGES: Mapping[str, Callable[[Running], Any]] = {
     "gradient_check": gradient_check,
     "leak": leak,
     "modes": modes,
+    "against": against,
 }
 
 

@@ -91,7 +91,7 @@ class Statistics:
         if "grad" in row.places or grad.shape.numel() != row.count or grad.layout is not torch.strided:
             return
         with torch.no_grad():
-            grad = grad.detach()
+            grad = grad.detach().double() if self.careful else grad.detach()
             axis = row.watched.axis
             most, least = _over(torch.amax, grad, axis), _over(torch.amin, grad, axis)
             self._put(row, "most", torch.maximum(most, -least))
