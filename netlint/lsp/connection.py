@@ -41,7 +41,7 @@ class Server(LanguageServer):
     def path(self, uri: str) -> Path | None:
         """The file that a URI means; None for what is no file. How the client spells it is remembered."""
         name = to_fs_path(uri)
-        if not name:
+        if not name or "\0" in name:
             return None
         file = Path(os.path.abspath(name))
         self._uris[file] = uri

@@ -21,14 +21,6 @@ LIMITS = {"float16": 11.09, "bfloat16": 88.72, "float32": 88.72, "float64": 709.
 """The largest x whose exponential is finite."""
 
 
-def hits_zero(known: Reached, value: Value | None) -> How:
-    """How 0 is reached, where it is not proved to be out of reach and the value is more than an input."""
-    found, proved = known.of(value), known.ranges.of(value)
-    if found is None or found.raw or proved.lo > 0 or proved.hi < 0:
-        return How.NEVER
-    return found.zero
-
-
 def goes_below(known: Reached, value: Value | None, bound: float = 0.0) -> bool:
     """Whether a value is shown to fall below a number."""
     found, proved = known.of(value), known.ranges.of(value)

@@ -181,7 +181,7 @@ from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, hits_zero, how
+from ._witness import NEEDS, chain, claim, evidence, how
 
 _WHY = "a number divided by 0 is infinite, 0 / 0 is NaN, and NaN spreads to every weight"
 
@@ -195,7 +195,7 @@ def division_by_zero(scope: Scope) -> Iterator[Finding]:
             continue
         if divisor is not None and known.known.constant(divisor):
             yield from _by_parameter(known, node, divisor)
-        elif divisor is not None and (zero := hits_zero(known, divisor)) and not _spared(scope, known, node, divisor):
+        elif divisor is not None and (zero := known.zero(divisor)) and not _spared(scope, known, node, divisor):
             yield Finding(
                 f"a division by {_kind(known, divisor, zero)}",
                 node,
@@ -230,7 +230,7 @@ def _spared(scope: Scope, known: Reached, node: Node, divisor: Value) -> bool:
     if logit_of(known, node) is not None and any(use.op == "Log" for use, _ in readers(scope.graph, node.output())):
         return True  # inverse-function-domain (NUM007) speaks of it
     length = norm_of(known, divisor) is not None
-    if length and hits_zero(known, divisor) == How.POINT and around.steady(divisor):
+    if length and known.zero(divisor) == How.POINT and around.steady(divisor):
         return True
     return guarded_behind(scope.graph, known, node, divisor)
 

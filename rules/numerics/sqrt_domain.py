@@ -176,7 +176,7 @@ from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import ERROR, NOTE, WARNING, Finding, Level, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how
+from ._witness import NEEDS, chain, claim, evidence, goes_below, how
 
 _TINY = -1e-3
 
@@ -219,7 +219,7 @@ def _domain(known: Reached, operand: Value) -> tuple[str, Level] | None:
 
 def _gradient(scope: Scope, known: Reached, node: Node, operand: Value) -> tuple[str, Level] | None:
     """What is wrong with the gradient of the root."""
-    zero, around = hits_zero(known, operand), scope[surroundings]
+    zero, around = known.zero(operand), scope[surroundings]
     length = square_sum(known, operand)
     if zero < How.SOLID and (length is not None or zero == How.NEVER):
         return None
