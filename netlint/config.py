@@ -138,14 +138,18 @@ class Settings:
         from .settings.mistakes import told
 
         assert self.file is not None  # without a file there are no mistakes in it
-        text = self.content.decode("utf-8", "replace")
-        return ConfigError(told(relative(self.file), text, (*self.inside, *mistake.path), mistake))
+        return ConfigError(told(relative(self.file), self.text, (*self.inside, *mistake.path), mistake))
+
+    @property
+    def text(self) -> str:
+        """The file as text; some editors put a byte order mark before it."""
+        return self.content.decode("utf-8-sig", "replace")
 
     def line(self, path: KeyPath) -> int | None:
         """The line of a setting in the file, counted from 1."""
         from .settings.mistakes import line_of
 
-        return line_of(self.content.decode("utf-8", "replace"), (*self.inside, *path))
+        return line_of(self.text, (*self.inside, *path))
 
     def where(self, path: KeyPath) -> str:
         """The place of a setting: `netlint.toml:3`."""
@@ -199,7 +203,7 @@ def read_settings(file: Path) -> Settings | None:
 
     try:
         content = file.read_bytes()
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
         table: Mapping[str, Any] = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{relative(file)} cannot be read: {error.strerror or error}") from None

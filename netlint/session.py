@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .pool import Died
     from .registry import Registry
     from .settings.explain import Explained
+    from .suppress import Told
 
 R = TypeVar("R", bound=Report)
 
@@ -72,6 +73,7 @@ class Session:
         self._baseline = baseline
         self._compare = compare
         self._sources = Sources(Path.cwd())
+        self._told: set[Told] = set()
         self._settings: dict[Path, Settings] = {}
         self._registries: dict[tuple[Path, ...], Registry] = {}
         self._baselines: dict[Path, Baseline] = {}
@@ -266,7 +268,7 @@ class Session:
             from .suppress import judged
 
             about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
-            report = judged(report, about_rules, about_rules.chosen(self._select, self._ignore), read)
+            report = judged(report, about_rules, about_rules.chosen(self._select, self._ignore), read, self._told)
         baseline = self._baseline_of(settings)
         return baseline.applied(report) if baseline else report
 

@@ -87,7 +87,7 @@ class Explainer:
 
     def _table(self) -> Mapping[str, Any]:
         """The settings as the file spells them."""
-        table: Any = tomllib.loads(self.about.settings.content.decode("utf-8", "replace"))
+        table: Any = tomllib.loads(self.about.settings.text)
         for key in self.about.settings.inside:
             table = table[key]
         assert isinstance(table, dict)
