@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 
+from .finish import MARK
+
 _ASKS = re.compile(r"#\s*netlint:\s*ignore\b\s*(?:\[(?P<names>[^\]#]*)\])?(?P<reason>[^#]*)")
-
-
-MARK = "netlint:"
-"""What a file has in it that has such comments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from fnmatch import fnmatch
+from glob import has_magic
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -64,6 +65,8 @@ class Settings:
     ignore: tuple[str, ...] = ()
     fail_on: Level = Level.WARNING
     baseline: Path | None = None
+    exclude: tuple[str, ...] = ()
+    """Patterns of targets that are left out where they are found in folders."""
     rule_folders: tuple[Path, ...] = ()
     training: Training = field(default_factory=Training)
     targets: tuple[tuple[str, Training], ...] = ()
@@ -108,6 +111,24 @@ class Settings:
             if not override.targets or _any_match(names, override.targets)
         ]
 
+    def excludes(self, target: str) -> bool:
+        """Whether a target that nobody has named himself is left out."""
+        return bool(self.exclude) and _any_match(self._names(target), self.exclude)
+
+    def configured(self) -> list[str]:
+        """The Python targets that the entries of `targets` name, as seen from the current folder."""
+        found = []
+        for (path, _), (_, capture) in zip(self.targets, self.captures, strict=True):
+            python = None if has_magic(path.partition("(")[0]) else python_target(path)
+            if python is not None:
+                found.append(path if not python.is_file else self._from_here(path))
+            elif capture.factory and not has_magic(path):
+                found.append(self._from_here(path))
+        return list(dict.fromkeys(found))
+
+    def _from_here(self, path: str) -> str:
+        return path if self.file is None else os.path.normpath(os.path.relpath(self.file.parent / path))
+
     def _names(self, target: str) -> list[str]:
         """What patterns are held against."""
         return [target] if self.file is None else spellings(target, self.file.parent)
@@ -117,14 +138,18 @@ class Settings:
         from .settings.mistakes import told
 
         assert self.file is not None  # without a file there are no mistakes in it
-        text = self.content.decode("utf-8", "replace")
-        return ConfigError(told(relative(self.file), text, (*self.inside, *mistake.path), mistake))
+        return ConfigError(told(relative(self.file), self.text, (*self.inside, *mistake.path), mistake))
+
+    @property
+    def text(self) -> str:
+        """The file as text; some editors put a byte order mark before it."""
+        return self.content.decode("utf-8-sig", "replace")
 
     def line(self, path: KeyPath) -> int | None:
         """The line of a setting in the file, counted from 1."""
         from .settings.mistakes import line_of
 
-        return line_of(self.content.decode("utf-8", "replace"), (*self.inside, *path))
+        return line_of(self.text, (*self.inside, *path))
 
     def where(self, path: KeyPath) -> str:
         """The place of a setting: `netlint.toml:3`."""
@@ -178,7 +203,7 @@ def read_settings(file: Path) -> Settings | None:
 
     try:
         content = file.read_bytes()
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
         table: Mapping[str, Any] = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{relative(file)} cannot be read: {error.strerror or error}") from None

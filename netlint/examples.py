@@ -124,7 +124,7 @@ def _about_suppressions(rule: Rule, graph: Graph, training: Training) -> Report:
     """What a rule that judges suppressions says of an example, after all the others have judged it."""
     registry = load_rules()
     rules = [*at_once(list(registry.values())), rule]
-    report = judged(lint(graph, at_once(rules), training), RuleSettings(Settings(), registry), rules, _fence)
+    report = judged(lint(graph, at_once(rules), training), RuleSettings(Settings(), registry), rules, _fence, set())
     return replace(report, findings=tuple(found for found in report.findings if found.rule.code == rule.code))
 
 

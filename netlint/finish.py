@@ -13,15 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from .analyses.suppressions import IDLE
-from .comments import MARK
 from .config import Settings, relative
 from .report import Failure
-from .reported import Report, Reported
+from .reported import IDLE, Report, Reported
 from .sources import Sources
 
 Read: TypeAlias = Callable[[str], tuple[str, str] | None]
 """A source file by its recorded path: how it is shown, and its text; None if it is not at hand."""
+
+MARK = "netlint:"
+"""What a source file has in it that speaks of netlint."""
 
 
 def reader(sources: Sources, ran_here: bool) -> Read:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .times import Spent
     from .training import Known
 
+IDLE = "silences nothing of"
+"""The label of the evidence that names a rule of which a suppression silences nothing."""
+
 BoxKind: TypeAlias = Literal["flagged", "node", "input", "output", "more"]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PureWindowsPath
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from .analyses.suppressions import IGNORE, Suppression, suppressions
 from .comments import Comment, comments
@@ -27,6 +27,9 @@ from .settings.rules import RuleSettings
 from .training import Training
 
 R = TypeVar("R", bound=Report)
+
+Told: TypeAlias = tuple[str, tuple[str, int] | None, str]
+"""What was said of a line: the rule, the line, the message."""
 
 SECURITY = "SEC"
 """The rules of these codes judge the model file itself: its metadata cannot silence them."""
@@ -64,19 +67,29 @@ def at_once(rules: Sequence[Rule]) -> list[Rule]:
     return [rule for rule in rules if suppressions not in rule.requires]
 
 
-def judged(report: R, settings: RuleSettings, rules: Sequence[Rule], read: Read) -> R:
+def judged(report: R, settings: RuleSettings, rules: Sequence[Rule], read: Read, told: set[Told]) -> R:
     """The report without what is silenced, with what is wrong with the requests, and at the levels of the settings.
 
-    `rules` are all those chosen. Raises `ConfigError`.
+    `rules` are all those chosen; `told` is what was said of lines that several targets of one run share, and is added
+    to. Raises `ConfigError`.
     """
     wishes = requests(report, settings, read)
     kept, silenced = divided(report.findings, wishes)
     if wishes:
         about = _about(report, wishes, rules, settings)
-        more, also = divided(about.findings, [wish for wish in wishes if wish.what.form == "override"])
+        more, also = divided(_once(about.findings, told), [wish for wish in wishes if wish.what.form == "override"])
         kept, silenced = (*kept, *more), (*silenced, *also)
         report = replace(report, crashed=(*report.crashed, *about.crashed))
     return replace(report, findings=levelled(kept, report.target, settings), suppressed=silenced)
+
+
+def _once(findings: Iterable[Reported], told: set[Told]) -> Iterator[Reported]:
+    """Findings about lines of source or settings, which other targets may share, are reported with the first one."""
+    for found in findings:
+        what = (found.rule.code, found.loc.source, found.finding.message)
+        if found.loc.source is None or what not in told:
+            told.add(what)
+            yield found
 
 
 def _about(report: Report, wishes: Sequence[Request], rules: Sequence[Rule], settings: RuleSettings) -> Report:

@@ -172,6 +172,10 @@ def test_lines_of_all_kinds_are_shown(tmp_path: Path) -> None:
     (tmp_path / "netlint.toml").write_bytes(b'ignore = []\r\nfail-on = "x"\r\n')
     with pytest.raises(ConfigError, match=r"netlint.toml:2:11: fail-on"):
         read_settings(tmp_path / "netlint.toml")
+    (tmp_path / "netlint.toml").write_bytes(b'\xef\xbb\xbffail-on = "error"\n')
+    marked = read_settings(tmp_path / "netlint.toml")
+    assert marked is not None
+    assert (marked.fail_on, marked.where(("fail-on",))) == (Level.ERROR, "netlint.toml:1")
     escape = mistake(tmp_path, "x = \x1b[31m")
     assert "\x1b" not in escape
 

@@ -296,7 +296,7 @@ def test_without_trust_no_code_of_the_workspace_is_run(folder: Path) -> None:
         client.open(folder / "net.py")
         client.open(folder / "model.onnx")
         assert [found["code"] for found in client.diagnostics(folder / "model.onnx")] == ["INI008"]
-        text = '[tool.netlint]\nrule-folders = ["rules"]\n'
+        text = '[tool.netlint]\nrule-folders = ["rules"]\n[[tool.netlint.targets]]\npath = "*.onnx"\n'
         client.save(folder / "pyproject.toml", text)
         (found,) = client.diagnostics(folder / "model.onnx", says("rule-folders"))
         assert "if you trust it" in found["message"]
@@ -330,6 +330,7 @@ def test_what_is_no_file_is_left_alone_and_folders_may_come_and_go(tmp_path: Pat
         untitled = {"uri": "untitled:Untitled-1", "languageId": "python", "version": 1, "text": "x = 1\n"}
         client.notify("textDocument/didOpen", textDocument=untitled)
         client.notify("textDocument/didSave", textDocument={"uri": untitled["uri"]})
+        client.notify("textDocument/didOpen", textDocument=untitled | {"uri": "file:///%00.onnx"})
         assert client.diagnostics(first / "m.onnx")
         added = [{"uri": second.as_uri(), "name": "b"}]
         client.notify("workspace/didChangeWorkspaceFolders", event={"added": added, "removed": []})
@@ -372,6 +373,11 @@ def test_with_the_quick_fix_the_next_run_is_silent(tmp_path: Path) -> None:
         (found,) = client.diagnostics(nets)
         uri = client.open(nets)
         before = nets.read_text()
+        at = {"textDocument": {"uri": uri}, "position": found["range"]["start"]}
+        assert "double-softmax" in client.request("textDocument/hover", **at)["contents"]["value"]
+        moved = [{"text": f"\n{before}"}]
+        client.notify("textDocument/didChange", textDocument={"uri": uri, "version": 2}, contentChanges=moved)
+        assert client.request("textDocument/hover", **at) is None  # another line stands there now, not yet saved
         client.save(nets, _fixed(client, nets, found))
         client.diagnostics(nets, is_empty)
         asked = {"range": found["range"], "context": {"diagnostics": [found]}}

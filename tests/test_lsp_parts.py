@@ -98,7 +98,9 @@ def test_targets_are_those_of_the_settings(tmp_path: Path) -> None:
         "b.onnx": "b.onnx",
         "x.py:f(a)": None,
     }
-    assert [target.text for target in configured(tmp_path / "nets", False)] == ["a.onnx", "b.onnx"]
+    read = configured(tmp_path / "nets", False)
+    assert [target.file for target in read] == [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    assert {target.folder for target in read} == {Path(tmp_path.anchor)}  # below which no settings are trusted
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,14 @@ def test_saturation_in_the_body_counts_and_in_a_gate_does_not() -> None:
     assert messages(judged("PRB002", gate, {"stage": "init"}, passes=run)) == []
 
 
-def test_trained_heads_and_attention_may_be_sure() -> None:
+def test_heads_may_be_sure_and_so_may_trained_attention() -> None:
     head = text("  h = MatMul(x, w)\n  y = Sigmoid(h)", SQUARE)
     run = passes(head, seen(head, "y", saturated=0.9))
-    assert messages(judged("PRB002", head, {"stage": "trained"}, passes=run)) == []
-    assert len(messages(judged("PRB002", head, {"stage": "init"}, passes=run))) == 1
+    assert messages(judged("PRB002", head, {"stage": "init"}, passes=run)) == []
+    looking = text("  h = MatMul(x, w)\n  a = Softmax(h)\n  y = MatMul(a, x)", SQUARE, "float[8, 8] x", "float[8, 8] y")
+    run = passes(looking, seen(looking, "a", saturated=0.9))
+    assert len(messages(judged("PRB002", looking, {"stage": "init"}, passes=run))) == 1
+    assert messages(judged("PRB002", looking, {"stage": "trained"}, passes=run)) == []
 
 
 # -- PRB003, PRB004

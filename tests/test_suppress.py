@@ -273,3 +273,24 @@ def test_without_comments_nothing_is_judged(tmp_path: Path, lint: Callable[..., 
     report = lint(model(tmp_path / "m.onnx"))
     assert not any(skip.rule.code.startswith("SUP") for skip in report.skipped)
     assert report.suppressed == ()
+
+
+def test_what_several_targets_share_is_told_once(tmp_path: Path, netlint: Callable[..., CompletedProcess[str]]) -> None:
+    model(tmp_path / "a.onnx", log=False)
+    model(tmp_path / "b.onnx", log=False)
+    source(tmp_path, "x", "h = softmax(x)", "z = act(h)  # netlint: ignore[LOS006, LOS0066]")
+    shown = netlint("a.onnx", "b.onnx", "--select=LOS006,SUP", "-o", "concise").stdout
+    assert [line.split()[2] for line in shown.splitlines()] == ["SUP001", "SUP002", "SUP003"]
+
+
+def test_comments_count_for_results_that_are_known(
+    tmp_path: Path, netlint: Callable[..., CompletedProcess[str]]
+) -> None:
+    model(tmp_path / "m.onnx")
+    source(tmp_path, "x", "h = softmax(x)", "z = log(h)")
+    before = netlint("m.onnx", "--select=LOS006", "-q")
+    source(tmp_path, "x", "h = softmax(x)", "z = log(h)  # netlint: ignore[LOS006] tiny")
+    after = netlint("m.onnx", "--select=LOS006", "-q")
+    source(tmp_path, "x", "h = softmax(x)", "z = log(h)")
+    assert (before.returncode, after.returncode, netlint("m.onnx", "--select=LOS006", "-q").returncode) == (1, 0, 1)
+    assert list(tmp_path.glob(".netlint_cache/*")), "the results were kept"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from netlint.analysis import Scope, Unavailable, analysis
 from netlint.graph import Location
+from netlint.reported import IDLE
+
+__all__ = ["IDLE", "IGNORE", "Suppression", "suppressions"]
 
 IGNORE = "netlint.ignore"
 """The model's metadata in which it asks to be spared."""
-
-IDLE = "silences nothing of"
-"""The label of the evidence that names a rule of which a suppression silences nothing."""
 
 
 @dataclass(frozen=True, slots=True)

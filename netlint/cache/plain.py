@@ -19,7 +19,7 @@ from netlint.rule import RuleInfo
 Check: TypeAlias = Callable[[Any], bool]
 
 TYPES = {
-    **dict.fromkeys(("Report", "Reported", "Skipped", "Neighbourhood", "Box"), "reported"),
+    **dict.fromkeys(("Report", "Reported", "Skipped", "Neighbourhood", "Box", "Cut"), "reported"),
     **dict.fromkeys(("Level", "Finding", "Evidence", "Claim", "RuleInfo"), "rule"),
     "Location": "location",
     **dict.fromkeys(("Known", "Interval", "Loss"), "training"),

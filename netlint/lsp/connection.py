@@ -41,7 +41,7 @@ class Server(LanguageServer):
     def path(self, uri: str) -> Path | None:
         """The file that a URI means; None for what is no file. How the client spells it is remembered."""
         name = to_fs_path(uri)
-        if not name:
+        if not name or "\0" in name:
             return None
         file = Path(os.path.abspath(name))
         self._uris[file] = uri
@@ -58,18 +58,19 @@ class Server(LanguageServer):
 
     def show(self, file: Path, entries: list[Entry]) -> None:
         """Publish the diagnostics of a file."""
-        shown = [self._diagnostic(entry, _text(file)) for entry in entries]
+        texts = _Texts()
+        shown = [self._diagnostic(entry, texts) for entry in entries]
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(self.uri(file), shown))
 
-    def _diagnostic(self, entry: Entry, text: list[str]) -> lsp.Diagnostic:
+    def _diagnostic(self, entry: Entry, texts: _Texts) -> lsp.Diagnostic:
         return lsp.Diagnostic(
-            range=self._range(entry.line, text),
+            range=self._range(entry.line, texts[entry.file]),
             message=entry.message,
             severity=_SEVERITIES[entry.level],
             code=entry.code or None,
             source=SOURCE,
             related_information=[
-                lsp.DiagnosticRelatedInformation(lsp.Location(self.uri(file), self._range(line, _text(file))), message)
+                lsp.DiagnosticRelatedInformation(lsp.Location(self.uri(file), self._range(line, texts[file])), message)
                 for message, file, line in entry.related
             ],
             data={
@@ -136,5 +137,9 @@ def has_lines(file: Path) -> bool:
     return file.suffix not in (".onnx", ".pt2")
 
 
-def _text(file: Path) -> list[str]:
-    return lines(file) if has_lines(file) else []
+class _Texts(dict[Path, list[str]]):
+    """The lines of files, each read once."""
+
+    def __missing__(self, file: Path) -> list[str]:
+        self[file] = lines(file) if has_lines(file) else []
+        return self[file]

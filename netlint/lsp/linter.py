@@ -232,8 +232,9 @@ class Linter:
         """A finding may be silenced where it is shown, and be back when that is undone."""
         if outcome.target is None or outcome.target.failure is not None:
             return
-        told = [finding.location.source for finding in (*outcome.target.findings, *outcome.target.suppressed)]
-        files = {file for source in told if source and (file := self._find(source, target.folder))}
+        findings = (*outcome.target.findings, *outcome.target.suppressed)
+        told = {source.file: source for finding in findings if (source := finding.location.source)}
+        files = {file for source in told.values() if (file := self._find(source, target.folder))}
         self._sources[target] = files
         self._stamps[target] |= {file: stamp(file) for file in files - self._stamps[target].keys()}
 

@@ -13,6 +13,7 @@ import numpy as np
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analysis import Results, Unavailable
 from netlint.graph import Graph, Value
+from netlint.ops import RANDOM
 from netlint.training import Training
 
 from .arrays import placed_axis, seen_in
@@ -263,6 +264,10 @@ def _leak(feed: _Feed) -> Leak:
     """One sample after the other is exchanged; what changes in the outputs of the others leaks."""
     if feed.batch is None or feed.real:
         raise Unavailable("the number of samples is fixed in the file" if feed.batch is None else "needs own samples")
+    if feed.graph.of(*RANDOM):
+        raise Unavailable("the model draws random numbers, and gives other outputs each time")
+    if any(node.attrs.get("training_mode", 0) for node in feed.graph.of("BatchNormalization")):
+        raise Unavailable("the graph is of training mode, in which batch norms mix samples")
     base = feed.drawn(LEAK_SAMPLES, feed.length)
     other = feed.drawn(LEAK_SAMPLES, feed.length, seed=1)
     names = [out.name for out in feed.graph.outputs if placed_axis(out, feed.batch) == 0]

@@ -87,7 +87,7 @@ class Explainer:
 
     def _table(self) -> Mapping[str, Any]:
         """The settings as the file spells them."""
-        table: Any = tomllib.loads(self.about.settings.content.decode("utf-8", "replace"))
+        table: Any = tomllib.loads(self.about.settings.text)
         for key in self.about.settings.inside:
             table = table[key]
         assert isinstance(table, dict)
@@ -99,6 +99,7 @@ class Explainer:
             "extends": settings.extends,
             "fail-on": str(settings.fail_on),
             "baseline": relative(settings.baseline) if settings.baseline else None,
+            "exclude": list(settings.exclude),
             "rule-folders": [relative(folder) for folder in settings.rule_folders],
             "required-version": table.get("required-version"),
         }

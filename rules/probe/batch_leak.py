@@ -54,8 +54,8 @@ class Net(nn.Module):
 ```
 
 ## Known limits
-Outputs that compare samples with each other on purpose, one row and one column for each, are not reported; nor is
-anything where it is not known which axis is the batch.
+Outputs that compare samples with each other on purpose, one row and one column for each, are not reported, nor is
+dynamic quantisation, whose scale depends on the batch, nor anything where it is not known which axis the batch is.
 
 ## References
 Karpathy: A Recipe for Training Neural Networks (2019), "use backprop to chart dependencies".
@@ -91,6 +91,8 @@ def batch_leak(scope: Scope) -> Iterator[Finding]:
     leaks = [pair for pair in found.pairs if pair[2] > float(scope.options["ratio"]) * found.own]
     if not leaks or any(_compares(scope, value) for value in scope.graph.outputs):
         return
+    if scope.graph.of("DynamicQuantizeLinear") or any(scope[axes].state(v) == "unknown" for v in scope.graph.inputs):
+        return  # the scale is meant to be that of the batch; or nobody knows where the samples lie
     source, target, size = max(leaks, key=lambda pair: pair[2])
     at = _mixer(scope) or scope.graph.producer(scope.graph.outputs[0])
     if at is None:

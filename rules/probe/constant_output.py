@@ -79,6 +79,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from netlint.analyses.layers import layers
+from netlint.analyses.weights import weights
 from netlint.probe.observed import Passes
 from netlint.probe.stages import passes
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
@@ -100,7 +102,7 @@ _ROUNDING = 1e-5
     level=WARNING,
     since="0.3",
     status="preview",
-    requires=(passes, *LAYERED),
+    requires=(passes, weights, *LAYERED),
     options=(_CHANGE,),
 )
 def constant_output(scope: Scope) -> Iterator[Finding]:
@@ -124,7 +126,7 @@ def _constant(scope: Scope, found: Passes, change: float) -> Iterator[Finding]:
     rows = [given for given in outputs.values() if given.shape[0] > 1 and given.size]
     if all(lo == hi for lo, hi in found.inputs.values()) and found.inputs:
         return  # zeros in place of data
-    if not rows or not all(_same(given, change) for given in rows) or opens(scope.graph, found):
+    if not rows or not all(_same(given, change) for given in rows) or _may_open(scope, found):
         return
     value, given = next(iter(outputs.items()))
     at = scope.graph.producer(value)
@@ -140,6 +142,14 @@ def _constant(scope: Scope, found: Passes, change: float) -> Iterator[Finding]:
 def _same(rows: Floats, change: float) -> bool:
     """Whether the samples' rows are equal but for rounding."""
     return bool(abs(rows - rows[:1]).max() <= change * max(abs(rows).max(), 1e-30))
+
+
+def _may_open(scope: Scope, found: Passes) -> bool:
+    """Whether a weight of zeros explains it, which the first step changes. Where no gradient was computed, any does."""
+    if found.weights:
+        return opens(scope.graph, found)
+    stats = [scope[weights].of(layer.weight) for layer in scope[layers].all]
+    return any(about is not None and about.zero for about in stats)
 
 
 def _equal(each: Measured) -> bool:

@@ -86,6 +86,7 @@ from math import inf, isfinite
 from netlint.analyses.contract import contract
 from netlint.analyses.weights import weights
 from netlint.graph import Node, Value
+from netlint.ops import WEIGHTED
 from netlint.probe.observed import Passes, Seen
 from netlint.probe.stages import passes
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Level, Scope, rule
@@ -138,7 +139,7 @@ def _origins(scope: Scope) -> dict[Value, Node | None]:
         made = next((origin for given in bad if (origin := origins[given]) is not None), None)
         if made is None and not any(found.seen[given].nans for given in bad):
             # What is made of a mask may be as infinite as the mask, but not NaN.
-            meant = bool(bad) or any(_infinite(scope, given) for given in read)
+            meant = bool(bad) or (seen.node.op not in WEIGHTED and any(_infinite(scope, given) for given in read))
             made = seen.node if seen.nans or not meant else None
         origins[value] = made
     return origins
@@ -162,14 +163,20 @@ def _forward(scope: Scope, node: Node) -> Finding:
     operands = [(place, found.seen[given]) for place, given in read if given in found.seen]
     spans = (Evidence(f"input {place} of {node.op}", f"[{one.lo:g}, {one.hi:g}]") for place, one in operands)
     return Finding(
-        f"{node.op} makes {'NaN' if seen.nans else 'infinity'} out of "
-        f"{'infinite' if any(one.nonfinite for _, one in operands) else 'finite'} inputs: {seen.nonfinite:,} of "
-        f"{seen.count:,} elements",
+        f"{node.op} makes {'NaN' if seen.nans else 'infinity'} out of {_operands(scope, node, operands)}: "
+        f"{seen.nonfinite:,} of {seen.count:,} elements",
         node,
         (*spans, *_loss(found), *setting(found.setup)),
         help=_HELP,
         level=_level(scope),
     )
+
+
+def _operands(scope: Scope, node: Node, operands: list[tuple[int, Seen]]) -> str:
+    stored = [about for value in node.inputs if (about := scope[weights].of(value)) is not None]
+    if any(about.has_nan or about.has_inf for about in stored):
+        return "weights that are not finite"
+    return "infinite inputs" if any(one.nonfinite for _, one in operands) else "finite inputs"
 
 
 def _loss(found: Passes) -> tuple[Evidence, ...]:
