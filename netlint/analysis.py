@@ -53,14 +53,17 @@ def analysis(*requires: Analysis[Any]) -> Callable[[Callable[[Scope], T]], Analy
     return make
 
 
-class Results:
-    """What has been computed so far about one graph under one training contract."""
+_NOTHING: Mapping[Analysis[Any], Any] = {}
 
-    def __init__(self, graph: Graph, training: Training) -> None:
+
+class Results:
+    """What has been computed so far about one graph under one training contract; `given` is known beforehand."""
+
+    def __init__(self, graph: Graph, training: Training, given: Mapping[Analysis[Any], Any] = _NOTHING) -> None:
         self.graph = graph
         self.training = training
         self.clock = Clock()
-        self._done: dict[Analysis[Any], Any] = {}
+        self._done: dict[Analysis[Any], Any] = dict(given)
 
     def get(self, wanted: Analysis[T]) -> T:
         """The result, computed now if nobody asked before. Raises `Unavailable`, the same one every time."""

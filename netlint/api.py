@@ -34,7 +34,7 @@ def check(
     mode: str = "",
     probe: bool | str = False,
     probe_budget: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     select: Sequence[str] | str = (),
     ignore: Sequence[str] | str = (),
     config: str | os.PathLike[str] | None = None,
@@ -70,8 +70,10 @@ def check(
     name = type(model).__name__
     if name == "ModelProto" and hasattr(model, "SerializeToString"):
         from .frontends.onnx import load_bytes
+        from .probe.attach import runnable
 
-        return session.report(load_bytes(model.SerializeToString()), name)
+        data = model.SerializeToString()
+        return session.report(runnable(load_bytes(data), data, capture.request), name)
     from .frontends.torch.live import captured
 
     found = captured(model, loss, optimizer, scheduler, capture.inputs or inputs, targets, step, mode)

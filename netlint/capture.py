@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .frontends import TargetError
 from .probe.request import BUDGET, Request
+from .records import record
 
 TIME_LIMIT = 60.0
 """Seconds that importing, building and recording a model may take unless --time-limit says otherwise."""
@@ -33,7 +34,7 @@ _PYTHON = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PythonTarget:
     """What makes a model: an attribute of a module or of a file, called with literals."""
 
@@ -89,7 +90,7 @@ def _literal(node: ast.expr) -> Any:
         ) from None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Capture:
     """How a model is to be captured; what is empty is left to netlint."""
 
@@ -111,13 +112,15 @@ class Capture:
     seed: int | None = None
     batch: str = ""
     """A file with data to run it on."""
+    against: str = ""
+    """An exported model, `.onnx`, that should compute the same."""
 
     @property
     def request(self) -> Request | None:
         """How the model is to be run; None: not at all."""
         if not self.probe:
             return None
-        return Request(self.probe, self.probe_budget or BUDGET, self.seed or 0, self.batch)
+        return Request(self.probe, self.probe_budget or BUDGET, self.seed or 0, self.batch, self.against)
 
     def otherwise(self, other: Capture) -> Capture:
         """This one, with what it leaves open taken from `other`."""

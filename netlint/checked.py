@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from .engine import lint
 from .graph import Graph, Value
+from .records import record
 from .reported import Crashed, Report, Reported
 from .rule import Level, Rule
 from .times import Spent
@@ -23,7 +24,7 @@ class Findings(AssertionError):
         self.report = report
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@record
 class CheckReport(Report):
     """All there is to say about one model."""
 

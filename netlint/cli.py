@@ -7,15 +7,29 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from . import __version__
+from . import __version__, complete
 from .commands import BUG, CLEAN, USAGE, fail
 from .errors import UserError
 
-COMMANDS = {"lint": "lint", "rule": "rules", "rules": "rules", "schema": "schema", "server": "server", "show": "show"}
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS = {
+    "baseline": "baseline",
+    "completion": "completion",
+    "config": "config",
+    "init": "init",
+    "lint": "lint",
+    "rule": "rules",
+    "rules": "rules",
+    "schema": "schema",
+    "server": "server",
+    "show": "show",
+}
 """Each command, and the module in `commands/` that has it; imported when it is called."""
 
 
@@ -26,6 +40,16 @@ class _Commands(click.Group):
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
             args = ["lint", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, and what `lint` takes, which need not be named."""
+        lint = self.get_command(ctx, "lint")
+        assert lint is not None
+        if incomplete.startswith("-"):
+            taken = lint.shell_complete(lint.make_context("lint", [], parent=ctx, resilient_parsing=True), incomplete)
+        else:
+            taken = complete.files(ctx, lint.params[0], incomplete)
+        return [*super().shell_complete(ctx, incomplete), *taken]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

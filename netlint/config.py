@@ -7,16 +7,17 @@ reads the file, tells where a mistake in it stands, and explains what it decides
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatch
+from glob import has_magic
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from .capture import Capture, python_target
 from .errors import ConfigError
 from .frontends import TargetError
+from .records import record
 from .rule import Level
 from .training import Training
 
@@ -38,7 +39,7 @@ class Mistake(Exception):
         self.at_key = at_key
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Override:
     """An exception for some targets or modules: findings of these rules are silenced, or get another level."""
 
@@ -50,7 +51,7 @@ class Override:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What one settings file says; without a file, the defaults."""
 
@@ -64,6 +65,8 @@ class Settings:
     ignore: tuple[str, ...] = ()
     fail_on: Level = Level.WARNING
     baseline: Path | None = None
+    exclude: tuple[str, ...] = ()
+    """Patterns of targets that are left out where they are found in folders."""
     rule_folders: tuple[Path, ...] = ()
     training: Training = field(default_factory=Training)
     targets: tuple[tuple[str, Training], ...] = ()
@@ -108,36 +111,75 @@ class Settings:
             if not override.targets or _any_match(names, override.targets)
         ]
 
+    def excludes(self, target: str) -> bool:
+        """Whether a target that nobody has named himself is left out."""
+        return bool(self.exclude) and _any_match(self._names(target), self.exclude)
+
+    def configured(self) -> list[str]:
+        """The Python targets that the entries of `targets` name, as seen from the current folder."""
+        found = []
+        for (path, _), (_, capture) in zip(self.targets, self.captures, strict=True):
+            python = None if has_magic(path.partition("(")[0]) else python_target(path)
+            if python is not None:
+                found.append(path if not python.is_file else self._from_here(path))
+            elif capture.factory and not has_magic(path):
+                found.append(self._from_here(path))
+        return list(dict.fromkeys(found))
+
+    def _from_here(self, path: str) -> str:
+        return path if self.file is None else os.path.normpath(os.path.relpath(self.file.parent / path))
+
     def _names(self, target: str) -> list[str]:
-        """What patterns are held against: the path as seen from the file; of Python targets also without arguments."""
-        if self.file is None:
-            return [target]
-        try:
-            python = None if os.path.lexists(target) else python_target(target)
-        except TargetError:
-            python = None
-        if python is None:
-            return [relative(Path(target), self.file.parent)]
-        if not python.is_file:
-            return [target, str(python)]
-        place = relative(Path(python.place), self.file.parent)
-        return [place + target.removeprefix(python.place), f"{place}:{python.name}"]
+        """What patterns are held against."""
+        return [target] if self.file is None else spellings(target, self.file.parent)
 
     def error(self, mistake: Mistake) -> ConfigError:
         """A mistake in this file as the user is told, with its line."""
         from .settings.mistakes import told
 
         assert self.file is not None  # without a file there are no mistakes in it
-        text = self.content.decode("utf-8", "replace")
-        return ConfigError(told(relative(self.file), text, (*self.inside, *mistake.path), mistake))
+        return ConfigError(told(relative(self.file), self.text, (*self.inside, *mistake.path), mistake))
+
+    @property
+    def text(self) -> str:
+        """The file as text; some editors put a byte order mark before it."""
+        return self.content.decode("utf-8-sig", "replace")
+
+    def line(self, path: KeyPath) -> int | None:
+        """The line of a setting in the file, counted from 1."""
+        from .settings.mistakes import line_of
+
+        return line_of(self.text, (*self.inside, *path))
 
     def where(self, path: KeyPath) -> str:
         """The place of a setting: `netlint.toml:3`."""
-        from .settings.mistakes import line_of
-
         assert self.file is not None
-        line = line_of(self.content.decode("utf-8", "replace"), (*self.inside, *path))
+        line = self.line(path)
         return f"{relative(self.file)}:{line}" if line else relative(self.file)
+
+
+def spellings(target: str, folder: Path) -> list[str]:
+    """A target as seen from a folder, from wherever it was named; of a Python target also without its arguments."""
+    if target == "-":
+        return [target]
+    try:
+        python = None if os.path.lexists(target) else python_target(target)
+    except TargetError:
+        python = None
+    if python is None:
+        return [_way(target, folder)]
+    if not python.is_file:
+        return [target, str(python)]
+    place = _way(python.place, folder)
+    return [place + target.removeprefix(python.place), f"{place}:{python.name}"]
+
+
+def _way(path: str, folder: Path) -> str:
+    """The way from a folder to a path, with slashes."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive
+        return Path(os.path.abspath(path)).as_posix()
 
 
 def _any_match(names: Iterable[str], patterns: Iterable[str]) -> bool:
@@ -157,9 +199,11 @@ def find_settings(start: Path) -> Settings:
 
 def read_settings(file: Path) -> Settings | None:
     """The settings in a file; None if it is a pyproject.toml without a `[tool.netlint]`. Raises `ConfigError`."""
+    import tomllib  # most runs find no settings
+
     try:
         content = file.read_bytes()
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
         table: Mapping[str, Any] = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{relative(file)} cannot be read: {error.strerror or error}") from None

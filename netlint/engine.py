@@ -14,8 +14,9 @@ from .analyses.shapes import shapes
 from .analyses.suppressions import IGNORE
 from .analysis import Analysis, Results, Scope, Unavailable
 from .graph import Graph, Location, Node
-from .neighbourhood import around
+from .neighbourhood import Pictures
 from .ops import KNOWN_OPS
+from .probe.summary import corroborated, summary
 from .reported import Crashed, Cut, Report, Reported, Skipped
 from .rule import Evidence, Finding, Level, Rule
 from .training import Training
@@ -32,9 +33,13 @@ def lint(
     training: Training,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     target: str = "",
+    given: Mapping[Analysis[Any], Any] | None = None,
 ) -> Report:
-    """Run the rules over a graph; `options` holds chosen option values by rule name. Never raises for a rule."""
-    results = Results(graph, training)
+    """Run the rules over a graph; `options` holds chosen option values by rule name. Never raises for a rule.
+
+    `given` holds results of analyses that are known beforehand.
+    """
+    results = Results(graph, training, given or {})
     found: list[tuple[Rule, Finding]] = []
     skipped: list[Skipped] = []
     crashed: list[Crashed] = []
@@ -61,6 +66,7 @@ def _report(
     skipped: Iterable[Skipped],
     crashed: Iterable[Crashed],
 ) -> Report:
+    seen = summary(results)  # runs the model where no rule has, so that findings can be held against it
     return Report(
         target=target,
         findings=_reported(results, found),
@@ -71,6 +77,7 @@ def _report(
         not_understood=_not_understood(results.graph),
         cuts=_cuts(results),
         nodes=len(results.graph.nodes),
+        probe=seen,
         times=results.clock.spent(),
         lines=frozenset(line for node in results.graph.nodes if (line := node.source) is not None),
         ignore=results.graph.metadata.get(IGNORE, ""),
@@ -117,17 +124,18 @@ def _reported(results: Results, found: list[tuple[Rule, Finding]]) -> tuple[Repo
         rule, finding = entry
         return (place.get(finding.at, end) if isinstance(finding.at, Node) else -1, rule.code)
 
-    fingerprints = _Fingerprints(graph)
-    return tuple(_entry(results, rule, finding, fingerprints) for rule, finding in sorted(found, key=key))
+    fingerprints, pictures = _Fingerprints(graph), Pictures(graph, lambda: _or(results, shapes, None))
+    return tuple(_entry(results, rule, finding, fingerprints, pictures) for rule, finding in sorted(found, key=key))
 
 
-def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Fingerprints) -> Reported:
+def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Fingerprints, pictures: Pictures) -> Reported:
     node = finding.at if isinstance(finding.at, Node) else None
     loc = finding.at.loc if isinstance(finding.at, Node) else finding.at
     level = finding.level or rule.level
     if loc.assumed is not None:
         level = min(level, Level.WARNING)  # another path through the model may be sound
         finding = replace(finding, evidence=(*finding.evidence, Evidence("assumed", loc.assumed)))
+    finding = corroborated(finding, results)
     return Reported(
         rule=rule,
         level=level,
@@ -137,7 +145,7 @@ def _entry(results: Results, rule: Rule, finding: Finding, fingerprints: _Finger
         writes=tuple(value.name for value in node.outputs if value is not None) if node else (),
         context=_context(results, node) if node else "",
         fingerprint=fingerprints.of(rule, node, loc),
-        neighbourhood=around(results.graph, _or(results, shapes, None), node) if node else None,
+        neighbourhood=pictures.of(node, level),
     )
 
 

@@ -1,5 +1,9 @@
 """The user's own mistakes: the message of each names the mistake and the way out, and is all that is printed."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A mistake that the user can put right."""
@@ -19,3 +23,10 @@ class RegistryError(UserError):
 
 class UnknownRule(UserError, LookupError):
     """No rule has that code or name; the message suggests one."""
+
+
+def get_close_matches(word: str, known: Iterable[str], n: int = 3, cutoff: float = 0.6) -> list[str]:
+    """What may have been meant; `difflib` is imported only where there is a mistake to tell of."""
+    from difflib import get_close_matches as matches
+
+    return matches(word, list(known), n, cutoff)

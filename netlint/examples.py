@@ -8,28 +8,40 @@ A torch fence is Python in which `torch`, `nn`, `F` and `math` are known. Its mo
 else an instance of the last `nn.Module` class in it. A function `step(model, ...)`, if there is one, is recorded in
 place of the forward pass. The first line may state the inputs, `inputs=2,3` or `inputs=ids:int64:1,8;mask:bool:1,8`,
 which are inferred otherwise, and the mode, `mode=eval`; with `loss=mse_loss targets=2,1`, a shape, that loss is
-recorded, too. Where torch is missing, such examples cannot run: see `runnable`.
+recorded, too. With `probe=cpu` the model is executed as well, on made-up data, and compared with the ONNX export of
+what a function `exported(model)` gives, if there is one. Where torch is missing, such examples cannot run: see
+`runnable`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
+from linecache import getlines
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from .analyses.suppressions import suppressions
+from .config import Settings
 from .engine import lint
 from .frontends import TargetError
 from .graph import Graph
+from .registry import load_rules
 from .reported import Report, Reported
 from .rule import Rule
-from .training import parse_training
+from .settings.rules import RuleSettings
+from .suppress import at_once, judged
+from .training import Training, parse_training
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _WANT = re.compile(r'#\s*(todo )?want (?:(error|warning|note) )?"([^"]*)"')
+_SECONDS = 120.0
+"""The time that an example's model may be run beyond one forward and one backward pass."""
 _OUTPUTS = re.compile(r"^\s*([\w./:-]+(?:\s*,\s*[\w./:-]+)*)\s*=")
 
 
@@ -97,11 +109,27 @@ def run(rule: Rule, example: Example) -> list[str]:
     """What differs from the example's expectations; empty if all is as expected."""
     given = dict(example.given)
     try:
-        graph = _torch_graph(example, given) if example.language == "torch" else _onnx_graph(example)
+        with TemporaryDirectory() as folder:
+            is_torch = example.language == "torch"
+            graph = _torch_graph(example, given, Path(folder)) if is_torch else _onnx_graph(example)
+            training = parse_training(given, lambda name: f"given {name}")
+            if suppressions in rule.requires:
+                return list(_compare(_about_suppressions(rule, graph, training), example))
+            return list(_compare(lint(graph, [rule], training), example))
     except TargetError as error:
         return [f"{error} ({error.help})"]
-    training = parse_training(given, lambda name: f"given {name}")
-    return list(_compare(lint(graph, [rule], training), example))
+
+
+def _about_suppressions(rule: Rule, graph: Graph, training: Training) -> Report:
+    """What a rule that judges suppressions says of an example, after all the others have judged it."""
+    registry = load_rules()
+    rules = [*at_once(list(registry.values())), rule]
+    report = judged(lint(graph, at_once(rules), training), RuleSettings(Settings(), registry), rules, _fence, set())
+    return replace(report, findings=tuple(found for found in report.findings if found.rule.code == rule.code))
+
+
+def _fence(place: str) -> tuple[str, str] | None:
+    return place, "".join(getlines(place))  # the torch front end leaves the source of a fence there
 
 
 def _onnx_graph(example: Example) -> Graph:
@@ -110,16 +138,25 @@ def _onnx_graph(example: Example) -> Graph:
     return load_text(example.text)
 
 
-def _torch_graph(example: Example, given: dict[str, str]) -> Graph:
+def _torch_graph(example: Example, given: dict[str, str], folder: Path) -> Graph:
     """The graph of a torch fence. Takes out of `given` what is not of the training contract. Raises `TargetError`."""
-    from .frontends.torch.fence import graph
+    from .frontends.torch.fence import fence
 
     inputs = [text for text in given.pop("inputs", "").split(";") if text]
     target = loss = ""
     if "loss" in given and ".." not in given.get("targets", ".."):
         target, loss = given.pop("targets"), given.pop("loss")
     place = f"/netlint-example/{sha256(example.text.encode()).hexdigest()[:8]}.py"
-    return graph(example.text, place, inputs, given.pop("mode", ""), loss, target)
+    device = given.pop("probe", "")
+    export = folder / "model.onnx"
+    captured = fence(example.text, place, inputs, given.pop("mode", ""), loss, target, str(export) if device else "")
+    if device:
+        from .probe.request import Request
+        from .probe.torch.runner import probed
+
+        request = Request(device, budget=_SECONDS, against=str(export) if export.exists() else "")
+        captured = probed(captured, request)
+    return captured.graph
 
 
 def _compare(report: Report, example: Example) -> Iterator[str]:

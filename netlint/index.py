@@ -9,11 +9,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from .plugins import plugins
+from .plugins import package_places, plugins, python_files
 from .rule import Rule
 
 _DECLARED = re.compile(r'^@rule\(\s*"([^"\n]+)",\s*"([^"\n]+)"', re.MULTILINE)
@@ -67,27 +66,6 @@ def _installed() -> Iterator[tuple[str, str]]:
             for path in python_files(place):
                 parts = os.path.relpath(path, place).removesuffix(".py").split(os.sep)
                 yield path, ".".join([plugin.package, *parts])
-
-
-def package_places(package: str) -> list[str]:
-    """The folders of a package, or the file of a module; nothing is imported."""
-    top, *below = package.split(".")
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return []
-    if spec is None:
-        return []
-    if spec.submodule_search_locations is None:
-        return [spec.origin] if spec.origin else []
-    places = [os.path.join(folder, *below) for folder in spec.submodule_search_locations]
-    return [place if os.path.isdir(place) else f"{place}.py" for place in places]
-
-
-def python_files(folder: str) -> Iterator[str]:
-    """The paths of all files of Python below a folder."""
-    for parent, _, names in os.walk(folder):
-        yield from (os.path.join(parent, name) for name in names if name.endswith(".py"))
 
 
 def _read(path: str, module: str) -> Iterator[Declared]:

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeAlias
 
 from .analyses.shapes import Shapes
 from .graph import Graph, Node, Value
 from .reported import Box, BoxKind, Neighbourhood
+from .rule import Level
 
 STEPS = 2
 """How far the picture reaches in each direction."""
-WIDEST = 5
+WIDEST = 4
 """Boxes side by side; what is more is counted."""
+MOST = 1_000
+"""Pictures of findings of one level."""
 _CONSTANTS = 3
-_MOST = 64
+_LOOKED_AT = 64
 """Neighbours of a node that are looked at: a value may have as many readers as the graph has nodes."""
 
 _End: TypeAlias = tuple[str, Value]
 """`("input", value)` or `("output", value)`: where the graph, or a body in it, begins or ends."""
+
+
+class Pictures:
+    """The pictures of a target's findings: of each level the first thousand, more than anybody looks at."""
+
+    def __init__(self, graph: Graph, shapes: Callable[[], Shapes | None]) -> None:
+        """`shapes` is asked only for a picture."""
+        self._graph = graph
+        self._shapes = shapes
+        self._drawn: Counter[Level] = Counter()
+
+    def of(self, node: Node | None, level: Level) -> Neighbourhood | None:
+        """The picture of a node; None for a finding about the model, too."""
+        if node is None or self._drawn[level] >= MOST:
+            return None
+        self._drawn[level] += 1
+        return around(self._graph, self._shapes(), node)
 
 
 def around(graph: Graph, shapes: Shapes | None, node: Node) -> Neighbourhood:
@@ -46,7 +67,7 @@ class _Drawing:
         for step in range(direction, direction * (STEPS + 1), direction):
             met: dict[Node, None] = {}
             for node in border:
-                for other in islice(self._neighbours(node, direction), _MOST):
+                for other in islice(self._neighbours(node, direction), _LOOKED_AT):
                     if self._place(other, step, node, direction) and isinstance(other, Node):
                         met[other] = None
             border = list(met)
@@ -85,7 +106,7 @@ class _Drawing:
         for step, folded in self._folded.items():
             ends = [index[node] for node in set().union(*folded.values()) if node in index]
             arrows += [(len(boxes), end) if step < 0 else (end, len(boxes)) for end in ends]
-            count = f"+{len(folded)} more" if len(folded) < _MOST - WIDEST else "many more"
+            count = f"+{len(folded)} more" if len(folded) < _LOOKED_AT - WIDEST else "many more"
             boxes.append(Box("more", count, "", "", step))
         return Neighbourhood(tuple(boxes), tuple(sorted(arrows)))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
 import click
 
+from . import complete
 from .capture import MODES, WEIGHTS, Capture
 from .probe.request import BUDGET, DEVICES
 from .training import FIELDS, Training, parse_training
@@ -40,13 +40,21 @@ _FIELD_HELP = {
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for name in reversed(FIELDS):
         flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, name, metavar="VALUE", help=_FIELD_HELP[name])(command)
+        option = click.option(flag, name, metavar="VALUE", help=_FIELD_HELP[name], shell_complete=complete.field(name))
+        command = option(command)
     return command
 
 
 def capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
-        click.option("--input", "inputs", multiple=True, metavar="[NAME:][DTYPE:]SHAPE", help=_INPUT_HELP),
+        click.option(
+            "--input",
+            "inputs",
+            multiple=True,
+            metavar="[NAME:][DTYPE:]SHAPE",
+            help=_INPUT_HELP,
+            envvar=_INPUT_VARIABLES,
+        ),
         click.option("--step", metavar="STEP", default="", help="Record a training step: net.py:step, or a method."),
         click.option("--factory", metavar="TARGET", default="", help="What makes the model of a .pt with weights."),
         click.option("--mode", type=click.Choice(MODES), help="Training or inference mode; default: as it is made."),
@@ -61,22 +69,25 @@ def capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--probe-budget", metavar="SECONDS", type=click.FloatRange(0, min_open=True), help=_BUDGET_HELP),
         click.option("--seed", type=click.IntRange(0), metavar="N", help="Of all random numbers; default 0."),
         click.option("--batch", metavar="FILE", default="", help="Data to run it on: an .npz, or a .pt with tensors."),
+        click.option("--against", metavar="FILE", type=_EXPORT, help="An export, .onnx, that should compute the same."),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
+_EXPORT = click.Path(exists=True, dir_okay=False)
 _PROBE_HELP = "Run the model, and report what is seen. Alone: on a GPU where there is one, else on the CPU."
 _BUDGET_HELP = f"For all but one forward and one backward pass; default {BUDGET:g}."
 
 
+_INPUT_VARIABLES = ["NETLINT_INPUT", "NETLINT_INPUTS"]
 _INPUT_HELP = "Example input of a Python target, e.g. 1,3,224,224 or ids:int64:1,128; repeatable."
 
 
 def taken_capture(options: dict[str, Any]) -> Capture:
     """Takes the options of `capture_options` out of all that a command was given."""
-    inputs = options.pop("inputs") or tuple(os.environ.get("NETLINT_INPUTS", "").split())
+    inputs = options.pop("inputs")
     named = ("step", "factory", "mode", "weights", "time_limit", *_OF_PROBE)
     given = {name: options.pop(name) for name in named}
     return Capture(inputs=inputs, **{name: value for name, value in given.items() if value not in (None, "")})
@@ -84,7 +95,15 @@ def taken_capture(options: dict[str, Any]) -> Capture:
 
 def stated_training(fields: dict[str, str | None]) -> Training:
     given = {name: value for name, value in fields.items() if value is not None}
-    return parse_training(given, lambda name: f"--{name.replace('_', '-')}")
+    return parse_training(given, _origin)
+
+
+def _origin(name: str) -> str:
+    """How a field was given: by its flag, or by a variable of the environment."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and ctx.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT:
+        return f"NETLINT_{name.upper()}"
+    return f"--{name.replace('_', '-')}"
 
 
 def write_sections(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -111,5 +130,5 @@ def _section(name: str) -> str:
 
 _CONTRACT = "Training contract: what the model file does not say"
 _PROBE = "The probe: what the model does when it is run"
-_OF_PROBE = ("probe", "probe_budget", "seed", "batch")
+_OF_PROBE = ("probe", "probe_budget", "seed", "batch", "against")
 _OF_CAPTURE = frozenset({"inputs", *(entry.name for entry in fields(Capture))})

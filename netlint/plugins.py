@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import NamedTuple
 
 GROUP = "netlint.rules"
@@ -92,3 +93,24 @@ def _asked() -> Iterator[Plugin]:
     for point in entry_points(group=GROUP):
         came = f"{point.dist.name.lower()} {point.dist.version}" if point.dist else ""
         yield Plugin(point.name, point.value, came)
+
+
+def package_places(package: str) -> list[str]:
+    """The folders of a package, or the file of a module; nothing is imported."""
+    top, *below = package.split(".")
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is None:
+        return [spec.origin] if spec.origin else []
+    places = [os.path.join(folder, *below) for folder in spec.submodule_search_locations]
+    return [place if os.path.isdir(place) else f"{place}.py" for place in places]
+
+
+def python_files(folder: str) -> Iterator[str]:
+    """The paths of all files of Python below a folder."""
+    for parent, _, names in os.walk(folder):
+        yield from (os.path.join(parent, name) for name in names if name.endswith(".py"))

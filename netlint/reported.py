@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from .records import record
 
 if TYPE_CHECKING:
     from .graph import Location
+    from .probe.summary import Summary
     from .rule import Finding, Level, RuleInfo
     from .times import Spent
     from .training import Known
 
+IDLE = "silences nothing of"
+"""The label of the evidence that names a rule of which a suppression silences nothing."""
+
 BoxKind: TypeAlias = Literal["flagged", "node", "input", "output", "more"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Box:
     """One box of a picture: an operator, an end of the graph, or how many found no place."""
 
@@ -31,7 +36,7 @@ class Box:
     """Element types and shapes of its constant inputs, the first few."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Neighbourhood:
     """The surroundings of a node, to be drawn."""
 
@@ -40,7 +45,7 @@ class Neighbourhood:
     """From box to box, by their places in `boxes`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reported:
     """A finding as the report holds it: with its rule, level, place and fingerprint."""
 
@@ -56,10 +61,10 @@ class Reported:
     fingerprint: str
     """Tells the findings of a target apart, and stays the same when the model is renamed or exported again."""
     neighbourhood: Neighbourhood | None = None
-    """The surroundings of the node; None for a finding about the model."""
+    """The surroundings of the node; None for a finding about the model, and past the first thousand of a level."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Skipped:
     """A rule that could not judge (some of) the graph, and why."""
 
@@ -67,7 +72,7 @@ class Skipped:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Crashed:
     """A rule that failed: a bug of netlint's, or of the plugin the rule comes from. The error has lost its frames."""
 
@@ -77,7 +82,7 @@ class Crashed:
     """The place in the code, `module:line`; it may be in an analysis that the rule asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suppressed:
     """A finding that the user has silenced."""
 
@@ -87,7 +92,7 @@ class Suppressed:
     """Who silenced it: `comment at net.py:88`, `overrides in pyproject.toml:14`, `baseline netlint.baseline` …"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cut:
     """An operator that the analysis of ranges does not know: what its rules say ends there."""
 
@@ -100,7 +105,7 @@ class Cut:
     """Nodes behind all of them of whose results nothing is known for that reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """All there is to say about one target."""
 
@@ -118,6 +123,8 @@ class Report:
     """Number of nodes in the graph, those that no analysis knows included."""
     suppressed: tuple[Suppressed, ...] = ()
     """Findings that the user has silenced, in the order of `findings`; they count for nothing."""
+    probe: Summary | None = None
+    """What runs of the model showed; None: it was not run."""
     times: tuple[Spent, ...] = ()
     """How long the target took to load, and each analysis and rule, itself."""
     lines: frozenset[tuple[str, int]] = frozenset()

@@ -6,12 +6,12 @@ A rule is a function from a `Scope` to findings; its module's docstring is its p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .analysis import Analysis, Scope, Unavailable
+from .records import record
 
 if TYPE_CHECKING:
     from .graph import Location, Node, Value
@@ -35,7 +35,7 @@ class Level(IntEnum):
 NOTE, WARNING, ERROR = Level.NOTE, Level.WARNING, Level.ERROR
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Evidence:
     """One fact behind a finding: a label, plain data (number, text, list, dict), and who said so, if anybody did."""
 
@@ -44,7 +44,7 @@ class Evidence:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Claim:
     """What a finding says of a value, so that a run of the model can corroborate it: it lies in [lo, hi]."""
 
@@ -53,7 +53,7 @@ class Claim:
     hi: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """One fault. `message`: a fact with numbers, lower case, no full stop; advice goes into `help`."""
 
@@ -68,7 +68,7 @@ class Finding:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Option:
     """A threshold the user may set. The type of `default` is the type of the option."""
 
@@ -80,7 +80,7 @@ class Option:
 Check: TypeAlias = Callable[[Scope], Iterable[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RuleInfo:
     """What reports say of a rule. `levels[0]` is the usual level, the others are used where the page says so."""
 
@@ -90,7 +90,7 @@ class RuleInfo:
     since: str
     status: str
     module: str
-    stored_page: str = ""
+    stored_page: str
     """The page, where the module cannot be imported by its name."""
 
     @property
@@ -107,7 +107,7 @@ class RuleInfo:
         return self.page.strip().split("\n", 1)[0].rstrip(".")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Rule(RuleInfo):
     """A check with a name."""
 
@@ -148,6 +148,6 @@ def rule(
 
     def make(run: Check) -> Rule:
         levels = (level, *also)
-        return Rule(code, name, levels, since, status, run.__module__, requires=requires, options=options, run=run)
+        return Rule(code, name, levels, since, status, run.__module__, "", requires, options, run)
 
     return make

@@ -8,9 +8,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .frontends import TargetError
+from .probe.attach import Missing
 from .times import Clock
 from .worker import ADVICE, Job, Kind
 
@@ -109,6 +111,8 @@ def _show(job: Job, stage: Stage) -> Any:
     captured = _captured(job, stage)
     training = job.training.otherwise(captured.training)
     try:
+        if job.value is None and job.capture.request is not None:
+            return pages.runs(captured.graph, training)
         if job.value is None:
             return pages.model(captured.graph, training)
         return pages.one(captured.graph, training, job.value)
@@ -124,6 +128,8 @@ def _captured(job: Job, stage: Stage) -> Captured:
     request = job.capture.request
     if request is None:
         return captured
+    if job.unrun:
+        return replace(captured, graph=replace(captured.graph, runner=Missing(job.unrun)))
     from .probe.torch.runner import probed
 
     return probed(captured, request, stage)

@@ -8,27 +8,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import collector
 from .cache import Cache, Entry
 from .capture import Capture, python_target
 from .config import Settings, find_settings, read_settings
 from .errors import ConfigError
+from .finish import reader, settled, speaks
 from .frontends import TargetError
 from .report import Failure
 from .reported import Report
 from .rule import Level, Rule
+from .sources import Sources
 from .targets import CHECKPOINTS, STDIN, expand, is_python, load
 from .training import Known, Training
 
 if TYPE_CHECKING:
     from threading import Event
 
+    from .baseline import Baseline
     from .checked import CheckReport
     from .graph import Graph
     from .pool import Died
     from .registry import Registry
+    from .settings.explain import Explained
+    from .suppress import Told
+
+R = TypeVar("R", bound=Report)
 
 # What only linting needs is imported where it is needed: a run whose results are all known needs none of it.
 
@@ -46,9 +53,15 @@ class Session:
         cache: Cache | None = None,
         jobs: int | None = 1,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        baseline: Path | None = None,
+        compare: bool = True,
+        force_exclude: bool = False,
     ) -> None:
         """`cache`: where results of earlier runs are; None: nowhere. `jobs`: how many targets are linted at a time;
-        None: as many as it pays. `progress` is told how many targets are done, of how many."""
+        None: as many as it pays. `progress` is told how many targets are done, of how many. `baseline` goes before
+        that of the settings; without `compare`, none is looked at. `force_exclude`: what the settings exclude is left
+        out even where it is named."""
+        self._force_exclude = force_exclude
         self._config = config
         self._select = select
         self._ignore = ignore
@@ -57,8 +70,13 @@ class Session:
         self._cache = cache
         self._jobs = jobs
         self._progress = progress
+        self._baseline = baseline
+        self._compare = compare
+        self._sources = Sources(Path.cwd())
+        self._told: set[Told] = set()
         self._settings: dict[Path, Settings] = {}
         self._registries: dict[tuple[Path, ...], Registry] = {}
+        self._baselines: dict[Path, Baseline] = {}
         self.fail_on = Level.ERROR
         """The strictest level that the settings of any target ask for."""
         self.printed = ""
@@ -69,10 +87,14 @@ class Session:
         return {**self.__dict__, "_registries": {}, "_progress": None}
 
     def results(self, texts: Sequence[str]) -> tuple[Report | Failure, ...]:
-        """The report of each target in order, or why there is none. Raises `ConfigError`."""
-        found = list(expand(texts))
+        """The report of each target in order, or why there is none. Raises `ConfigError`.
+
+        Until the end `done` holds what the rules found, whatever is to become of it.
+        """
+        found = [target for target in expand(texts) if not self._left_out(target, texts)]
         done = {place: known for place, target in enumerate(found) if (known := self._known(target)) is not None}
         left = {place: target for place, target in enumerate(found) if place not in done and isinstance(target, str)}
+        self._progress(len(done), len(found))
         pythons = [place for place, target in left.items() if self._is_python(target)]
         models = [place for place in left if place not in pythons]
         for places, lint in ((models, self._models), (pythons, self._pythons)):
@@ -83,7 +105,22 @@ class Session:
             self._cache.prune()
         if not self._settings:
             self.fail_on = self._settings_for(Path.cwd()).fail_on
-        return tuple(done[place] for place in range(len(found)))
+        return settled(self._result(target, done[place]) for place, target in enumerate(found))
+
+    def _left_out(self, target: str | tuple[str, TargetError], named: Sequence[str]) -> bool:
+        if not isinstance(target, str) or (target in named and not self._force_exclude):
+            return False
+        return self._settings_for(_folder(target)).excludes(target)
+
+    def configured(self) -> list[str]:
+        """The Python targets that the settings above the current folder name. Raises `ConfigError`."""
+        return self._settings_for(Path.cwd()).configured()
+
+    def _result(self, target: str | tuple[str, TargetError], result: Report | Failure) -> Report | Failure:
+        """A result as it is reported."""
+        if isinstance(result, Failure) or not isinstance(target, str):
+            return result
+        return self._finished(result, self._settings_for(_folder(target)), ran_here=self._is_python(target))
 
     def _known(self, found: str | tuple[str, TargetError]) -> Report | Failure | None:
         """What is to be said of a target without linting it: why it is none, or what was found in an earlier run."""
@@ -99,7 +136,7 @@ class Session:
         if self._cache is None or target == STDIN or self._capture_of(target).probe:
             return None
         beside = settings.file.parent if settings.file else Path.cwd()
-        rests_on = (settings, tuple(self._select), tuple(self._ignore), self._stated)
+        rests_on = (replace(settings, content=b""), tuple(self._select), tuple(self._ignore), self._stated)
         return self._cache.entry(target, beside, settings.rule_folders, repr(rests_on))
 
     def _capture_of(self, target: str) -> Capture:
@@ -147,6 +184,7 @@ class Session:
         from .cache.stamps import see
         from .checked import check_graph, portable
         from .frontends.onnx.external import ExternalFiles
+        from .probe.attach import runnable
         from .times import Clock
 
         rules, training, options = self.plan(self._settings_for(_folder(target)), target)
@@ -156,7 +194,7 @@ class Session:
         files = [see(target)] if entry else []
         try:
             with clock.running("load", "model file"):
-                graph = load(target, external)
+                graph = runnable(load(target, external), target, self._capture_of(target).request)
             named = external.named() if entry else None
             files += [see(target, name) for name in named or ()]
             report = check_graph(graph, rules, training, options, target, loading=clock.spent())
@@ -217,12 +255,42 @@ class Session:
         """
         from .checked import check_graph
 
-        rules, stated, options = self.plan(self._settings_for(Path.cwd()), name)
-        return check_graph(graph, rules, stated.otherwise(training or Training()), options, name, facts)
+        settings = self._settings_for(Path.cwd())
+        rules, stated, options = self.plan(settings, name)
+        found = check_graph(graph, rules, stated.otherwise(training or Training()), options, name, facts)
+        return self._finished(found, settings, ran_here=True)
+
+    def _finished(self, report: R, settings: Settings, ran_here: bool) -> R:
+        """What becomes of a report: levels, suppressions, baseline. `ran_here`: the source is where it was recorded."""
+        read = reader(self._sources, ran_here)
+        if speaks(report, settings, read):
+            from .settings.rules import RuleSettings
+            from .suppress import judged
+
+            about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
+            report = judged(report, about_rules, about_rules.chosen(self._select, self._ignore), read, self._told)
+        baseline = self._baseline_of(settings)
+        return baseline.applied(report) if baseline else report
+
+    def _baseline_of(self, settings: Settings) -> Baseline | None:
+        file = self._baseline or settings.baseline
+        if file is None or not self._compare:
+            return None
+        from .baseline import read_baseline
+
+        if file not in self._baselines:
+            self._baselines[file] = read_baseline(file)
+        return self._baselines[file]
+
+    def named_baseline(self) -> Path | None:
+        """The baseline that the settings of the current folder name."""
+        return self._settings_for(Path.cwd()).baseline
 
     def show(self, target: str, value: str | None) -> str:
         """What the analyses know of a target, or of one value in it. Raises `TargetError` or `UnknownValue`."""
         from . import show as pages
+        from .probe.attach import runnable
+        from .probe.summary import Summary
 
         settings = self._settings_for(_folder(target))
         training = self._stated.otherwise(settings.contract(target))
@@ -234,16 +302,28 @@ class Session:
             page = run(Job("show", target, capture, training, value=value), self._note)
             if isinstance(page, Exception):
                 raise page
-            return str(page)
-        graph = load(target)
+            return pages.probed(page) if isinstance(page, Summary) else str(page)
+        graph = runnable(load(target), target, capture.request)
+        if capture.request is not None and value is None:
+            return pages.probed(pages.runs(graph, training))
         return pages.model(graph, training) if value is None else pages.one(graph, training, value)
 
-    def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
-        """The rules for a target, its training contract, and the options of rules. Raises `ConfigError`."""
+    def explained(self, target: str) -> Explained:
+        """What settings and flags decide for a target, or without one for the current folder. Raises `ConfigError`."""
+        from .settings.explain import Explainer
         from .settings.rules import RuleSettings
 
+        settings = self._settings_for(_folder(target) if target else Path.cwd())
         about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
-        rules = about_rules.chosen(self._select, self._ignore)
+        return Explainer(about_rules, target, self._select, self._ignore, self._stated, self._capture).explained()
+
+    def plan(self, settings: Settings, target: str) -> tuple[list[Rule], Training, dict[str, dict[str, Any]]]:
+        """The rules that judge a target, its training contract, and the options of rules. Raises `ConfigError`."""
+        from .settings.rules import RuleSettings
+        from .suppress import at_once
+
+        about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
+        rules = at_once(about_rules.chosen(self._select, self._ignore))
         return rules, self._stated.otherwise(settings.contract(target)), about_rules.options()
 
     def _note(self, text: str) -> None:

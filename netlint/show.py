@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
+from shutil import get_terminal_size
 
 from .analyses.axes import axes
 from .analyses.contract import contract
@@ -13,9 +14,12 @@ from .analyses.parameters import parameters
 from .analyses.ranges import Range, ranges, training_ranges
 from .analyses.roles import Head, roles
 from .analyses.shapes import shapes
-from .analysis import Results
+from .analysis import Results, Unavailable
 from .graph import Graph, Node, Value
 from .ops import ACTIVATIONS, SOFTMAX
+from .probe.stages import passes
+from .probe.summary import Summary, summary
+from .probe.table import table
 from .report.wording import clean
 from .training import Known, Training, did_you_mean
 
@@ -37,6 +41,18 @@ def one(graph: Graph, training: Training, name: str) -> str:
     """A page about the value of that name, or about the first result of the node of that name or path."""
     value = _find(graph, name)
     return "\n".join(map(clean, _value(Results(graph, training), value)))
+
+
+def runs(graph: Graph, training: Training) -> Summary:
+    """What a run of the model shows."""
+    found = summary(Results(graph, training))
+    assert found is not None
+    return found
+
+
+def probed(found: Summary) -> str:
+    """A page about what a run of the model shows, as wide as the terminal."""
+    return "\n".join(map(clean, table(found, get_terminal_size().columns).splitlines()))
 
 
 def _model(results: Results) -> Iterator[str]:
@@ -76,6 +92,20 @@ def _value(results: Results, value: Value) -> Iterator[str]:
     if node is not None:
         yield from _roles(results, node)
     yield from _range(results, value)
+    if graph.runner is not None:
+        yield f"seen      {_seen(results, value)}"
+
+
+def _seen(results: Results, value: Value) -> str:
+    try:
+        found = results.get(passes)
+    except Unavailable as why:
+        return f"nothing: {why}"
+    seen = found.seen.get(value)
+    if seen is None:
+        return "not watched, or not in the run"
+    ends = f"[{seen.lo:.4g}, {seen.hi:.4g}], mean {seen.mean:.3g}, deviation {seen.std:.3g}"
+    return f"{ends}, zeros {seen.zeros:.1%}; {found.setup.batch}"
 
 
 def _range(results: Results, value: Value) -> Iterator[str]:

@@ -6,21 +6,21 @@ current folder is taken for it, the longest match first.
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
 _MAX_SOURCE = 4 << 20
 
 
-@dataclass
 class Sources:
     """Source files below a folder, each looked up and read once."""
 
-    root: Path
-    _files: dict[str, Path | None] = field(default_factory=dict)
-    _lines: dict[Path, list[str]] = field(default_factory=dict)
-    _definitions: dict[tuple[Path, str], int | None] = field(default_factory=dict)
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files: dict[str, Path | None] = {}
+        self._lines: dict[Path, list[str]] = {}
+        self._definitions: dict[tuple[Path, str], int | None] = {}
 
     def find(self, recorded: str) -> Path | None:
         """The file in this checkout that a recorded path means, relative to the root; None if there is none."""
@@ -29,6 +29,8 @@ class Sources:
         return self._files[recorded]
 
     def _search(self, recorded: str) -> Path | None:
+        if os.path.isabs(recorded) and Path(recorded).is_relative_to(self.root) and os.path.isfile(recorded):
+            return Path(recorded).relative_to(self.root)
         parts = PureWindowsPath(recorded).parts  # splits at both kinds of slash
         for start in range(1, len(parts)):
             candidate = Path(*parts[start:])
@@ -40,6 +42,10 @@ class Sources:
         """A line of a found file, counted from 1."""
         lines = self._read(file)
         return lines[number - 1] if 0 < number <= len(lines) else None
+
+    def text(self, file: Path) -> str:
+        """The text of a found file, or of any file by its absolute path; empty where it cannot be read."""
+        return "\n".join(self._read(file))
 
     def definition(self, file: Path, name: str) -> int | None:
         """The line of a found file, counted from 1, where a function, class or variable of that name begins."""
@@ -54,7 +60,8 @@ class Sources:
         if path not in self._lines:
             try:
                 small = path.stat().st_size <= _MAX_SOURCE
-                self._lines[path] = path.read_text("utf-8", "replace").splitlines() if small else []
+                # Not splitlines: Python ends lines at line feeds alone, not at form feeds and the like.
+                self._lines[path] = path.read_text("utf-8", "replace").split("\n") if small else []
             except (OSError, ValueError):
                 self._lines[path] = []
         return self._lines[path]

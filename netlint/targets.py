@@ -21,7 +21,7 @@ CHECKPOINTS = (".pt", ".pth", ".ckpt")
 STDIN = "-"
 _MAX_STDIN = 2 << 30
 _MAX_SOURCE = 4 << 20
-_CLASS = re.compile(r"^class\s+(\w+)\s*\(.*\b\w*Module\w*\b.*\)\s*:", re.MULTILINE)
+_CLASS = r"(?m)^class\s+(\w+)\s*\(.*\b\w*Module\w*\b.*\)\s*:"
 
 
 def expand(texts: Iterable[str]) -> Iterator[str | tuple[str, TargetError]]:
@@ -104,7 +104,7 @@ def load(target: str, external: ExternalFiles | None = None) -> Graph:
 def _name_in(file: Path) -> tuple[str, str]:
     """Why a file of Python alone is no target, and what in it could be meant."""
     try:
-        names = _CLASS.findall(file.read_text("utf-8", "replace")) if file.stat().st_size <= _MAX_SOURCE else []
+        names = re.findall(_CLASS, file.read_text("utf-8", "replace")) if file.stat().st_size <= _MAX_SOURCE else []
     except OSError as error:
         return f"cannot be read: {error.strerror or error}", "check the path"
     example = " or ".join(f"{file}:{name}" for name in names[-2:]) or f"{file}:Net"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, TypeAlias
+
+from .records import record
 
 Kind: TypeAlias = Literal["load", "analysis", "rule"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spent:
     """Seconds that a rule or an analysis took itself, without the analyses that it asked for."""
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
+from dataclasses import field, fields, replace
 from typing import Any, Generic, TypeVar
 
-from .errors import ContractError
+from .errors import ContractError, get_close_matches
+from .records import record
 
 T = TypeVar("T")
 
 TASKS = ("classification", "multilabel", "regression", "segmentation", "autoencoder", "language-model", "gan")
+STAGES = ("init", "trained")
 PRECISIONS = ("float32", "float16", "bfloat16", "mixed-float16", "mixed-bfloat16", "float64")
 OPTIMIZERS = (
     *("sgd", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "adagrad", "adadelta", "asgd", "rprop"),
@@ -26,7 +27,7 @@ OPTIMIZERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Known(Generic[T]):
     """The value of a field and who said so (`--loss`, `pyproject.toml`, `operator at /loss/NegativeLog…`)."""
 
@@ -36,7 +37,7 @@ class Known(Generic[T]):
     known = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unknown:
     """Nobody has said. Reading `.value` is a mistake."""
 
@@ -46,7 +47,7 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interval:
     """A closed range of real numbers; an end may be infinite."""
 
@@ -57,7 +58,7 @@ class Interval:
         return f"[{self.lo:g}, {self.hi:g}]"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loss:
     """A loss function: what it does to predictions, and what it expects of them.
 
@@ -190,12 +191,12 @@ def _choice(what: str, choices: tuple[str, ...]) -> Callable[[str], str]:
 
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?|inf)"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:\.\.|:|,)\s*({_NUMBER})\s*", re.IGNORECASE)
+_RANGE = rf"\s*({_NUMBER})\s*(?:\.\.|:|,)\s*({_NUMBER})\s*"
 
 
 def parse_interval(text: str) -> Interval:
     """`-1..1`, `0..255`, `0..inf`; `:` and `,` separate as well. Raises `ContractError`."""
-    match = _RANGE.fullmatch(text)
+    match = re.fullmatch(_RANGE, text, re.IGNORECASE)
     if not match:
         raise ContractError(f"'{text}' is not a range: write LOW..HIGH, e.g. -1..1 or 0..inf")
     lo, hi = float(match[1]), float(match[2])
@@ -234,7 +235,7 @@ def _words(text: str) -> str:
     return text.strip()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Training:
     """The contract. Every field is `Known` or `UNKNOWN`."""
 
@@ -258,7 +259,7 @@ class Training:
     epochs: Known[int] | Unknown = field(default=UNKNOWN, metadata={"parse": _number(0, whole=True)})
     grad_clip: Known[float] | Unknown = field(default=UNKNOWN, metadata={"parse": _number_or_none})
     precision: Known[str] | Unknown = field(default=UNKNOWN, metadata={"parse": _choice("precision", PRECISIONS)})
-    stage: Known[str] | Unknown = field(default=UNKNOWN, metadata={"parse": _choice("stage", ("init", "trained"))})
+    stage: Known[str] | Unknown = field(default=UNKNOWN, metadata={"parse": _choice("stage", STAGES)})
 
     def otherwise(self, other: Training) -> Training:
         """This contract, with the fields it leaves open taken from `other`."""

@@ -50,6 +50,8 @@ class Job:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     value: str | None = None
     """For `show`: the value or node to show."""
+    unrun: str = ""
+    """Why the model must not be run, as the probe would: it ended the process before."""
     importing: Literal["whole", "slice"] = "whole"
     """`slice`: of the target's file only imports, definitions and what these need are executed."""
 
@@ -86,6 +88,8 @@ def run(job: Job, printed: Callable[[str], None] = lambda text: None, stop: thre
         return _attempt(job, printed, stop)
     except _Ended as ended:
         first = _failure(ended)
+        if ended.stage == "probe":
+            return _attempt(replace(job, unrun=str(first)), printed, stop)
         if ended.stage != "import" or not job.target_is_file:
             raise first from None
     try:

@@ -18,7 +18,11 @@ PATIENCE = 120.0
 Diagnostics = list[dict[str, Any]]
 CAPABILITIES = {
     "window": {"workDoneProgress": True},
-    "workspace": {"didChangeWatchedFiles": {"dynamicRegistration": True}, "workspaceFolders": True},
+    "workspace": {
+        "didChangeWatchedFiles": {"dynamicRegistration": True},
+        "workspaceFolders": True,
+        "configuration": True,
+    },
     "textDocument": {"publishDiagnostics": {"relatedInformation": True, "dataSupport": True}},
 }
 
@@ -35,6 +39,8 @@ class Client:
         self.published: list[tuple[str, Diagnostics]] = []
         self.notified: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
+        self.replies: dict[str, Any] = {}
+        """What is answered to the server's requests, by method; None where nothing is said."""
         self._answers: dict[int, dict[str, Any]] = {}
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -56,7 +62,7 @@ class Client:
         if self.process.poll() is None and kind is None:
             self.request("shutdown")
             self.notify("exit")
-            self.process.wait(PATIENCE)
+            assert self.process.wait(PATIENCE) == 0
         self.process.kill()
         self.process.wait()
 
@@ -133,6 +139,6 @@ class Client:
             self.published.append((message["params"]["uri"], message["params"]["diagnostics"]))
         elif "id" in message:
             self.asked.append(message)
-            self._send({"id": message["id"], "result": None})
+            self._send({"id": message["id"], "result": self.replies.get(message["method"])})
         else:
             self.notified.append(message)

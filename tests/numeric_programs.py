@@ -53,7 +53,7 @@ PROGRAMS = [
     _p(
         "cross-entropy-by-hand",
         "-sum(t * log p) with a softmax that is written out, too",
-        "e = Exp(h); s = ReduceSum(e, last); p = Div(e, s) # NUM005; l = Log(p) # LOS006|NUM001; m = Mul(t, l); "
+        "e = Exp(h) # NUM005; s = ReduceSum(e, last); p = Div(e, s); l = Log(p) # LOS006|NUM001; m = Mul(t, l); "
         "! = ReduceMean(m)",
         "l = LogSoftmax(h); m = Mul(t, l); ! = ReduceMean(m)",
     ),
@@ -171,13 +171,13 @@ PROGRAMS = [
     _p(
         "softmax-by-hand",
         "exp(x) / sum(exp(x))",
-        "e = Exp(h); s = ReduceSum(e, last); ? = Div(e, s) # NUM005",
+        "e = Exp(h) # NUM005; s = ReduceSum(e, last); ? = Div(e, s)",
         "m = ReduceMax(h, last); d = Sub(h, m); e = Exp(d); s = ReduceSum(e, last); ? = Div(e, s)",
     ),
     _p(
         "logsumexp-by-hand",
         "log(sum(exp(x)))",
-        "e = Exp(h); s = ReduceSum(e, last); ? = Log(s) # NUM005",
+        "e = Exp(h) # NUM005; s = ReduceSum(e, last); ? = Log(s)",
         "m = ReduceMax(h, last); d = Sub(h, m); e = Exp(d); s = ReduceSum(e, last); l = Log(s); ? = Add(l, m)",
     ),
     _p(
@@ -250,8 +250,8 @@ PROGRAMS = [
     _p(
         "cosine-temperature",
         "a contrastive loss on unnormalised products",
-        "r = Transpose <perm = [1, 0]> (k); m = MatMul(h, r); s = Div(m, temperature); e = Exp(s); "
-        "a = ReduceSum(e, last); l = Log(a) # NUM005; ! = ReduceMean(l)",
+        "r = Transpose <perm = [1, 0]> (k); m = MatMul(h, r); s = Div(m, temperature); e = Exp(s) # NUM005; "
+        "a = ReduceSum(e, last); l = Log(a); ! = ReduceMean(l)",
         "r = Transpose <perm = [1, 0]> (k); m = MatMul(h, r); s = Div(m, temperature); l = ReduceLogSumExp(s, last); "
         "! = ReduceMean(l)",
         _TWO,
@@ -550,7 +550,7 @@ PROGRAMS = [
     _p(
         "cross-entropy-negated-last",
         "both logarithms of a binary cross-entropy; the average is negated",
-        "p = Sigmoid(h); l = Log(p) # NUM001; a = Mul(t, l); q = Sub(one, p); k = Log(q) # NUM001; u = Sub(one, t); "
+        "p = Sigmoid(h); l = Log(p) # LOS006; a = Mul(t, l); q = Sub(one, p); k = Log(q) # NUM001; u = Sub(one, t); "
         "d = Mul(u, k); s = Add(a, d); m = ReduceMean(s); ! = Neg(m)",
         "s = Softplus(h); m = Mul(t, h); d = Sub(s, m); ! = ReduceMean(d)",
     ),
@@ -567,8 +567,8 @@ PROGRAMS = [
     _p(
         "softmax-clipped-in-numerator",
         "only one of the two exponentials is bounded",
-        "k = Clip(h, bottom, top); e = Exp(k); f = Exp(h) # NUM003; s = ReduceSum <keepdims = 1> (f, second); "
-        "p = Div(e, s) # NUM005; g = Clip(p, eps, one); l = Log(g); m = Mul(t, l); r = ReduceMean(m); ! = Neg(r)",
+        "k = Clip(h, bottom, top); e = Exp(k); f = Exp(h) # NUM005; s = ReduceSum <keepdims = 1> (f, second); "
+        "p = Div(e, s); g = Clip(p, eps, one); l = Log(g); m = Mul(t, l); r = ReduceMean(m); ! = Neg(r)",
         "p = Softmax(h); g = Clip(p, eps, one); l = Log(g); m = Mul(t, l); r = ReduceMean(m); ! = Neg(r)",
     ),
     _p(
@@ -583,15 +583,15 @@ PROGRAMS = [
     _p(
         "softmax-tiled",
         "a softmax over the pixels' classes whose sum is repeated by hand",
-        "e = Exp(h) # NUM003; s = ReduceSum <keepdims = 1> (e, second); r = Tile(s, repeats); ? = Div(e, r) # NUM005",
+        "e = Exp(h) # NUM005; s = ReduceSum <keepdims = 1> (e, second); r = Tile(s, repeats); ? = Div(e, r)",
         "m = ReduceMax <keepdims = 1> (h, second); k = Tile(m, repeats); d = Sub(h, k); e = Exp(d); "
         "s = ReduceSum <keepdims = 1> (e, second); r = Tile(s, repeats); ? = Div(e, r)",
     ),
     Program(
         "softmax-of-edges",
         "attention over the edges of a graph, summed for each node",
-        'e = Exp(scores) # NUM003|NUM005; s = ScatterElements <axis = 0, reduction = "add"> (no_edges, targets, e); '
-        "g = GatherElements <axis = 0> (s, targets); k = Add(g, tiny); ? = Div(e, k) # NUM005",
+        'e = Exp(scores) # NUM005; s = ScatterElements <axis = 0, reduction = "add"> (no_edges, targets, e); '
+        "g = GatherElements <axis = 0> (s, targets); k = Add(g, tiny); ? = Div(e, k)",
         'm = ScatterElements <axis = 0, reduction = "max"> (lowest, targets, scores); '
         "n = GatherElements <axis = 0> (m, targets); d = Sub(scores, n); e = Exp(d); "
         's = ScatterElements <axis = 0, reduction = "add"> (no_edges, targets, e); '

@@ -121,7 +121,7 @@ OVERRIDE = '[[overrides]]\nmodule = "a.*"\nreason = "r"\n'
         ('targets = [{path = "x", time-limit = 0}]', "time-limit is a number of seconds, not 0", "0"),
         ('targets = [{path = "x", probe-budget = "1"}]', "probe-budget is a number of seconds, not '1'", '"1"'),
         ('targets = [{path = "x", seed = -1}]', "seed is a whole number from 0 on, not -1", "-1"),
-        ('targets = [{path = "x", probe = "gpu"}]', "probe is 'gpu'; it is one of ", '"gpu"'),
+        ('targets = [{path = "x", probe = "fpga"}]', "probe is 'fpga'; it is one of ", '"fpga"'),
         ('targets = [{path = "x", inputs = [2]}]', "inputs is a list of strings, not of 2", "2"),
         (
             "[rules.oversized-kernel]\nminkernel = 3",
@@ -172,6 +172,10 @@ def test_lines_of_all_kinds_are_shown(tmp_path: Path) -> None:
     (tmp_path / "netlint.toml").write_bytes(b'ignore = []\r\nfail-on = "x"\r\n')
     with pytest.raises(ConfigError, match=r"netlint.toml:2:11: fail-on"):
         read_settings(tmp_path / "netlint.toml")
+    (tmp_path / "netlint.toml").write_bytes(b'\xef\xbb\xbffail-on = "error"\n')
+    marked = read_settings(tmp_path / "netlint.toml")
+    assert marked is not None
+    assert (marked.fail_on, marked.where(("fail-on",))) == (Level.ERROR, "netlint.toml:1")
     escape = mistake(tmp_path, "x = \x1b[31m")
     assert "\x1b" not in escape
 
@@ -360,7 +364,7 @@ def test_overrides_of_a_target(tmp_path: Path) -> None:
 
     assert (of("models/a.onnx"), of("a.onnx"), of("net.py:Net(3)"), of("b.onnx")) == ([0], [1], [1], [])
     ((_, override, codes),) = rules.exceptions("a.onnx")
-    assert (override.level, override.reason, codes) == (Level.NOTE, "meant", {"INI001"})
+    assert (override.level, override.reason, codes) == (Level.NOTE, "meant", {"zero-weights": {"INI001"}})
 
 
 def test_digest_is_that_of_the_content(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def test_wheel_holds_every_rule_and_package(tmp_path: Path) -> None:
     subprocess.run(build, cwd=source, check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         inside = set(wheel.namelist())
-    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "netlint").rglob("*.py")}
+    ours = [path for kind in ("py", "css", "js") for path in (ROOT / "netlint").rglob(f"*.{kind}")]
+    wanted = {path.relative_to(ROOT).as_posix() for path in ours}
     wanted |= {
         "netlint_rules/" + path.relative_to(ROOT / "rules").as_posix() for path in (ROOT / "rules").rglob("*.py")
     }

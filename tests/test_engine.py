@@ -312,10 +312,20 @@ def test_a_wide_neighbourhood_is_folded() -> None:
         f"g (float[4] x) => (float[80] y) {{ t = Tanh(x) {users} y = Concat <axis = 0> ({total}) }}"
     )
     behind = [box for box in picture.boxes if box.step == 1]
-    assert [box.title for box in behind] == ["Neg"] * 5 + ["+15 more"]
+    assert [box.title for box in behind] == ["Neg"] * 4 + ["+16 more"]
     assert picture.boxes[-1].kind == "more"
 
 
 def test_a_finding_about_the_model_has_no_neighbourhood() -> None:
     about = rule("TST011", "about", level=WARNING, since="1")(lambda scope: [Finding("all", Location("m"))])
     assert run(about).findings[0].neighbourhood is None
+
+
+def test_pictures_are_drawn_of_the_first_findings_of_each_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netlint.neighbourhood.MOST", 2)
+    mixed = rule("TST012", "mixed", level=WARNING, also=(NOTE,), since="1")(
+        lambda scope: [Finding("x", node, level=level) for node in scope.graph.nodes for level in (NOTE, WARNING)]
+    )
+    found = run(mixed).findings
+    assert [entry.level for entry in found if entry.neighbourhood] == [NOTE, WARNING, NOTE, WARNING]
+    assert len(found) == 8

@@ -76,14 +76,26 @@ def test_a_factory_is_linted_when_opened_and_when_saved(folder: Path) -> None:
         _logged(client, "said by the model")
         _progress_ended(client)
 
-        client.save(net, SOUND)
+        client.save(net, _fixed(client, net, found))
         client.diagnostics(net, is_empty)
+        assert "# netlint: ignore[double-softmax] TODO: reason" in net.read_text()
         client.save(net, SOUND.replace("nn.Linear(8, 5)", "nn.Linear(8, 5"))
         (broken,) = client.diagnostics(net)
         assert "SyntaxError" in broken["message"]
         assert (broken["range"]["start"]["line"], broken["severity"]) == (4, 1)
         client.save(net, SOUND)
         client.diagnostics(net, is_empty)
+
+
+def _fixed(client: Client, file: Path, found: dict[str, Any]) -> str:
+    """The text of an open file with the one quick fix for a diagnostic."""
+    asked = {"range": found["range"], "context": {"diagnostics": [found]}}
+    (action,) = client.request("textDocument/codeAction", textDocument={"uri": file.as_uri()}, **asked)
+    (edit,) = action["edit"]["changes"][file.as_uri()]
+    lines = file.read_text().splitlines(keepends=True)
+    line, column = edit["range"]["start"]["line"], edit["range"]["start"]["character"]
+    lines[line] = lines[line][:column] + edit["newText"] + lines[line][column:]
+    return "".join(lines)
 
 
 def _hover_tells(client: Client, uri: str) -> None:
@@ -239,7 +251,9 @@ def test_settings_are_read_again_when_they_change(folder: Path) -> None:
         assert [found["code"] for found in client.diagnostics(model)] == ["INI008"]  # named by settings: never opened
         change("[tool.netlint]\nignroe = []\n")
         client.diagnostics(model, is_empty)
-        assert "did you mean 'ignore'" in messages(client.diagnostics(settings))[0]
+        (mistake,) = client.diagnostics(settings)
+        assert mistake["message"].startswith("unknown key") and "did you mean 'ignore'" in mistake["message"]
+        assert mistake["range"]["start"]["line"] == 1
         change('[tool.netlint]\nignore = ["INI"]\n[[tool.netlint.targets]]\npath = "*.onnx"\n')
         client.diagnostics(settings, is_empty)
         client.diagnostics(model, is_empty)
@@ -268,6 +282,9 @@ def test_options_of_the_editor_select_rules_and_can_change(tmp_path: Path) -> No
         assert "No such option" in messages(client.diagnostics(model, says("selct")))[0]
         client.notify("workspace/didChangeConfiguration", settings={"netlint": {"arg": []}})
         client.wait(lambda: next((note for note in client.notified if "`arg`" in str(note)), None))
+        client.replies["workspace/configuration"] = [{"ignore": ["INI008"]}]
+        client.notify("workspace/didChangeConfiguration", settings=None)  # an editor that wants to be asked
+        client.diagnostics(model, is_empty)
 
 
 def test_without_trust_no_code_of_the_workspace_is_run(folder: Path) -> None:
@@ -279,10 +296,11 @@ def test_without_trust_no_code_of_the_workspace_is_run(folder: Path) -> None:
         client.open(folder / "net.py")
         client.open(folder / "model.onnx")
         assert [found["code"] for found in client.diagnostics(folder / "model.onnx")] == ["INI008"]
-        text = '[tool.netlint]\nrule-folders = ["rules"]\n'
+        text = '[tool.netlint]\nrule-folders = ["rules"]\n[[tool.netlint.targets]]\npath = "*.onnx"\n'
         client.save(folder / "pyproject.toml", text)
         (found,) = client.diagnostics(folder / "model.onnx", says("rule-folders"))
         assert "if you trust it" in found["message"]
+        assert "window/workDoneProgress/create" not in {request["method"] for request in client.asked}  # none began
     assert not list(folder.rglob("ran"))
     assert {uri for uri, _ in client.published} == {(folder / "model.onnx").as_uri()}
 
@@ -312,6 +330,7 @@ def test_what_is_no_file_is_left_alone_and_folders_may_come_and_go(tmp_path: Pat
         untitled = {"uri": "untitled:Untitled-1", "languageId": "python", "version": 1, "text": "x = 1\n"}
         client.notify("textDocument/didOpen", textDocument=untitled)
         client.notify("textDocument/didSave", textDocument={"uri": untitled["uri"]})
+        client.notify("textDocument/didOpen", textDocument=untitled | {"uri": "file:///%00.onnx"})
         assert client.diagnostics(first / "m.onnx")
         added = [{"uri": second.as_uri(), "name": "b"}]
         client.notify("workspace/didChangeWorkspaceFolders", event={"added": added, "removed": []})
@@ -343,6 +362,28 @@ def test_the_edit_that_ignores_a_rule_is_what_the_editor_shows(folder: Path) -> 
         assert edit["newText"] == "  # netlint: ignore[double-softmax] TODO: reason"
         end = {"line": 1, "character": 14}  # in units of UTF-16, of which 𝔸 has two
         assert edit["range"] == {"start": end, "end": end}
+
+
+def test_with_the_quick_fix_the_next_run_is_silent(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures", ignore=shutil.ignore_patterns("onnx*", "zoo"))
+    model, nets = tmp_path / "double_softmax.onnx", tmp_path / "fixtures" / "nets.py"
+    shutil.copy(FIXTURES / "double_softmax_loss.onnx", model)
+    with Client([tmp_path]) as client:
+        client.open(model)
+        (found,) = client.diagnostics(nets)
+        uri = client.open(nets)
+        before = nets.read_text()
+        at = {"textDocument": {"uri": uri}, "position": found["range"]["start"]}
+        assert "double-softmax" in client.request("textDocument/hover", **at)["contents"]["value"]
+        moved = [{"text": f"\n{before}"}]
+        client.notify("textDocument/didChange", textDocument={"uri": uri, "version": 2}, contentChanges=moved)
+        assert client.request("textDocument/hover", **at) is None  # another line stands there now, not yet saved
+        client.save(nets, _fixed(client, nets, found))
+        client.diagnostics(nets, is_empty)
+        asked = {"range": found["range"], "context": {"diagnostics": [found]}}
+        assert client.request("textDocument/codeAction", textDocument={"uri": uri}, **asked) == []
+        client.save(nets, before)
+        assert client.diagnostics(nets)[0]["code"] == "LOS002"
 
 
 def test_without_pygls_the_server_says_what_to_install() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tokenize
-from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,7 +98,9 @@ def test_targets_are_those_of_the_settings(tmp_path: Path) -> None:
         "b.onnx": "b.onnx",
         "x.py:f(a)": None,
     }
-    assert [target.text for target in configured(tmp_path / "nets", False)] == ["a.onnx", "b.onnx"]
+    read = configured(tmp_path / "nets", False)
+    assert [target.file for target in read] == [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    assert {target.folder for target in read} == {Path(tmp_path.anchor)}  # below which no settings are trusted
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,8 @@ def finding(line: int | None = 3, level: LevelName = "warning", number: int = 0)
 
 
 def report(*findings: JsonFinding) -> child.Outcome:
-    return child.Outcome(JsonTarget("net.py:Net", None, 1, list(findings), [], [], [], {}, [], {}, []))
+    nothing: dict[str, Any] = dict.fromkeys(JsonTarget.__struct_fields__, ())
+    return child.Outcome(JsonTarget(**nothing | {"target": "net.py:Net", "failure": None, "findings": list(findings)}))
 
 
 def found(source: JsonSource, folder: Path) -> Path | None:
@@ -193,33 +195,54 @@ def test_what_a_model_says_is_no_markdown(tmp_path: Path) -> None:
     ("line", "edited"),
     [
         ("y = f(x)", "y = f(x)  # netlint: ignore[my-rule] TODO: reason"),
-        ("    y = f(x)   \r", "    y = f(x)  # netlint: ignore[my-rule] TODO: reason   "),
+        ("y = f(x)   ", "y = f(x)  # netlint: ignore[my-rule] TODO: reason   "),
         ("y = f(x)  # head", "y = f(x)  # head  # netlint: ignore[my-rule] TODO: reason"),
         ("y = f(x)  # netlint: ignore[a] why", "y = f(x)  # netlint: ignore[a, my-rule] why"),
-        ("y = f(x)  #netlint:ignore[ a,b ]", "y = f(x)  #netlint:ignore[ a,b , my-rule]"),
+        ("y = f(x)  #netlint:ignore [ a,b ]", "y = f(x)  #netlint:ignore [ a,b , my-rule]"),
         ("y = f(x)  # netlint: ignore[] why", "y = f(x)  # netlint: ignore[my-rule] why"),
+        ("y = f(x)  # netlint: ignore", "y = f(x)  # netlint: ignore  # netlint: ignore[my-rule] TODO: reason"),
         ("y = f(x)  # netlint: ignore[a, my-rule] why", None),
-        ("y = f(x) + \\", None),
-        ('y = """f(x)', None),
     ],
 )
-def test_the_comment_that_ignores_a_rule(line: str, edited: str | None) -> None:
-    lines = ["x = (1,\n", "  2)\n", f"{line}\n", '"""\n' if '"' in line else "1\n"]
-    edit = insertion(lines, 2, "my-rule")
-    if edited is None:
-        assert edit is None
-        return
-    assert edit is not None
-    column, text = edit
-    bare = line.rstrip("\r")
-    assert bare[:column] + text + bare[column:] == edited
-    program = "".join([*lines[:2], edited + "\n", *lines[3:]])
-    assert any(token.type == tokenize.COMMENT for token in tokenize.generate_tokens(StringIO(program).readline))
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_comment_that_ignores_a_rule(line: str, edited: str | None, end: str) -> None:
+    program = ["x = (1,", "  2)", line, "z = 1"]
+    assert applied([text + end for text in program], 2) == (
+        None if edited is None else "".join(text + end for text in [*program[:2], edited, *program[3:]])
+    )
 
 
-def test_a_comment_within_a_statement_is_one() -> None:
-    assert insertion(["y = f(\n", "    g(x),\n", ")\n"], 1, "a") == (9, "  # netlint: ignore[a] TODO: reason")
-    assert insertion(["y = f(\n", "    g(x),\n"], 7, "a") is None
+def applied(lines: list[str], number: int) -> str | None:
+    """The program with the edit that ignores `my-rule`."""
+    edit = insertion(lines, number, "my-rule")
+    if edit is None:
+        return None
+    line = lines[edit.line]
+    return "".join([*lines[: edit.line], line[: edit.column], edit.text, line[edit.column :], *lines[edit.line + 1 :]])
+
+
+COMMENT = "  # netlint: ignore[my-rule] TODO: reason"
+
+
+@pytest.mark.parametrize(
+    ("program", "end"),
+    [
+        ("y = f(\n    g(x),\n)\n", "g(x),"),
+        ("y = f(x) + \\\n    1\n", "    1"),
+        ('y = f(x, """\ntext""")\n', 'text""")'),
+        ("if f(x): pass", "pass"),
+    ],
+)
+def test_the_comment_stands_where_it_can_in_the_statement(program: str, end: str) -> None:
+    lines = program.splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if "(x" in line)
+    assert applied(lines, number) == program.replace(end, end + COMMENT)
+
+
+def test_where_no_comment_helps_there_is_none() -> None:
+    assert applied(["y = f(\n", "    g(x),\n"], 7) is None
+    assert applied(['y = """f(x)\n'], 0) is None
+    assert applied(["y = f(\n", "  # netlint: ignore[my-rule] why\n", "  x)\n"], 0) is None
 
 
 def test_arguments_that_are_none_are_the_users_mistake(tmp_path: Path) -> None:

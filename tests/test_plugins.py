@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from netlint.errors import UnknownRule
-from netlint.index import declared, find_rule, package_places
-from netlint.plugins import GROUP, Plugin, distributions, plugins, versioned
+from netlint.index import declared, find_rule
+from netlint.plugins import GROUP, Plugin, distributions, package_places, plugins, versioned
 from netlint.registry import load_rules
 from tests.conftest import ROOT
 

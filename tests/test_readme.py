@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -12,7 +13,9 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+import yaml
 
+from netlint.commands.outputs import FORMATS
 from netlint.config import read_settings
 from netlint.examples import examples, run
 from netlint.registry import check, load_rules
@@ -89,6 +92,54 @@ def test_settings_are_valid(tmp_path: Path) -> None:
     assert settings.capture(str(tmp_path / "net.py") + ":Net").inputs == ("3,3,64,64",)
 
 
+@pytest.mark.parametrize(
+    "source", [text for _, language, text in BLOCKS if language == "yaml" and "hooks:" not in text]
+)
+def test_continuous_integration_is_configured_as_its_server_reads_it(
+    source: str, netlint: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copy(FIXTURES / "plain_mlp.onnx", tmp_path / "models")
+    (job,) = (data := yaml.safe_load(source)).get("jobs", data).values()
+    written = [line for line in _scripts(job) if line.startswith("netlint ")]
+    for line in written:
+        done = netlint(*shlex.split(line)[1:])
+        assert done.returncode == 0, done.stderr
+    uploads = re.findall(r"(?:sarif_file|codequality|junit): (\S+)", source)
+    assert uploads
+    assert all((tmp_path / name).is_file() for name in uploads)
+
+
+def _scripts(job: dict[str, Any]) -> list[str]:
+    """What a job runs, in GitHub Actions and in GitLab."""
+    steps = [step["run"] for step in job.get("steps", []) if "run" in step]
+    return [line for text in steps + job.get("script", []) for line in text.splitlines()]
+
+
+def test_problem_matcher_reads_real_lines(netlint: Callable[..., CompletedProcess[str]]) -> None:
+    (source,) = (text for _, language, text in BLOCKS if language == "json")
+    (task,) = json.loads(source)["tasks"]
+    pattern = task["problemMatcher"]["pattern"]
+    assert task["command"].endswith("-o concise")
+    lines = netlint("fixtures/onnx/double_softmax_loss.onnx", "no.onnx", "-o", "concise", cwd=ROOT).stdout.splitlines()
+    matches = [re.search(pattern["regexp"], line) for line in lines]
+    assert [
+        {name: match[pattern[name]] for name in ("file", "line", "column", "severity", "code")}
+        for match in matches
+        if match
+    ] == [
+        {"file": "fixtures/nets.py", "line": "50", "column": "13", "severity": "error", "code": "LOS002"},
+        {"file": "no.onnx", "line": "1", "column": "1", "severity": "error", "code": "failed"},
+    ]
+    assert matches[0] is not None
+    assert matches[0][pattern["message"]].startswith("double-softmax: the head ends in softmax")
+
+
+def test_every_format_is_listed() -> None:
+    listed = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", README, re.MULTILINE)))
+    assert set(FORMATS) <= set(listed)
+
+
 def test_rule_of_the_tutorial_works(tmp_path: Path) -> None:
     (source,) = (text for _, language, text in BLOCKS if language == "python" and "@rule" in text)
     (tmp_path / "sqrt_of_relu.py").write_text(source)
@@ -103,3 +154,9 @@ def test_install_commands_are_those_of_continuous_integration() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     for marker in re.findall(r"<!-- (install-\S+) -->", README):
         assert f"command_of {marker}" in script
+
+
+def test_the_hooks_shown_are_those_there_are() -> None:
+    (shown,) = (yaml.safe_load(text) for _, language, text in BLOCKS if "hooks:" in text)
+    there = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert [hook["id"] for hook in shown["repos"][0]["hooks"]] == [hook["id"] for hook in there]

@@ -10,6 +10,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from netlint.commands.outputs import FORMATS, rendered
@@ -146,6 +148,15 @@ def test_sarif_anchors_at_the_source_then_the_factory_then_the_model(tmp_path: P
     assert anchor("source") == ("net.py", 5)
     assert anchor("factory") == ("net.py", 4)
     assert anchor("no source") == ("m.onnx", 1)
+
+
+def test_sarif_lists_the_files_once_with_their_roles(tmp_path: Path) -> None:
+    def roles(name: str) -> dict[str, str]:
+        artifacts = sarif_run(runs(tmp_path)[name])["artifacts"]
+        return {entry["location"]["uri"]: entry["roles"][0] for entry in artifacts}
+
+    assert roles("source") == {"models/m.onnx": "analysisTarget", "net.py": "resultFile"}
+    assert roles("factory") == {"net.py": "analysisTarget"}
 
 
 def test_sarif_fingerprints_tell_targets_apart_but_not_their_spelling() -> None:
@@ -310,6 +321,10 @@ def test_profile_sums_the_targets(tmp_path: Path) -> None:
     )
 
 
+def test_a_profile_of_nothing_is_empty(tmp_path: Path) -> None:
+    assert tables.profile(runs(tmp_path)["nothing"]) == ""
+
+
 def test_text_has_the_tables_that_were_asked_for(tmp_path: Path) -> None:
     known = runs(tmp_path)
     shown = rendered(known["many"], "text")
@@ -332,3 +347,24 @@ def test_links_lead_to_the_line_and_to_the_page_of_the_rule(tmp_path: Path) -> N
     linked = text.render(runs(tmp_path)["source"], link=lambda shown, address: f"<{shown}|{address}>")
     assert f"--> <net.py:5|{(tmp_path / 'net.py').as_uri()}#5>" in linked
     assert re.search(r"docs: <netlint rule LOS002\|file:///.*/double_softmax\.py>", linked)
+
+
+# --- any text at all
+
+NASTY = st.text(st.characters() | st.sampled_from("\udcff\ud800\x00\ufffe\u202e\n\r\x85:/|]>&'\"%"), max_size=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(message=NASTY, path=NASTY, target=NASTY, file=NASTY)
+def test_any_text_of_a_model_gives_a_valid_report(message: str, path: str, target: str, file: str) -> None:
+    place = Location(path, (file, 3), path)
+    of = run(report(target, reported(message=message, loc=place, text=path), text=message), failure(target, message))
+    for name in FORMATS:
+        rendered(of, name).encode()
+    validator(json.loads((SCHEMAS / "sarif-2.1.0.json").read_text())).validate(json.loads(sarif.render(of)))
+    validator(json_report.schema()).validate(json.loads(json_report.render(of)))
+    junit_of(of)
+    assert all(COMMAND.fullmatch(line) for line in github.render(of).splitlines())
+    assert len(rendered(of, "concise").splitlines()) == 2
+    entries = validator(json.loads((SCHEMAS / "gitlab-code-quality.json").read_text()))
+    entries.validate(json.loads(gitlab.render(of)))

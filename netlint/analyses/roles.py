@@ -7,6 +7,7 @@ a softmax); other nodes are `body`, `recurrent`, or `unknown`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from netlint import ops
@@ -24,11 +25,21 @@ from .contract import known_loss, losses
 from .layers import Layer, Layers, layers
 from .parameters import Parameters, parameters
 
-__all__ = ["Head", "Reach", "Role", "Roles", "SoftmaxLike", "roles"]
+__all__ = ["Head", "LogOfProbability", "Reach", "Role", "Roles", "SoftmaxLike", "roles"]
 
 Role: TypeAlias = Literal[
     "body", "head", "gate", "attention", "router", "recurrent", "quantiser", "postprocess", "unknown"
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class LogOfProbability:
+    """What a logarithm is taken of where one operator would do both."""
+
+    inner: Node
+    kind: Literal["softmax", "sigmoid"]
+    guarded: bool
+    """Whether a constant is added, or a bound put, in between."""
 
 
 class Roles:
@@ -101,6 +112,20 @@ class Roles:
     def before(self, node: Node) -> tuple[Layer, ...]:
         """The weighted layers that feed a node through operators that pass values on."""
         return self.behind(node).layers
+
+    def log_of_probability(self, log: Node) -> LogOfProbability | None:
+        """The softmax or sigmoid of which a node takes the logarithm, in two steps."""
+        data = log.input(0)
+        if data is None or log.domain or log.op != "Log":
+            return None
+        for guarded in (False, True):
+            inner = self.source_node(self.source(data, guards=guarded))
+            soft = self.softmax(inner) if inner is not None else None
+            if inner is not None and soft is not None and not soft.log:
+                return LogOfProbability(inner, "softmax", guarded)
+            if inner is not None and self.sigmoid(inner) is not None and inner.op != "HardSigmoid":
+                return LogOfProbability(inner, "sigmoid", guarded)
+        return None
 
     def sigmoid(self, node: Node) -> Value | None:
         """The input of a sigmoid in any of its spellings; None if the node is none."""

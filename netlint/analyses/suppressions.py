@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from netlint.analysis import Scope, Unavailable, analysis
 from netlint.graph import Location
+from netlint.reported import IDLE
+
+__all__ = ["IDLE", "IGNORE", "Suppression", "suppressions"]
 
 IGNORE = "netlint.ignore"
 """The model's metadata in which it asks to be spared."""
@@ -20,6 +23,8 @@ class Suppression:
 
     form: str
     """How it is made: `comment`, `metadata` or `override`."""
+    origin: str
+    """The same with its place, e.g. `comment at net.py:88`."""
     loc: Location
     text: str
     """The request as it stands there, without its reason, e.g. `netlint: ignore[log-domain]`."""

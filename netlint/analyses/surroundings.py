@@ -9,6 +9,7 @@ from netlint import ops
 from netlint.analyses.contract import losses
 from netlint.analyses.layers import Layers, layers
 from netlint.analyses.parameters import Parameters, parameters
+from netlint.analyses.reached.patterns import readers
 from netlint.analyses.roles import Roles, roles
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analysis import Scope, analysis
@@ -184,6 +185,28 @@ class Surroundings:
     def _is_mean(self, value: Value | None) -> bool:
         node = self._graph.producer(value)
         return node is not None and node.op == "ReduceMean"
+
+    def exported_with_logits(self, log: Node) -> bool:
+        """Whether the logarithm of p or of 1 - p belongs to a cross-entropy with logits as torch's TorchScript exporter
+        writes it, -(t * log p + (1 - t) * log(1 - p)): the 1 is a vector of one element, and the sum is negated before
+        the average."""
+        operand = log.input(0)
+        inner = self._roles.source_node(operand) if operand is not None else None
+        rests = self._readers(inner) if inner is not None and inner.op == "Sigmoid" else [inner]
+        if not any(rest is not None and rest.op == "Sub" and self._shapes.of(rest.input(0)) == (1,) for rest in rests):
+            return False
+        node = log
+        for op in ("Mul", "Add", "Neg"):
+            uses = self._readers(node)
+            if len(uses) == 1 and op == "Add" and uses[0].op == "Mul":  # by the weight of the positives
+                uses = self._readers(uses[0])
+            if len(uses) != 1 or uses[0].op != op:
+                return False
+            node = uses[0]
+        return True
+
+    def _readers(self, node: Node) -> list[Node]:
+        return [use for use, _ in readers(self._graph, node.output())]
 
     def of_framework(self, node: Node) -> bool:
         """Whether a module of the framework itself computes a node."""

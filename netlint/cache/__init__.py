@@ -86,9 +86,7 @@ class Entry:
         now = [renewed(self._target, file) for file in files]
         if report.crashed or None in now:
             return
-        with contextlib.suppress(
-            Exception
-        ):  # a rule's evidence may be anything; reporters tell of what they cannot show
+        with contextlib.suppress(Exception):  # a rule may give anything as evidence
             self._write(now, encode(report))
 
     def _write(self, files: object, report: object) -> None:

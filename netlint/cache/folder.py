@@ -20,7 +20,7 @@ MAX_ENTRY = 16 << 20
 """A longer result is not worth reading back."""
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results of netlint; see https://bford.info/cachedir/\n"
-_ENTRY = re.compile(r"[0-9a-f]{40}\.json|\.[0-9a-f]{40}\.\d+")
+_ENTRY = r"[0-9a-f]{40}\.json|\.[0-9a-f]{40}\.\d+"
 """Names of entries, and of entries that are being written."""
 
 
@@ -75,7 +75,7 @@ class Folder:
         """Time, size and path of each file of ours."""
         with os.scandir(self.path) as found:
             for entry in found:
-                if _ENTRY.fullmatch(entry.name):
+                if re.fullmatch(_ENTRY, entry.name):
                     status = entry.stat(follow_symlinks=False)
                     yield status.st_mtime_ns, status.st_size, entry.path
 

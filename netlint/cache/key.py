@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from netlint import __version__
-from netlint.index import package_places, python_files
-from netlint.plugins import distributions, plugins, versioned
+from netlint.plugins import distributions, package_places, plugins, python_files, versioned
 
 from .stamps import digest
 

@@ -19,9 +19,9 @@ from netlint.rule import RuleInfo
 Check: TypeAlias = Callable[[Any], bool]
 
 TYPES = {
-    **dict.fromkeys(("Report", "Reported", "Skipped", "Neighbourhood", "Box"), "reported"),
+    **dict.fromkeys(("Report", "Reported", "Skipped", "Neighbourhood", "Box", "Cut"), "reported"),
     **dict.fromkeys(("Level", "Finding", "Evidence", "Claim", "RuleInfo"), "rule"),
-    "Location": "graph",
+    "Location": "location",
     **dict.fromkeys(("Known", "Interval", "Loss"), "training"),
 }
 """The types that a report is made of, and their modules, which are imported when one is met."""

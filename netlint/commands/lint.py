@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netlint import complete
 from netlint.config import LEVELS
 from netlint.options import capture_options, stated_training, taken_capture, training_options
 from netlint.rule import Level
@@ -19,25 +20,34 @@ from .outputs import outputs as destinations
 
 if TYPE_CHECKING:
     from netlint.report import Run
+    from netlint.session import Session
 
 
 @click.command(hidden=True, cls=Command)
-@click.argument("models", nargs=-1, required=True, metavar="TARGET...")
+@click.argument("models", nargs=-1, metavar="TARGET...", shell_complete=complete.files)
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
     metavar="FORMAT[:PATH]",
+    shell_complete=complete.formats,
     help=f"{', '.join(FORMATS)}; default text, on standard output; repeatable.",
 )
-@click.option("--select", multiple=True, metavar="RULES", help="Run only these: codes, names, prefixes (ACT), all.")
-@click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="RULES",
+    help="Run only these: codes, names, prefixes (ACT), all.",
+    shell_complete=complete.rules,
+)
+@click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these.", shell_complete=complete.rules)
 @click.option(
     "--fail-on", type=click.Choice(list(LEVELS)), help="Lowest level that makes the exit code 1; default warning."
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever was found.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above a target.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="File of known findings; only new ones are reported.")
 @click.option("-v", "--verbose", count=True, help="Name every skipped rule, assumption and unknown operator.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @click.option("--statistics", is_flag=True, help="Also count the findings of each rule.")
@@ -48,6 +58,8 @@ if TYPE_CHECKING:
     metavar="N",
     help="Targets linted at a time; default: as many as there are cores, fewer if it does not pay.",
 )
+@click.option("--configured", is_flag=True, help="Also lint the Python targets that the settings name.")
+@click.option("--force-exclude", is_flag=True, help="Leave out what the settings exclude, even if it is named.")
 @click.option("--no-cache", is_flag=True, help="Lint unchanged models again.")
 @click.option(
     "--cache-dir",
@@ -64,11 +76,14 @@ def lint(
     fail_on: str | None,
     exit_zero: bool,
     config: Path | None,
+    baseline: Path | None,
     verbose: int,
     quiet: bool,
     statistics: bool,
     profile: bool,
     jobs: int | None,
+    configured: bool,
+    force_exclude: bool,
     no_cache: bool,
     cache_dir: str | None,
     **fields: Any,
@@ -76,6 +91,7 @@ def lint(
     """Lint models."""
     from netlint import collector
     from netlint.cache import Cache
+    from netlint.progress import Progress
     from netlint.report import Run
     from netlint.session import Session
     from netlint.sources import Sources
@@ -84,9 +100,14 @@ def lint(
     capture = taken_capture(fields)
     stated = stated_training(fields)
     cache = None if no_cache or profile else Cache(cache_dir or "")
-    session = Session(config, _split(select), _split(ignore), stated, capture, cache, jobs)
     collector.by_hand()
-    results = session.results(models)
+    with Progress(quiet) as progress:
+        session = Session(
+            *(config, split(select), split(ignore), stated, capture, cache, jobs, progress),
+            baseline=baseline,
+            force_exclude=force_exclude,
+        )
+        results = session.results(_named(session, models, configured))
     if verbose and session.printed:
         click.echo(session.printed, err=True)
     lowest = LEVELS[fail_on] if fail_on else session.fail_on
@@ -96,8 +117,19 @@ def lint(
     raise SystemExit(run.exit_code)
 
 
-def _split(texts: Sequence[str]) -> list[str]:
+def split(texts: Sequence[str]) -> list[str]:
+    """The selectors of a flag that may be repeated, or name several with commas."""
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+def _named(session: Session, models: Sequence[str], configured: bool) -> list[str]:
+    """What is to be linted. Raises `UsageError` where that is nothing."""
+    if not models and not configured:
+        raise click.UsageError("Missing argument 'TARGET...'; --configured lints what the settings name")
+    found = session.configured() if configured else []
+    if configured and not found:
+        raise click.UsageError('no settings name a Python target: [[tool.netlint.targets]] with path = "net.py:Net"')
+    return [*models, *found]
 
 
 def _exit_code(run: Run, exit_zero: bool) -> int:

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from netlint.errors import ConfigError
+from netlint.errors import ConfigError, get_close_matches
+from netlint.records import record
 from netlint.terminal import colours, hyperlinks, linked, painted, put
 from netlint.training import did_you_mean
 
 if TYPE_CHECKING:
     from netlint.report import Run
 
-FORMATS = ("text", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit", "markdown")
+FORMATS = ("text", "concise", "json", "jsonl", "sarif", "github", "gitlab", "junit", "markdown", "html")
 """The modules in `report/` that render a run."""
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Set by GitHub Actions: the file to which a step appends what its page shows."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output:
     """One report that is wanted."""
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from netlint import complete
 from netlint.config import find_settings
 from netlint.terminal import attended, colours, painted, put
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=complete.rules)
 def rule(rule: str) -> None:
     """Show the page of a rule, given its code or name."""
     from netlint.index import find_rule

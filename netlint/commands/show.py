@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from netlint import complete
 from netlint.options import capture_options, stated_training, taken_capture, training_options
 from netlint.terminal import put
 
@@ -13,7 +14,7 @@ from . import UNREADABLE, Command, fail
 
 
 @click.command(cls=Command)
-@click.argument("model", metavar="TARGET")
+@click.argument("model", metavar="TARGET", shell_complete=complete.files)
 @click.argument("value", required=False)
 @capture_options
 @training_options

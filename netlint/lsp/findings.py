@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from netlint.report.json import JsonFinding, JsonSource, JsonTarget, LevelName
@@ -40,81 +41,110 @@ class Entry:
     """Other places that belong to it: what they are, file and line."""
 
 
+class _Places:
+    """Where the findings of one target stand; each file is searched for and read once."""
+
+    def __init__(self, target: Target, find: Find) -> None:
+        self.target = target
+        self._find = find
+        self._files: dict[str, Path | None] = {}
+
+    @cached_property
+    def whole(self) -> tuple[Path, int]:
+        """Where to put what concerns the target as a whole."""
+        return place(self.target)
+
+    def of(self, finding: JsonFinding) -> tuple[Path, int]:
+        """The file and the line, from 1, of a finding."""
+        source = finding.location.source
+        if source is not None and (file := self.file(source)) is not None:
+            return file, source.line
+        if self.target.file is not None and self.target.file.suffix == ".onnxtxt":
+            return self.target.file, self._line_of_node(finding)
+        return self.whole
+
+    def file(self, source: JsonSource) -> Path | None:
+        """The file that a line of source code is in."""
+        if source.file not in self._files:
+            self._files[source.file] = self._find(source, self.target.folder)
+        return self._files[source.file]
+
+    def _line_of_node(self, finding: JsonFinding) -> int:
+        """The line of a text model on which the node stands: `name, other = Op (…`."""
+        if not finding.writes:
+            return 1
+        name = re.escape(finding.writes[0])
+        node = re.compile(rf'(?:^|[\s",]){name}"?\s*(?:,[^=]*)?=\s*(?:[\w.]+\.)?{re.escape(finding.op)}\b')
+        return next((number for number, line in enumerate(self._text, 1) if node.search(line)), 1)
+
+    @cached_property
+    def _text(self) -> list[str]:
+        return lines(self.target.file) if self.target.file else []
+
+
 def entries(target: Target, outcome: Outcome, find: Find) -> list[Entry]:
     """All there is to show of a target."""
+    places = _Places(target, find)
     report = outcome.target
     if report is None:
         who = "" if outcome.usage else "netlint failed, which is a bug of its own: "
-        return [_of_target(target, "error", f"{target.text}: {who}{outcome.trouble.partition(chr(10))[0]}")]
+        return [_of_target(places, "error", f"{target.text}: {who}{outcome.trouble.partition(chr(10))[0]}")]
     if report.failure is not None:
         advice = f"\nhelp: {report.failure.help}" if report.failure.help else ""
-        return [_of_target(target, "error", f"{target.text} {report.failure.message}{advice}")]
-    groups = sorted(_groups(target, report.findings, find), key=lambda entry: _ORDER[entry.level])
-    return [*groups[:MOST], *_rest(target, groups[MOST:]), *_elsewhere(target, groups), *_crashes(target, report)]
+        return [_of_target(places, "error", f"{target.text} {report.failure.message}{advice}")]
+    groups = sorted(_groups(places, report.findings), key=lambda entry: _ORDER[entry.level])
+    return [*groups[:MOST], *_rest(places, groups[MOST:]), *_elsewhere(places, groups), *_crashes(places, report)]
 
 
-def _of_target(target: Target, level: LevelName, message: str) -> Entry:
-    file, line = place(target)
-    return Entry(file, line, level, message, target.text)
+def _of_target(places: _Places, level: LevelName, message: str) -> Entry:
+    file, line = places.whole
+    return Entry(file, line, level, message, places.target.text)
 
 
-def _groups(target: Target, findings: Iterable[JsonFinding], find: Find) -> Iterator[Entry]:
+def _groups(places: _Places, findings: Iterable[JsonFinding]) -> Iterator[Entry]:
     """An entry for all findings of one rule on one line: a layer that is called in a loop is one line of source."""
     alike: dict[tuple[Path, int, str, LevelName], list[JsonFinding]] = {}
     for finding in findings:
-        file, line = _place(target, finding, find)
+        file, line = places.of(finding)
         alike.setdefault((file, line, finding.code, finding.level), []).append(finding)
     for (file, line, code, level), group in alike.items():
         first = group[0]
         more = f" (and {len(group) - 1} more here)" if len(group) > 1 else ""
         message = f"{first.rule}: {first.message}{more}"
-        yield Entry(file, line, level, message, target.text, code, tuple(group), tuple(_related(target, first, find)))
+        related = tuple(_related(places, first))
+        yield Entry(file, line, level, message, places.target.text, code, tuple(group), related)
 
 
-def _place(target: Target, finding: JsonFinding, find: Find) -> tuple[Path, int]:
-    source = finding.location.source
-    if source is not None and (file := find(source, target.folder)) is not None:
-        return file, source.line
-    if target.file is not None and target.file.suffix == ".onnxtxt":
-        return target.file, _line_of_node(target.file, finding)
-    return place(target)
-
-
-def _line_of_node(file: Path, finding: JsonFinding) -> int:
-    """The line of a text model on which the node stands: `name, other = Op (…`."""
-    if not finding.writes:
-        return 1
-    name = re.escape(finding.writes[0])
-    node = re.compile(rf'(?:^|[\s",]){name}"?\s*(?:,[^=]*)?=\s*(?:[\w.]+\.)?{re.escape(finding.op)}\b')
-    return next((number for number, line in enumerate(lines(file), 1) if node.search(line)), 1)
-
-
-def _related(target: Target, finding: JsonFinding, find: Find) -> Iterator[tuple[str, Path, int]]:
+def _related(places: _Places, finding: JsonFinding) -> Iterator[tuple[str, Path, int]]:
     for also in finding.related:
         source = also.location.source
-        if source is not None and (file := find(source, target.folder)) is not None:
+        if source is not None and (file := places.file(source)) is not None:
             yield also.message, file, source.line
-    if target.is_model and target.file is not None and _place(target, finding, find)[0] != target.file:
+    target = places.target
+    if target.is_model and target.file is not None and places.of(finding)[0] != target.file:
         yield f"found in {target.text} ▸ {finding.location.path}", target.file, 1
 
 
-def _rest(target: Target, left_out: list[Entry]) -> Iterator[Entry]:
+def _rest(places: _Places, left_out: list[Entry]) -> Iterator[Entry]:
     if left_out:
-        yield _of_target(target, "note", f"+{len(left_out)} more findings: `netlint {target.text}` lists all of them")
+        command = f"`netlint {places.target.text}` lists all of them"
+        yield _of_target(places, "note", f"+{len(left_out)} more findings: {command}")
 
 
-def _elsewhere(target: Target, groups: list[Entry]) -> Iterator[Entry]:
+def _elsewhere(places: _Places, groups: list[Entry]) -> Iterator[Entry]:
     """On a model file itself, where to find what is shown in the source that it was exported from."""
-    away = [entry for entry in groups if target.is_model and entry.file != target.file]
+    target = places.target
+    away = [entry for entry in groups[:MOST] if target.is_model and entry.file != target.file]
     if away:
         where = dict.fromkeys(f"{entry.file.name}:{entry.line}" for entry in away)
         shown = ", ".join(list(where)[:_LISTED]) + (", …" if len(where) > _LISTED else "")
         related = tuple((entry.message, entry.file, entry.line) for entry in away[:_LISTED])
-        file, line = place(target)
+        file, line = places.whole
         yield Entry(file, line, away[0].level, f"findings in its source: {shown}", target.text, related=related)
 
 
-def _crashes(target: Target, report: JsonTarget) -> Iterator[Entry]:
+def _crashes(places: _Places, report: JsonTarget) -> Iterator[Entry]:
     if report.crashed:
         said = "; ".join(f"{crash.rule}: {crash.why}" for crash in report.crashed)
-        yield _of_target(target, "warning", f"rules failed on {target.text}, which is a bug of theirs: {said}")
+        message = f"rules failed on {places.target.text}, which is a bug of theirs: {said}"
+        yield _of_target(places, "warning", message)

@@ -83,6 +83,8 @@ class Linter:
         self._found: dict[Target, list[Entry]] = {}
         self._stamps: dict[Target, dict[Path, Stamp]] = {}
         """The files of each target as they were when it was linted last."""
+        self._sources: dict[Target, set[Path]] = {}
+        """The files that the findings of each target, silenced ones included, were in."""
         self._misset: dict[Path, Entry] = {}
         """What is wrong with settings, by the folder whose they are."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -185,7 +187,8 @@ class Linter:
         """The files whose change may change what is found."""
         if target.file is None:
             return {target.settings} if target.settings else set()
-        return {target.file} if target.is_model else self._imports.closure(target.file, target.folder)
+        told = self._sources.get(target, set())
+        return told | ({target.file} if target.is_model else self._imports.closure(target.file, target.folder))
 
     def _stamp(self, target: Target) -> dict[Path, Stamp]:
         return {file: stamp(file) for file in self._files(target)}
@@ -200,6 +203,7 @@ class Linter:
         if task := self._tasks.pop(target, None):
             task.cancel()
         self._stamps.pop(target, None)
+        self._sources.pop(target, None)
         self._show({entry.file for entry in self._found.pop(target, [])})
 
     async def _lint(self, target: Target) -> None:
@@ -218,10 +222,21 @@ class Linter:
             outcome = child.Outcome(None, f"{type(error).__name__}: {error}")
             found = entries(target, outcome, self._find)
         self._log(target, outcome, len(found), time.monotonic() - began)
+        self._remember_sources(target, outcome)
         before = self._found.get(target, [])
         self._found[target] = found
         # Its own file is told in any case: that nothing was found is an answer, too.
         self._show({entry.file for entry in (*before, *found)} | ({target.file} if target.file else set()))
+
+    def _remember_sources(self, target: Target, outcome: child.Outcome) -> None:
+        """A finding may be silenced where it is shown, and be back when that is undone."""
+        if outcome.target is None or outcome.target.failure is not None:
+            return
+        findings = (*outcome.target.findings, *outcome.target.suppressed)
+        told = {source.file: source for finding in findings if (source := finding.location.source)}
+        files = {file for source in told.values() if (file := self._find(source, target.folder))}
+        self._sources[target] = files
+        self._stamps[target] |= {file: stamp(file) for file in files - self._stamps[target].keys()}
 
     def _show(self, files: Iterable[Path]) -> None:
         for file in sorted(files):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -48,13 +48,16 @@ def configured(folder: Path, trusted: bool) -> list[Target]:
     for pattern, _ in settings.targets:
         for text, file in _expanded(pattern, settings.file.parent):
             found[text] = Target(text, settings.file.parent, file, settings.file)
-    return [target for target in found.values() if trusted or target.is_model]
+    if trusted:
+        return list(found.values())
+    models = [target.file for target in found.values() if target.is_model and target.file]
+    return [replace(opened(file, None), settings=settings.file) for file in models]
 
 
 def opened(file: Path, folder: Path | None) -> Target:
-    """A model file that is open in the editor; `folder`: the workspace it lies in, if any.
+    """A model file that is open in the editor; `folder`: the workspace that it lies in, if that is trusted.
 
-    Without a workspace netlint is run where no settings that came with the file can have code run.
+    Without one netlint is run where no settings that came with the file can have code run.
     """
     if folder is None:
         return Target(str(file), Path(file.anchor), file)

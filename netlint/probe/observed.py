@@ -174,6 +174,32 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
+class Against:
+    """The model in inference mode beside an export of it, on the same inputs."""
+
+    setup: Setup
+    file: str
+    """The exported model."""
+    outputs: tuple[Compared, ...]
+    unequal: str = ""
+    """How the two differ in form, so that not all could be compared: `2 outputs and 1`; empty: they do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One output of a model and of its export."""
+
+    value: Value
+    """In the graph of the model."""
+    name: str
+    """In the export."""
+    difference: float
+    """Largest absolute difference of two elements; infinite where one of the two is not finite."""
+    size: float
+    """Largest absolute element of the model's output."""
+
+
+@dataclass(frozen=True, slots=True)
 class Modes:
     """The same batch in training and in inference mode, after as many training-mode passes over it as make running
     statistics forget where they began, if the model is untrained."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from netlint.records import record
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -13,7 +13,7 @@ SHARES = {"overfit": 0.4, "ramp": 0.2, "gradient_check": 0.2, "leak": 0.1, "mode
 """What part of the budget each stage may take. The passes are one forward and one backward run, and are not cut."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """How a model is to be run."""
 
@@ -24,6 +24,8 @@ class Request:
     seed: int = 0
     batch: str = ""
     """A file with data, `.npz` or `.pt`; empty: the inputs at hand, or synthetic ones."""
+    against: str = ""
+    """An exported model to compare with; empty: none."""
 
     def seconds(self, stage: str) -> float:
         """The time that a stage may take."""

@@ -7,7 +7,7 @@ from typing import Any
 from netlint.analyses.contract import contract
 from netlint.analysis import Scope, Unavailable, analysis
 
-from .observed import GradientCheck, Leak, Modes, Overfit, Passes, Ramp
+from .observed import Against, GradientCheck, Leak, Modes, Overfit, Passes, Ramp
 
 ABSENT = "needs a run of the model: --probe"
 
@@ -64,4 +64,12 @@ def modes(scope: Scope) -> Modes:
     """How far training and inference mode differ."""
     found = _run(scope, "modes")
     assert isinstance(found, Modes)
+    return found
+
+
+@analysis(contract)
+def against(scope: Scope) -> Against:
+    """Whether an exported model computes the same."""
+    found = _run(scope, "against")
+    assert isinstance(found, Against)
     return found

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from netlint.frontends import TargetError
+from netlint.records import record
 from netlint.reported import Report
 from netlint.rule import Level
 from netlint.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """A target that could not be analysed."""
 
@@ -18,7 +17,7 @@ class Failure:
     error: TargetError
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Run:
     """Everything one call of netlint found, target by target in order."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from netlint import __version__
-from netlint.graph import Location
+from netlint.location import Location
 from netlint.report import Failure, Run
 from netlint.report.places import place
 from netlint.reported import Report, Reported
@@ -103,11 +103,17 @@ class JsonSuppressed(JsonFinding):
 
 
 class JsonRule(msgspec.Struct):
-    """A rule that did not judge, or failed."""
+    """A rule that did not judge, and why."""
 
     code: str
     rule: str
     why: str
+
+
+class JsonCrash(JsonRule):
+    """A rule that failed: a bug of netlint's or of a plugin."""
+
+    where: Annotated[str, _doc("the place in its code, `module:line`")]
 
 
 class JsonField(msgspec.Struct):
@@ -150,7 +156,7 @@ class JsonTarget(msgspec.Struct):
     findings: list[JsonFinding]
     suppressed: list[JsonSuppressed]
     skipped: list[JsonRule]
-    crashed: list[JsonRule]
+    crashed: list[JsonCrash]
     assumptions: dict[str, JsonField]
     misstated: Annotated[list[str], _doc("fields of the contract in the model's metadata that were not understood")]
     not_understood: Annotated[dict[str, int], _doc("operators no analysis knows, with the number of nodes")]
@@ -224,7 +230,9 @@ def _target(result: Report | Failure, run: Run) -> JsonTarget:
             for silenced in result.suppressed
         ],
         skipped=[JsonRule(skip.rule.code, skip.rule.name, skip.why) for skip in result.skipped],
-        crashed=[JsonRule(crash.rule.code, crash.rule.name, repr(crash.error)) for crash in result.crashed],
+        crashed=[
+            JsonCrash(crash.rule.code, crash.rule.name, repr(crash.error), crash.where) for crash in result.crashed
+        ],
         assumptions={name: JsonField(plain(known.value), known.origin) for name, known in result.assumptions.items()},
         misstated=list(result.misstated),
         not_understood=dict(result.not_understood),

@@ -38,6 +38,7 @@ class JsonlCrash(msgspec.Struct, tag_field="kind", tag="crash"):
     code: str
     rule: str
     why: str
+    where: Annotated[str, msgspec.Meta(description="the place in its code, `module:line`")]
 
 
 def schema() -> dict[str, Any]:
@@ -62,4 +63,4 @@ def _lines(result: Report | Failure, run: Run) -> Iterator[msgspec.Struct]:
         why = f"{silenced.origin}: {silenced.reason}" if silenced.reason else silenced.origin
         yield JsonlFinding(**fields(silenced.found, target, run.sources), target=target, suppressed=why)
     for crash in result.crashed:
-        yield JsonlCrash(target, crash.rule.code, crash.rule.name, repr(crash.error))
+        yield JsonlCrash(target, crash.rule.code, crash.rule.name, repr(crash.error), crash.where)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from netlint.capture import python_target
 from netlint.frontends import TargetError
-from netlint.graph import Location
+from netlint.location import Location
 from netlint.sources import Sources
 
 

@@ -31,7 +31,10 @@ def statistics(run: Run) -> str:
 
 
 def profile(run: Run) -> str:
-    """Milliseconds of all targets together, for loading and for each analysis and rule itself, the longest first."""
+    """Milliseconds of all targets together, for loading and for each analysis and rule itself, the longest first.
+
+    Empty if nothing was timed.
+    """
     seconds: Counter[tuple[str, str]] = Counter()
     for report in run.reports:
         for spent in report.times:
@@ -43,7 +46,7 @@ def profile(run: Run) -> str:
     if len(shown) < len(seconds):
         shown.append((rest, "", f"{len(seconds) - len(shown)} more (-v)"))
     cells = [[f"{took * 1e3:,.1f}", f"{100 * took / whole:.1f} %", f"{kind:8} {name}"] for took, kind, name in shown]
-    return _table(["ms", "share", "own time of"], cells)
+    return _table(["ms", "share", "own time of"], cells) if cells else ""
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

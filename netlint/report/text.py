@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from netlint.capture import GUESSED, INPUTS, PART
-from netlint.graph import Location
+from netlint.location import Location
 from netlint.report import Failure, Run
-from netlint.report.wording import clean, evidence, plural, stated
-from netlint.reported import Cut, Report, Reported, Suppressed
+from netlint.report.folding import folded, others
+from netlint.report.wording import broken_off, clean, evidence, plural, stated
+from netlint.reported import Report, Reported, Suppressed
 from netlint.rule import Level, RuleInfo
 from netlint.sources import Sources, shorten
 
@@ -22,8 +21,6 @@ Paint = Callable[[str, str], str]
 Link = Callable[[str, str], str]
 """Makes a text a link to an address."""
 
-_NUMBER = re.compile(r"\d+")
-_SHOWN_PLACES = 6
 _SHOWN_OPS = 4
 
 
@@ -52,12 +49,11 @@ def render(run: Run, paint: Paint = unpainted, link: Link = unlinked) -> str:
 
 
 def _tables(run: Run) -> Iterator[str]:
-    from netlint.report.tables import profile, statistics
+    if run.statistics or run.profile:
+        from netlint.report.tables import profile, statistics
 
-    if run.statistics:
-        yield statistics(run)
-    if run.profile:
-        yield profile(run)
+        yield statistics(run) if run.statistics else ""
+        yield profile(run) if run.profile else ""
 
 
 def _failure(failure: Failure, paint: Paint) -> str:
@@ -70,7 +66,7 @@ def _failure(failure: Failure, paint: Paint) -> str:
 
 
 def _report(report: Report, run: Run, paint: Paint, link: Link) -> Iterator[str]:
-    for group in _folded(report.findings):
+    for group in folded(report.findings):
         yield "\n".join(_finding(group, report.target, run.sources, paint, link))
     for crash in report.crashed:
         yield (
@@ -81,18 +77,6 @@ def _report(report: Report, run: Run, paint: Paint, link: Link) -> Iterator[str]
         )
 
 
-def _folded(findings: Iterable[Reported]) -> list[list[Reported]]:
-    """Findings that differ only in numbers (of blocks, of nodes) stand together, in the order of the first."""
-    groups: dict[tuple[str, ...], list[Reported]] = {}
-    for found in findings:
-        loc = found.loc
-        # Without a module path only the node's own name tells the place, and names differ in more than numbers.
-        place = _NUMBER.sub("#", loc.module) if loc.module else found.op
-        key = (found.rule.code, str(found.level), found.op, place, _NUMBER.sub("#", found.finding.message))
-        groups.setdefault(key if found.op else (*key, loc.path), []).append(found)
-    return list(groups.values())
-
-
 def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Paint, link: Link) -> Iterator[str]:
     found = group[0]
     rule, finding = found.rule, found.finding
@@ -101,7 +85,7 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
     yield from _place(found.loc, target, sources, paint, link)
     sign = paint("=", "frame")
     if len(group) > 1:
-        yield f"   {sign} same in: {_places(found, group[1:])}"
+        yield f"   {sign} same in: {others(group)}"
     if found.context:
         yield f"   {sign} graph: {clean(found.context)}"
     if finding.evidence:
@@ -117,9 +101,14 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
 
 def _docs(rule: RuleInfo, link: Link) -> str:
     """How to read the page of a rule; it is the beginning of the rule's own file."""
-    file = getattr(sys.modules.get(rule.module), "__file__", None)
     command = f"netlint rule {rule.code}"
-    return link(command, Path(file).absolute().as_uri()) if file else command
+    if link is unlinked:
+        return command
+    try:
+        spec = find_spec(rule.module)
+    except (ImportError, ValueError):  # from a folder of the user's
+        return command
+    return link(command, Path(spec.origin).as_uri()) if spec and spec.origin else command
 
 
 def _place(loc: Location, target: str, sources: Sources, paint: Paint, link: Link) -> Iterator[str]:
@@ -145,31 +134,6 @@ def _place(loc: Location, target: str, sources: Sources, paint: Paint, link: Lin
         yield f" {margin} {bar}"
         yield f" {paint(str(number), 'frame')} {bar} {stripped}"
         yield f" {margin} {bar} {' ' * indent}{paint('^' * (len(stripped) - indent), 'mark')}"
-
-
-def _places(first: Reported, others: Sequence[Reported]) -> str:
-    """Modules that differ in one number become a range; else paths are listed."""
-    modules = [found.loc.module for found in (first, *others)]
-    ranged = _range([module for module in modules if module]) if all(modules) else None
-    if ranged:
-        return clean(ranged)
-    shown = ", ".join(found.loc.module or found.loc.path for found in others[:_SHOWN_PLACES])
-    return clean(shown) + (f", +{len(others) - _SHOWN_PLACES} more" if len(others) > _SHOWN_PLACES else "")
-
-
-def _range(modules: Sequence[str]) -> str | None:
-    pieces = [_NUMBER.split(module) for module in modules]
-    numbers = [[int(number) for number in _NUMBER.findall(module)] for module in modules]
-    varying = [slot for slot in range(len(numbers[0])) if len({row[slot] for row in numbers}) > 1]
-    if len(varying) != 1:
-        return None
-    slot = varying[0]
-    others = sorted({row[slot] for row in numbers[1:]})
-    runs = [list(run) for _, run in groupby(enumerate(others), lambda pair: pair[1] - pair[0])]
-    text = ",".join(f"{run[0][1]}–{run[-1][1]}" if len(run) > 1 else str(run[0][1]) for run in runs)
-    filled = [str(number) for number in numbers[0]]
-    filled[slot] = text
-    return "".join(piece + number for piece, number in zip(pieces[0], [*filled, ""], strict=True))
 
 
 def _unjudged(run: Run, paint: Paint) -> Iterator[str]:
@@ -215,15 +179,10 @@ def _limits(report: Report, verbose: int, paint: Paint) -> list[str]:
             ops = ", ".join(map(clean, unknown[:_SHOWN_OPS])) + (", …" if len(unknown) > _SHOWN_OPS else "")
             lines.append(f"   {sign} not understood: {plural(count, 'node')} with unknown operators: {ops}")
     shown = report.cuts if verbose else report.cuts[:_SHOWN_OPS]
-    lines += [f"   {sign} {_cut(cut)}" for cut in shown]
+    lines += [f"   {sign} {broken_off(cut)}" for cut in shown]
     if len(report.cuts) > len(shown):
         lines.append(f"   {sign} not analysed behind {len(report.cuts) - len(shown)} more operators")
     return lines
-
-
-def _cut(cut: Cut) -> str:
-    more = f" and {cut.others} more" if cut.others else ""
-    return f"not analysed behind {clean(cut.op)} at {clean(cut.at.path)}{more} ({plural(cut.nodes, 'node')})"
 
 
 def _silenced(entry: Suppressed) -> str:

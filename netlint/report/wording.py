@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from netlint.reported import Cut
 from netlint.rule import Evidence
 
 # Control characters, line separators, changes of writing direction, and what no encoding and no XML holds.
@@ -49,3 +50,9 @@ def stated(value: Any) -> str:
 
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def broken_off(cut: Cut) -> str:
+    """Where the analysis of ranges ends."""
+    more = f" and {cut.others} more" if cut.others else ""
+    return f"not analysed behind {clean(cut.op)} at {clean(cut.at.path)}{more} ({plural(cut.nodes, 'node')})"

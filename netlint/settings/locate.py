@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from netlint.config import KeyPath
+from netlint.records import record
 
 Span: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Offsets in the text, from and to. The value of a table with a header is that header."""
 

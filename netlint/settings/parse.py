@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from netlint import __version__
 from netlint.capture import MODES, WEIGHTS, Capture
 from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings, relative
-from netlint.errors import ContractError
+from netlint.errors import ContractError, get_close_matches
 from netlint.probe.request import DEVICES
 from netlint.rule import Level
 from netlint.training import FIELDS, Training, did_you_mean, parse_training
@@ -18,7 +17,7 @@ from netlint.training import FIELDS, Training, did_you_mean, parse_training
 from .version import allows
 
 KEYS = (
-    *("required-version", "extends", "select", "ignore", "fail-on", "baseline", "rule-folders"),
+    *("required-version", "extends", "select", "ignore", "fail-on", "baseline", "exclude", "rule-folders"),
     *("training", "targets", "overrides", "rules"),
 )
 PROBE_KEYS = ("probe", "probe-budget", "seed", "batch")
@@ -45,6 +44,7 @@ def parsed(bare: Settings, table: Mapping[str, Any]) -> Settings:
         ignore=_strings(("ignore",), table.get("ignore", [])),
         fail_on=LEVELS[_choice(("fail-on",), table.get("fail-on", usual), LEVELS)],
         baseline=bare.file.parent / baseline if baseline else None,
+        exclude=_strings(("exclude",), table.get("exclude", [])),
         rule_folders=tuple(
             bare.file.parent / folder for folder in _strings(("rule-folders",), table.get("rule-folders", []))
         ),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings
 from netlint.errors import ConfigError, UnknownRule
+from netlint.records import record
 from netlint.registry import Registry
 from netlint.rule import Level, Rule
 from netlint.training import did_you_mean
@@ -17,7 +17,7 @@ Origin: TypeAlias = KeyPath | str
 """What decided something: the way to a setting, a flag, or nothing (the default)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """Whether a rule runs, and what decided that."""
 
@@ -26,7 +26,7 @@ class Decision:
     by: Origin = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RuleSettings:
     """Settings applied to the rules that there are. Every method raises `ConfigError` for mistakes in what it reads."""
 
@@ -39,7 +39,7 @@ class RuleSettings:
         tables = self._leveled()
         picked = self._by_flag(select, "--select") or self._by_list(("select",), file.select)
         if not picked:
-            picked = dict(self._by_preset()) | tables
+            picked = {**tables, **dict(self._by_preset())}
         dropped = self._by_list(("ignore",), file.ignore) | self._by_flag(ignore, "--ignore")
         dropped |= {code: path for code, path in tables.items() if self._level(path) == OFF}
         return {
@@ -51,19 +51,20 @@ class RuleSettings:
         """The rules that run."""
         return [found.rule for found in self.decisions(select, ignore).values() if found.runs]
 
-    def levels(self) -> dict[str, tuple[Level, Origin]]:
+    def levels(self) -> dict[str, tuple[Level, KeyPath]]:
         """By code, the level that the file gives all findings of a rule, and where."""
         stated = self._leveled().items()
         return {code: (LEVELS[self._level(path)], path) for code, path in stated if self._level(path) != OFF}
 
-    def exceptions(self, target: str) -> list[tuple[int, Override, frozenset[str]]]:
-        """The overrides that may concern a target, each with its place in the file and the codes of its rules."""
+    def exceptions(self, target: str) -> list[tuple[int, Override, Mapping[str, frozenset[str]]]]:
+        """The overrides that may concern a target: place in the file, and the codes that each selector means."""
         file = self.settings
-        codes = [
-            frozenset(self._by_list(("overrides", index, "rules" if override.level else "ignore"), override.rules))
+        meant = [
+            {text: frozenset(self._by_list(path, [text], place)) for place, text in enumerate(override.rules)}
             for index, override in enumerate(file.overrides)
+            for path in (("overrides", index, "rules" if override.level else "ignore"),)
         ]
-        return [(index, file.overrides[index], codes[index]) for index in file.overriding(target)]
+        return [(index, file.overrides[index], meant[index]) for index in file.overriding(target)]
 
     def options(self) -> dict[str, dict[str, Any]]:
         """Option values by rule name, checked against what the rules declare."""
@@ -77,12 +78,12 @@ class RuleSettings:
             checked[rule.name] = {name: self._option(rule, key, name, value) for name, value in stated.items()}
         return checked
 
-    def _leveled(self) -> dict[str, Origin]:
+    def _leveled(self) -> dict[str, KeyPath]:
         """The rules, by code, to which the file gives a level, and the way to it."""
         tables = self.settings.rules.items()
         return {self._rule(key).code: ("rules", key, "level") for key, table in tables if "level" in table}
 
-    def _level(self, path: Origin) -> str:
+    def _level(self, path: KeyPath) -> str:
         return str(self.settings.rules[str(path[1])]["level"])
 
     def _rule(self, key: str) -> Rule:
@@ -104,10 +105,10 @@ class RuleSettings:
         except UnknownRule as error:
             raise ConfigError(f"{flag}: {error}") from None
 
-    def _by_list(self, path: KeyPath, texts: Iterable[str]) -> dict[str, Origin]:
+    def _by_list(self, path: KeyPath, texts: Iterable[str], first: int = 0) -> dict[str, Origin]:
         """The codes of the rules that a list of selectors means, each with the way to it."""
         found: dict[str, Origin] = {}
-        for index, text in enumerate(texts):
+        for index, text in enumerate(texts, first):
             try:
                 found |= dict.fromkeys((rule.code for rule in self.registry.select(text)), (*path, index))
             except UnknownRule as error:

@@ -3,7 +3,9 @@
 ## What it does
 
 Reports `Log(Softmax(x))` and `Log(Sigmoid(x))`, through casts, reshapes and the choice of a class in between, and
-however many others read the softmax. With a guard (`+ eps`, a clip) it is a note.
+however many others read the softmax. With a guard (`+ eps`, a clip) it is a note; log-domain (NUM001) speaks of a guard
+that does not hold. So is the logarithm of a sigmoid that one call may have made, as exporters write log-sigmoid, where
+the model shows no loss behind it.
 
 ## Why is this bad
 
@@ -161,65 +163,70 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.reached import reach
 from netlint.analyses.roles import Roles, roles
+from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
-from netlint.rule import NOTE, WARNING, Evidence, Finding, Level, Scope, rule
+from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
 
 # What the framework's own modules compute is not the user's to change.
 _FRAMEWORK = "torch.nn.modules."
 _MAX_STEPS = 8
 
 
-@rule("LOS006", "log-of-softmax", level=WARNING, also=(NOTE,), since="0.1", requires=(roles,))
+@rule("LOS006", "log-of-softmax", level=WARNING, also=(NOTE,), since="0.1", requires=(reach, roles, surroundings))
 def log_of_softmax(scope: Scope) -> Iterator[Finding]:
     for node in scope.graph.of("Log"):
-        found = _squashed(scope[roles], node)
-        if found is None or _lowered(scope[roles], scope.graph, node, found[0]):
+        found = scope[roles].log_of_probability(node)
+        if found is None or _lowered(scope[roles], scope.graph, node, found.inner):
             continue
-        inner, kind, guarded = found
-        how = ", guarded by a constant" if guarded else ""
-        unsure = kind == "sigmoid" and _one_call(scope[roles], scope.graph, node, inner)
-        better = "LogSoftmax" if kind == "softmax" else "logsigmoid, which is -softplus(-x)"
-        level: Level = NOTE if guarded or unsure else WARNING
+        # What is proved to be positive is guarded, too: (tanh(x) + 1) / 2 + 1e-6.
+        guarded = found.guarded or scope[reach].ranges.of(node.input(0)).lo > 0
+        if guarded and scope[reach].zero(node.input(0)):
+            continue  # the guard does not hold, which is said where ranges are judged
+        unsure = found.kind == "sigmoid" and _one_call(scope, node, found.inner)
+        better = "LogSoftmax" if found.kind == "softmax" else "logsigmoid, which is -softplus(-x)"
         yield Finding(
-            f"the logarithm of a {kind} is taken in two steps{how}",
+            f"the logarithm of a {found.kind} is taken in two steps" + (", guarded by a constant" * guarded),
             node,
-            evidence=(Evidence("inner", inner.loc.path), Evidence("guarded", guarded)),
+            evidence=(Evidence("inner", found.inner.loc.path), Evidence("guarded", guarded)),
             help=f"compute it in one: {better}" + ("; if the code does so already, ignore this" if unsure else ""),
             why="the probability underflows to 0 where the answer is confidently wrong, and the logarithm of 0 is -inf",
-            level=level,
-            related=((f"the {kind}", inner.loc),),
+            level=NOTE if guarded or (unsure and not _of_a_loss(scope, node, found.inner)) else WARNING,
+            related=((f"the {found.kind}", found.inner.loc),),
         )
 
 
-def _squashed(known: Roles, log: Node) -> tuple[Node, str, bool] | None:
-    """The softmax or sigmoid whose logarithm a Log takes, which of the two, and whether something guards it."""
-    data = log.input(0)
-    if data is None or log.domain:
-        return None
-    for guarded in (False, True):
-        inner = known.source_node(known.source(data, guards=guarded))
-        soft = known.softmax(inner) if inner is not None else None
-        if inner is not None and soft is not None and not soft.log:
-            return inner, "softmax", guarded
-        if inner is not None and known.sigmoid(inner) is not None and inner.op != "HardSigmoid":
-            return inner, "sigmoid", guarded
-    return None
+def _of_a_loss(scope: Scope, log: Node, inner: Node) -> bool:
+    """Whether a loss depends on the logarithm, in a model that does not tell which lines of code it comes from: the
+    fault is in the model then, whoever wrote it."""
+    around = scope[surroundings]
+    told = log.loc.source is not None or inner.loc.source is not None
+    return not told and around.before_loss(log) and not around.exported_with_logits(log)
 
 
 def _lowered(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
-    """Whether a framework's loss is behind it: the node's module says so, a floor, p * log p made 0 where p is 0, or
-    (1 - t) * x - logsigmoid(x)."""
+    """Whether a framework's loss is behind it: the node's module says so, a floor, p * log p made 0 where p is 0,
+    logsigmoid(x) beside logsigmoid(-x), or (1 - t) * x - logsigmoid(x)."""
     if (log.loc.module_class or "").startswith(_FRAMEWORK) or known.floored(log):
         return True
-    if _masked_at_zero(known, graph, log):
-        return True
     x = known.sigmoid(inner)
+    if _masked_at_zero(known, graph, log) or (x is not None and _beside_negated(graph, x)):
+        return True
     for use in graph.uses(log.output()):
         product = graph.producer(use.input(0)) if use.op == "Sub" and use.input(1) is log.output() else None
         if x is not None and product is not None and product.op == "Mul" and x in product.inputs:
             return True
     return False
+
+
+def _beside_negated(graph: Graph, x: Value) -> bool:
+    """Whether the logarithm of sigmoid(-x) is taken, too: by hand one writes 1 - p for that."""
+    made = graph.producer(x)
+    negated = [use.output() for use in graph.uses(x) if use.op == "Neg"]
+    negated += [made.input(0)] if made is not None and made.op == "Neg" else []
+    sigmoids = [use for value in negated for use in graph.uses(value) if use.op == "Sigmoid"]
+    return any(use.op == "Log" for sigmoid in sigmoids for use in graph.uses(sigmoid.output()))
 
 
 def _masked_at_zero(known: Roles, graph: Graph, log: Node) -> bool:
@@ -244,9 +251,10 @@ def _compares_with_zero(known: Roles, test: Node | None, p: Value | None) -> boo
     return test.input(0) is p and known.number(test.input(1)) == 0.0
 
 
-def _one_call(known: Roles, graph: Graph, log: Node, inner: Node) -> bool:
+def _one_call(scope: Scope, log: Node, inner: Node) -> bool:
     """Whether one call in the user's code may have made both: only logarithms of p and 1 - p read the sigmoid, and
     no source lines tell the two apart."""
+    graph, known = scope.graph, scope[roles]
     if graph.is_output(inner.output()) or not all(
         use is log or _log_of_complement(known, graph, use) for use in graph.uses(inner.output())
     ):

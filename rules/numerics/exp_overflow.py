@@ -4,8 +4,8 @@
 
 Reports `Exp`, `Sinh`, `Cosh` and powers of a constant whose argument is shown to pass the largest one with a finite
 result (88.7 in float32 and bfloat16, 11.1 in float16): a scaled bounded value that goes beyond it, a linear layer's
-output on its way to a loss, and softmax, softplus, sigmoid and tanh written out with exponentials. Of a softmax the
-quotient is reported, too, by naive-softmax (NUM005).
+output on its way to a loss, and softplus, sigmoid and tanh written out with exponentials. Of a softmax or log-sum-exp
+that is written out naive-softmax (NUM005) speaks; a softmax over masked or weighted exponentials is reported here.
 
 An unbounded argument in a model without a loss (a predicted variance, a box's width) is a note.
 
@@ -50,16 +50,17 @@ by_hand (float[N, 3] x) => (float[N, 2] y, float[N, 2] z)
 }
 ```
 
-A softmax written out:
+A softmax of which elements are masked:
 
 ```onnx
-softmax (float[N, 3] x) => (float[N, 2] y)
+softmax (float[N, 3] x, float[N, 2] mask) => (float[N, 2] y)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}>
 {
     h = Gemm(x, w, b)
-    e = Exp(h)      # want warning "a softmax written out"
-    s = ReduceSum(e, axis)
-    y = Div(e, s)
+    e = Exp(h)      # want warning "infinity divided by infinity"
+    m = Mul(e, mask)
+    s = ReduceSum(m, axis)
+    y = Div(m, s)
 }
 ```
 
@@ -243,6 +244,8 @@ def _said(scope: Scope, known: Reached, node: Node, argument: Value, most: float
     around, found = scope[surroundings], known.of(argument)
     if known.ranges.of(argument).hi <= most or around.of_framework(node):
         return None
+    if node in known.summed_exponentials:
+        return None  # a softmax or log-sum-exp, which is judged as a whole
     if found is not None and not found.raw and found.hi <= most:
         return None
     if found is not None and _in_softmax(scope.graph, node):
@@ -286,8 +289,11 @@ def _of_spread(graph: Graph, known: Reached, argument: Value) -> bool:
 
 
 def _in_softmax(graph: Graph, node: Node) -> bool:
-    """Whether a sum over the exponentials is divided by, or its logarithm taken."""
-    return any(_is_total(graph, use, copy) for use, copy in readers(graph, node.output()))
+    """Whether a sum over the exponentials, masked or weighted, is divided by, or its logarithm taken."""
+    uses = list(readers(graph, node.output()))
+    weighted = [use for use, _ in uses if use.op in ("Mul", "Where")]
+    uses += [(use, copy) for product in weighted for use, copy in readers(graph, product.output())]
+    return any(_is_total(graph, use, copy) for use, copy in uses)
 
 
 def _is_total(graph: Graph, node: Node, summand: Value) -> bool:

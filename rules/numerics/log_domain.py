@@ -17,8 +17,7 @@ gradients NaN, and every weight they touch stays NaN. It happens late, on the sa
 
 ## Example
 
-A binary cross-entropy written out. The second logarithm is the more dangerous one: 1 - p rounds to 0 from x = 17 on,
-p itself from x = -104 down.
+A binary cross-entropy written out: 1 - p rounds to 0 from x = 17 on. (Of log p log-of-softmax, LOS006, speaks.)
 
 ```onnx
 bce (float[N, 3] x, float[N, 2] t) => (float loss)
@@ -26,7 +25,7 @@ bce (float[N, 3] x, float[N, 2] t) => (float loss)
 {
     h = Gemm(x, w, b)
     p = Sigmoid(h)
-    l = Log(p)      # want warning "0, by rounding"
+    l = Log(p)
     q = Sub(one, p)
     k = Log(q)      # want warning "0, by rounding"
     u = Sub(one, t)
@@ -85,6 +84,22 @@ entropy (float[N, 4] p) => (float loss)
     s = ReduceSum <keepdims = 0> (m, axis)
     n = Neg(s)
     loss = ReduceMean <keepdims = 0> (n)
+}
+```
+
+A Where that does not take the logarithm of 0, in a model that is trained: the gradient of what is not taken is 0 times
+infinity, which is NaN.
+
+```onnx
+masked (float[N, 3] x) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float zero = {0}>
+{
+    h = Gemm(x, w, b)
+    r = Relu(h)
+    l = Log(r)      # want warning "the gradient is 0 times infinity"
+    some = Greater(r, zero)
+    k = Where(some, l, zero)
+    loss = ReduceMean <keepdims = 0> (k)
 }
 ```
 
@@ -220,12 +235,12 @@ from collections.abc import Iterator
 
 from netlint.analyses.reached import Reached, reach
 from netlint.analyses.reached.interval import How
-from netlint.analyses.reached.patterns import guarded_behind, logit_of, maker, readers
+from netlint.analyses.reached.patterns import logit_of, maker, readers
 from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node
 from netlint.rule import ERROR, WARNING, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how, never_above
+from ._witness import NEEDS, behind_where, chain, claim, evidence, goes_below, how, never_above
 
 
 @rule("NUM001", "log-domain", level=WARNING, also=(ERROR,), since="0.2", requires=NEEDS)
@@ -235,10 +250,10 @@ def log_domain(scope: Scope) -> Iterator[Finding]:
         operand = node.input(0)
         if known.known.constant(operand) or _spared(scope, known, node):
             continue
-        what = _what(scope.graph, known, node)
-        if what is not None:
+        what, onward = _what(scope.graph, known, node), behind_where(scope, node, operand)
+        if what is not None and onward is not None:
             yield Finding(
-                f"the logarithm of {what}",
+                f"the logarithm of {what}{onward}",
                 node,
                 evidence=evidence(scope, operand),
                 help="keep the operand away from 0 (add or clip at 1e-7), or take the operator that does both in one",
@@ -254,7 +269,7 @@ def _what(graph: Graph, known: Reached, node: Node) -> str | None:
     operand = node.input(0)
     if never_above(known, operand):
         return "what is never positive"
-    zero, below = hits_zero(known, operand), goes_below(known, operand)
+    zero, below = known.zero(operand), goes_below(known, operand)
     reached = known.of(operand)
     if below and reached is not None and reached.at_lo == How.ROUNDED and reached.lo > -1e-3:
         return "a difference that rounding can make 0 or negative"
@@ -287,57 +302,15 @@ def _expected(graph: Graph, known: Reached, log: Node) -> bool:
 
 
 def _spared(scope: Scope, known: Reached, node: Node) -> bool:
-    """Whether the result is cut off or thrown away at 0, the framework wrote it, or another rule speaks of it."""
+    """Whether the result is cut off at 0, the framework wrote it, or another rule speaks of it."""
     if scope[surroundings].of_framework(node) or known.roles.floored(node):
-        return True
-    if guarded_behind(scope.graph, known, node, node.input(0)):
         return True
     if logit_of(known, maker(known, node.input(0))) is not None:
         return True  # inverse-function-domain (NUM007) speaks of it
-    if _exported(scope.graph, known, node) or _log_sum_exp(known, node):
+    if scope[surroundings].exported_with_logits(node) or _log_sum_exp(known, node):
         return True
-    inner = maker(known, node.input(0))
-    if inner is None or (known.roles.softmax(inner) is None and not _squashes(known, inner)):
-        return False
-    # log-of-softmax (LOS006) speaks of it, but keeps its voice down where one call may have made both.
-    return not (_squashes(known, inner) and scope[surroundings].before_loss(node) and _one_call(known, scope, inner))
-
-
-def _squashes(known: Reached, node: Node) -> bool:
-    return known.roles.sigmoid(node) is not None and node.op != "HardSigmoid"
-
-
-def _one_call(known: Reached, scope: Scope, sigmoid: Node) -> bool:
-    """Whether only logarithms of p and of 1 - p read a sigmoid p, and no source line tells who wrote them."""
-    graph, p = scope.graph, sigmoid.output()
-    if sigmoid.loc.source is not None or graph.is_output(p):
-        return False
-    for use, _ in readers(graph, p):
-        rest = use.op == "Sub" and known.number(use.input(0)) == 1.0
-        logs = [after.op for after, _ in readers(graph, use.output())] if rest else [use.op]
-        if not logs or any(op != "Log" for op in logs):
-            return False
-    return True
-
-
-def _exported(graph: Graph, known: Reached, node: Node) -> bool:
-    """Whether the logarithm of p or of 1 - p belongs to a cross-entropy with logits as torch's TorchScript exporter
-    writes it, -(t * log p + (1 - t) * log(1 - p)): the 1 is a vector of one element, and the sum is negated before the
-    average."""
-    inner = maker(known, node.input(0))
-    rests = (
-        [use for use, _ in readers(graph, inner.output())] if inner is not None and inner.op == "Sigmoid" else [inner]
-    )
-    if not any(rest is not None and rest.op == "Sub" and known.shapes.of(rest.input(0)) == (1,) for rest in rests):
-        return False
-    for op in ("Mul", "Add", "Neg"):
-        uses = [use for use, _ in readers(graph, node.output())]
-        if len(uses) == 1 and op == "Add" and uses[0].op == "Mul":  # by the weight of the positives
-            uses = [use for use, _ in readers(graph, uses[0].output())]
-        if len(uses) != 1 or uses[0].op != op:
-            return False
-        node = uses[0]
-    return True
+    found = known.roles.log_of_probability(node)
+    return found is not None and not found.guarded  # log-of-softmax (LOS006) speaks of it
 
 
 def _log_sum_exp(known: Reached, node: Node) -> bool:

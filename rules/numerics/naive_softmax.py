@@ -3,7 +3,8 @@
 ## What it does
 
 Reports `exp(x) / sum(exp(x))` and `log(sum(exp(x)))` where x is neither shifted by its maximum nor bounded, also where
-the sum is taken over groups, by a scatter. A bound from above alone is not enough: all exponentials may underflow.
+the sum is taken over groups, by a scatter; at the exponential, which overflows. A bound from above alone is not enough:
+all exponentials may underflow, which is reported at the division or the logarithm.
 
 ## Why is this bad
 
@@ -18,9 +19,9 @@ classifier (float[N, 3] x) => (float[N, 2] y)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}>
 {
     h = Gemm(x, w, b)
-    e = Exp(h)
+    e = Exp(h)      # want "a softmax written out"
     s = ReduceSum(e, axis)
-    y = Div(e, s)      # want "a softmax written out"
+    y = Div(e, s)
 }
 ```
 
@@ -29,9 +30,9 @@ log_sum_exp (float[N, 3] x) => (float[N, 1] y)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {1}>
 {
     h = Gemm(x, w, b)
-    e = Exp(h)
+    e = Exp(h)      # want "a log-sum-exp written out"
     s = ReduceSum(e, axis)
-    y = Log(s)      # want "a log-sum-exp written out"
+    y = Log(s)
 }
 ```
 
@@ -41,10 +42,10 @@ attention (float[N, 5, 4] q, float[N, 5, 4] k) => (float[N, 5, 5] y)
 {
     t = Transpose <perm = [0, 2, 1]> (k)
     h = MatMul(q, t)
-    e = Exp(h)
+    e = Exp(h)      # want "a softmax written out"
     s = ReduceSum(e, axis)
     r = Reciprocal(s)
-    y = Mul(e, r)      # want "a softmax written out"
+    y = Mul(e, r)
 }
 ```
 
@@ -60,11 +61,11 @@ float[6, 1] zeros = {0, 0, 0, 0, 0, 0}, float eps = {1e-16}>
     e = Exp(c)
     s = ReduceSum(e, axis)
     y = Div(e, s)      # want "the sum can be 0"
-    f = Exp(score)
+    f = Exp(score)      # want "a softmax written out"
     t = ScatterElements <axis = 0, reduction = "add"> (zeros, target, f)
     g = GatherElements <axis = 0> (t, target)
     u = Add(g, eps)
-    z = Div(f, u)      # want "a softmax written out"
+    z = Div(f, u)
 }
 ```
 
@@ -75,8 +76,8 @@ class Net(nn.Module):
         super().__init__()
         self.fc = nn.Linear(3, 2)
     def forward(self, x):
-        e = torch.exp(self.fc(x))
-        return e / e.sum(-1, keepdim=True)      # want "a softmax written out"
+        e = torch.exp(self.fc(x))      # want "a softmax written out"
+        return e / e.sum(-1, keepdim=True)
 ```
 
 ## Use instead
@@ -168,12 +169,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netlint.analyses.reached import Reached, reach
-from netlint.analyses.reached.patterns import lowered, maker, normalised_by_norm, readers, scattered
+from netlint.analyses.reached.patterns import lowered, maker, normalised_by_norm
 from netlint.analyses.surroundings import surroundings
-from netlint.graph import Graph, Node, Value
+from netlint.graph import Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, hits_zero, limit, precision
+from ._witness import NEEDS, chain, claim, evidence, limit, precision
 
 _DEPTH = 6
 
@@ -181,52 +182,28 @@ _DEPTH = 6
 @rule("NUM005", "naive-softmax", level=WARNING, since="0.2", requires=NEEDS)
 def naive_softmax(scope: Scope) -> Iterator[Finding]:
     known, declared = scope[reach], precision(scope)
-    for node, exp, what in _sums_of_exponentials(scope.graph, known):
+    told: set[Node] = set()
+    for node, exp, what in known.sums_of_exponentials:
         logits = exp.input(0)
         most = limit(known, logits, declared)
         if logits is None or scope[surroundings].of_framework(node):
             continue
         large = not _bounded(known, logits, most)
-        if not large and not _vanishes(known, node, logits):
+        at, other = (exp, node) if large else (node, exp)  # the exponential is what overflows
+        if at in told or not (large or _vanishes(known, node, logits)):
             continue
+        told.add(at)
         yield Finding(
             f"a {what} written out without taking the maximum off" + ("" if large else ": the sum can be 0"),
-            node,
+            at,
             evidence=(*evidence(scope, logits, "logits"), Evidence("largest finite argument", round(most, 2))),
             help="use the operator (softmax, log_softmax, logsumexp), or subtract the maximum first",
             why="exp(89) is infinite in float32, and infinity divided by infinity is NaN"
             if large
             else "exp(-104) is 0 in float32; 0 divided by 0 is NaN, and the logarithm of 0 is -inf",
-            related=(("the exponential", exp.loc), *chain(scope, logits)),
+            related=((f"its {other.op}", other.loc), *chain(scope, logits)),
             claim=claim(scope, logits),
         )
-
-
-def _sums_of_exponentials(graph: Graph, known: Reached) -> Iterator[tuple[Node, Node, str]]:
-    """Divisions by sums of exponentials and logarithms of them, each with the exponential."""
-    for node in graph.of("Div", "Reciprocal", "Log"):
-        exp = _summed(known, node.input(1 if node.op == "Div" else 0))
-        if exp is None:
-            continue
-        if node.op == "Log":
-            yield node, exp, "log-sum-exp"
-        elif node.op == "Div":
-            yield node, exp, "softmax"
-        else:
-            products = [use for use, _ in readers(graph, node.output()) if use.op == "Mul"]
-            yield products[0] if products else node, exp, "softmax"
-
-
-def _summed(known: Reached, value: Value | None) -> Node | None:
-    """The exponential of which a value is the sum, with a guard added or not."""
-    total = maker(known, value)
-    if total is not None and total.op == "Add":
-        parts = [v for v in total.inputs if not known.known.constant(v)]
-        value = parts[0] if len(parts) == 1 else None
-        total = maker(known, value)
-    summed = total.input(0) if total is not None and total.op == "ReduceSum" else scattered(known, value, "add")
-    exp = maker(known, summed)
-    return exp if exp is not None and exp.op == "Exp" and not known.known.constant(exp.input(0)) else None
 
 
 def _bounded(known: Reached, logits: Value, most: float) -> bool:
@@ -241,7 +218,7 @@ def _bounded(known: Reached, logits: Value, most: float) -> bool:
 
 def _vanishes(known: Reached, node: Node, logits: Value) -> bool:
     """Whether all exponentials may underflow together: the logits are low, and nothing was taken off them."""
-    return bool(hits_zero(known, node.input(1 if node.op == "Div" else 0))) and not lowered(known, logits)
+    return bool(known.zero(node.input(1 if node.op == "Div" else 0))) and not lowered(known, logits)
 
 
 def _cosines(known: Reached, value: Value, depth: int = _DEPTH) -> bool:

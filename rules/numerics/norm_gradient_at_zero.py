@@ -101,7 +101,7 @@ from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import NOTE, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, evidence, hits_zero
+from ._witness import NEEDS, chain, evidence
 
 
 @rule("NUM011", "norm-gradient-at-zero", level=NOTE, since="0.2", requires=NEEDS)
@@ -125,9 +125,9 @@ def norm_gradient_at_zero(scope: Scope) -> Iterator[Finding]:
 def _vector(known: Reached, node: Node) -> Value | None:
     """The vector whose length a node takes, if 0 is shown to be reached."""
     if node.op == "ReduceL2":
-        return node.input(0) if not known.known.constant(node.input(0)) and hits_zero(known, node.output()) else None
+        return node.input(0) if not known.known.constant(node.input(0)) and known.zero(node.output()) else None
     operand = root_of(known, node)
-    reached = hits_zero(known, operand) if operand is not None and not known.known.constant(operand) else How.NEVER
+    reached = known.zero(operand) if operand is not None and not known.known.constant(operand) else How.NEVER
     return square_sum(known, operand) if reached == How.POINT else None
 
 

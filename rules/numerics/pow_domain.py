@@ -146,7 +146,7 @@ from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value
 from netlint.rule import WARNING, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, goes_below, hits_zero, how
+from ._witness import NEEDS, chain, claim, evidence, goes_below, how
 
 
 @rule("NUM006", "pow-domain", level=WARNING, since="0.2", requires=NEEDS)
@@ -176,7 +176,7 @@ def _said(scope: Scope, known: Reached, node: Node, base: Value) -> str | None:
     least, whole = _exponent(known, node.input(1))
     if not whole and goes_below(known, base):
         return "a negative number to a fractional power: the base can be negative"
-    zero = hits_zero(known, base)
+    zero = known.zero(base)
     if least is None or not zero:
         return None
     steady = zero == How.POINT and square_sum(known, base) is not None and scope[surroundings].steady(base)

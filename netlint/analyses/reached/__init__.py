@@ -18,7 +18,7 @@ from netlint.graph import Graph, Node, Value
 from netlint.training import Known
 
 from .interval import INF, MANY, MOST_SOURCES, How, Reach, free, point
-from .patterns import normalised_by_norm
+from .patterns import normalised_by_norm, sums_of_exponentials
 
 _MOST = 20_000
 """Nodes that one question may look at; beyond that the answer is that nothing is shown."""
@@ -53,6 +53,17 @@ class Reached:
         stage = self._scope.training.stage
         return self._scope[ranges if isinstance(stage, Known) and stage.value == "trained" else training_ranges]
 
+    @cached_property
+    def sums_of_exponentials(self) -> tuple[tuple[Node, Node, str], ...]:
+        """Softmaxes and log-sum-exps that are written out, as node, exponential and kind: each is one idiom, which is
+        judged as a whole."""
+        return tuple(sums_of_exponentials(self.graph, self))
+
+    @cached_property
+    def summed_exponentials(self) -> frozenset[Node]:
+        """The exponentials in these."""
+        return frozenset(exp for _, exp, _ in self.sums_of_exponentials)
+
     def of(self, value: Value | None) -> Reach | None:
         """What a value reaches; None where nothing is shown."""
         if value is None:
@@ -60,6 +71,13 @@ class Reached:
         if value not in self._found:
             self._work_out(value)
         return self._found.get(value)
+
+    def zero(self, value: Value | None) -> How:
+        """How 0 is reached, where it is not proved to be out of reach and the value is more than an input."""
+        found, proved = self.of(value), self.ranges.of(value)
+        if found is None or found.raw or proved.lo > 0 or proved.hi < 0:
+            return How.NEVER
+        return found.zero
 
     def number(self, value: Value | None) -> float | None:
         """The number that all elements of a constant are equal to."""

@@ -330,3 +330,31 @@ def logit_of(known: Reached, node: Node | None) -> Value | None:
     if node is None or node.op != "Div" or node.domain:
         return None
     return node.input(0) if complement(known, node.input(1), node.input(0)) else None
+
+
+def sums_of_exponentials(graph: Graph, known: Reached) -> Iterator[tuple[Node, Node, str]]:
+    """Softmaxes and logarithms of sums of exponentials that are written out: the division (or product with a
+    reciprocal) or the logarithm, the exponential, and `softmax` or `log-sum-exp`."""
+    for node in graph.of("Div", "Reciprocal", "Log"):
+        exp = _summed(known, node.input(1 if node.op == "Div" else 0))
+        if exp is None:
+            continue
+        if node.op == "Log":
+            yield node, exp, "log-sum-exp"
+        elif node.op == "Div":
+            yield node, exp, "softmax"
+        else:
+            products = [use for use, _ in readers(graph, node.output()) if use.op == "Mul"]
+            yield products[0] if products else node, exp, "softmax"
+
+
+def _summed(known: Reached, value: Value | None) -> Node | None:
+    """The exponential of which a value is the sum, with a guard added or not."""
+    total = maker(known, value)
+    if total is not None and total.op == "Add":
+        parts = [v for v in total.inputs if not known.known.constant(v)]
+        value = parts[0] if len(parts) == 1 else None
+        total = maker(known, value)
+    summed = total.input(0) if total is not None and total.op == "ReduceSum" else scattered(known, value, "add")
+    exp = maker(known, summed)
+    return exp if exp is not None and exp.op == "Exp" and not known.known.constant(exp.input(0)) else None

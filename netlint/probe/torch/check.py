@@ -86,7 +86,7 @@ def _derivatives(
         clock.check(f"{done} of {len(groups)} parameters")
         direction = [_direction(tensor, generator) for tensor in group]
         slope = sum(float((g * d).sum()) for g, d in zip(analytic[name], direction, strict=True) if g is not None)
-        numeric = _numeric(function, group, direction)
+        numeric = _numeric(function, float(total), group, direction)
         if numeric is not None and max(abs(numeric), abs(slope)) > floor:
             found[name] = (float(slope), numeric)
     return found
@@ -100,18 +100,29 @@ def _direction(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor
 
 
 def _numeric(
-    function: Callable[[], torch.Tensor], group: list[torch.Tensor], direction: list[torch.Tensor]
+    function: Callable[[], torch.Tensor], here: float, group: list[torch.Tensor], direction: list[torch.Tensor]
 ) -> float | None:
-    """The derivative by differences; None where the function is not smooth."""
-    wide, narrow = (_difference(function, group, direction, step) for step in (STEP, STEP / 2))
+    """The derivative by differences; None where the function is not smooth.
+
+    A kink between the two ends changes the slope with the step; one at the very point, where weights of zero add
+    nothing to the zeros of a ReLU, makes the slopes on its two sides differ.
+    """
+    slopes = []
+    for step in (STEP, STEP / 2):
+        above, below = _ends(function, group, direction, step)
+        if abs(above + below - 2 * here) > SMOOTH * abs(above - below):
+            return None
+        slopes.append((above - below) / (2 * step))
+    wide, narrow = slopes
     if abs(wide - narrow) > SMOOTH * max(abs(wide), abs(narrow)):
         return None
     return (4 * narrow - wide) / 3  # Richardson: the error in the square of the step cancels
 
 
-def _difference(
+def _ends(
     function: Callable[[], torch.Tensor], group: list[torch.Tensor], direction: list[torch.Tensor], step: float
-) -> float:
+) -> list[float]:
+    """The function a step ahead and a step back."""
     kept = [tensor.data for tensor in group]
     ends = []
     for sign in (1.0, -1.0):
@@ -120,4 +131,4 @@ def _difference(
         ends.append(float(function().detach()))
     for tensor, data in zip(group, kept, strict=True):
         tensor.data = data
-    return (ends[0] - ends[1]) / (2 * step)
+    return ends

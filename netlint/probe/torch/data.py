@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
-from netlint.analyses.contract import losses
-from netlint.analysis import Results, Unavailable
+from netlint.analysis import Unavailable
+from netlint.frontends import TargetError
 from netlint.frontends.torch.arguments import Arguments
-from netlint.frontends.torch.symbolic import BATCH, resized
+from netlint.frontends.torch.symbolic import resized
 from netlint.frontends.torch.target import Subject
 from netlint.graph import Graph, Value
-from netlint.ops import COMPARISONS, LAYOUT, TRANSPARENT
-from netlint.training import Interval, Known, Training
+from netlint.probe.files import Data, fitted, targets
+from netlint.probe.request import Request
+from netlint.probe.synthetic import Synthetic
+from netlint.training import Training
 
 from . import size as size_of
-
-SAMPLES = 16
-"""Synthetic samples in a batch, where the model takes any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +83,78 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
     """A function of any arguments, whose names do not matter."""
 
 
-def batch(subject: Subject, graph: Graph, training: Training, seed: int, samples: int) -> Batch:
+def batch(
+    subject: Subject, graph: Graph, training: Training, request: Request, samples: int, kind: str, data: Data | None
+) -> Batch:
     """The batch at hand, or a synthetic one of so many samples where the model takes any number."""
     example = subject.example
     given = Arguments(_nothing, example.args, dict(example.kwargs))
     tensors = [tensor for tensor in given.tensors() if not isinstance(tensor, torch.nn.Parameter)]
     size = next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1)
-    if example.data:
-        return Batch(example.args, dict(example.kwargs), size, example.origin.rstrip("="), "", None, True)
-    wanted = fitting(subject, size, samples) if subject.recording.symbolic else size
-    synthetic = Synthetic(graph, training, seed)
+    if data is not None:
+        return _from_file(given, tensors, graph, data)
+    if example.data and not all(map(_blank, tensors)):
+        origin = "inputs= as given" if example.origin == "inputs=" else example.origin
+        return Batch(example.args, dict(example.kwargs), size, origin, real=True)
+    wanted = fitting(subject, size, samples, kind) if subject.recording.symbolic else size
+    synthetic = Synthetic(graph, training, request.seed)
     known = list(graph.inputs) if len(graph.inputs) == len(tensors) else [None] * len(tensors)
     values = {id(tensor): value for tensor, value in zip(tensors, known, strict=True)}
 
     def made(tensor: torch.Tensor) -> torch.Tensor:
-        return synthetic.like(resized(tensor, size, wanted), values.get(id(tensor)))
+        return _drawn(synthetic, resized(tensor, size, wanted), values.get(id(tensor)))
 
     arguments = given.changed(made)
     return Batch(arguments.args, arguments.kwargs, wanted, "synthetic", synthetic.about)
 
 
-def fitting(subject: Subject, size: int, samples: int) -> int:
+def _blank(tensor: torch.Tensor) -> bool:
+    """Whether all elements are the same: zeros and ones tell the shape of an input, and are no data."""
+    return tensor.numel() > 1 and not tensor.is_meta and bool((tensor == tensor.reshape(-1)[0]).all())
+
+
+def _from_file(given: Arguments, tensors: list[torch.Tensor], graph: Graph, data: Data) -> Batch:
+    """The arrays of a file in place of the tensors of the example. Raises `TargetError`."""
+    if len(graph.inputs) != len(tensors):
+        raise TargetError("has inputs that a batch cannot be told for", "give it in Python: netlint.check(inputs=…)")
+    arrays = fitted(data, graph.inputs)
+    made = [
+        torch.from_numpy(np.ascontiguousarray(arrays[value.name])).to(tensor.dtype)
+        for value, tensor in zip(graph.inputs, tensors, strict=True)
+    ]
+    by_id = {id(tensor): new for tensor, new in zip(tensors, made, strict=True)}
+    changed = given.changed(lambda tensor: by_id.get(id(tensor), tensor))
+    wanted = targets(data, graph.inputs)
+    size = next((tensor.shape[0] for tensor in made if tensor.dim()), 1)
+    return Batch(
+        changed.args,
+        changed.kwargs,
+        size,
+        data.name,
+        targets=None if wanted is None else torch.from_numpy(np.ascontiguousarray(wanted)),
+        real=True,
+    )
+
+
+def _drawn(synthetic: Synthetic, tensor: torch.Tensor, value: Value | None) -> torch.Tensor:
+    """Numbers in place of those of an example; flags, counts and lengths stay as they are."""
+    if tensor.is_floating_point():
+        return torch.from_numpy(synthetic.floats(tensor.shape, value)).to(tensor.dtype)
+    if tensor.dtype in _INTEGERS and value is not None:
+        example = None if tensor.is_meta else tensor.detach().cpu().numpy()
+        drawn = synthetic.integers(tensor.shape, value, example)
+        if drawn is not None:
+            return torch.from_numpy(drawn).to(tensor.dtype)
+    return tensor.detach().clone()
+
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def fitting(subject: Subject, size: int, samples: int, kind: str) -> int:
     """So many samples, or as many as fit; the recording is of two. Raises `Unavailable` where none do."""
     recorded = 2 if subject.recording.symbolic else size
-    found = size_of.samples(subject.recording, recorded, samples)
+    found = size_of.samples(subject.recording, recorded, samples, kind)
     needed = size_of.nbytes(subject.recording, recorded) * found
     if needed > _MOST_BYTES:
         raise Unavailable(f"its values take {needed / 1e9:.0f} GB with {found} samples; state smaller inputs: --input")
@@ -115,101 +162,3 @@ def fitting(subject: Subject, size: int, samples: int) -> int:
 
 
 _MOST_BYTES = 32 << 30
-
-
-class Synthetic:
-    """Numbers for the inputs of a graph, seeded."""
-
-    def __init__(self, graph: Graph, training: Training, seed: int) -> None:
-        self._graph = graph
-        self._training = training
-        self._generator = torch.Generator()
-        self._generator.manual_seed(seed)
-        sites = Results(graph, training).get(losses)
-        self._targets = {site.targets: site for site in sites if site.targets is not None}
-        self.about = _about(training)
-
-    def like(self, tensor: torch.Tensor, value: Value | None) -> torch.Tensor:
-        """Numbers in place of those of an example; flags, counts and lengths stay as they are."""
-        if tensor.is_floating_point():
-            return self._floats(tensor, value)
-        if tensor.dtype in _INTEGERS:
-            lo, hi = self._bounds(tensor, value) if value is not None else (0, 0)
-            if hi > lo:
-                drawn = torch.randint(lo, hi + 1, tensor.shape, generator=self._generator)
-                return drawn.to(tensor.dtype)
-        return tensor.detach().clone()
-
-    def _bounds(self, tensor: torch.Tensor, value: Value) -> tuple[int, int]:
-        """The least and the largest number that is certain to be valid; equal where no other is."""
-        if value in self._targets:
-            classes = self._training.classes
-            if isinstance(classes, Known):
-                return 0, int(classes.value) - 1
-            return (int(tensor.min()), int(tensor.max())) if tensor.numel() and not tensor.is_meta else (0, 0)
-        sizes = list(self._tables(value, 0))
-        return (0, min(sizes) - 1) if sizes and min(sizes) > 0 else (0, 0)
-
-    def _tables(self, value: Value, depth: int) -> Iterator[int]:
-        """The rows of every table that these numbers pick from; a 0 where they are used in other ways."""
-        for use in self._graph.uses(value):
-            table, out = use.input(0), use.output()
-            if use.op == "Gather" and use.input(1) is value and table is not None and table.constant is not None:
-                yield table.constant.shape[int(use.attrs.get("axis", 0))]
-            elif use.op in _CARRYING and depth < _DEPTH and out is not None:
-                yield from self._tables(out, depth + 1)
-            elif use.op not in _ASKING:
-                yield 0
-
-    def _floats(self, tensor: torch.Tensor, value: Value | None) -> torch.Tensor:
-        site = self._targets.get(value) if value is not None else None
-        if site is not None and site.loss.kind == "cross-entropy":
-            return torch.randint(0, 2, tensor.shape, generator=self._generator).to(tensor.dtype)
-        stated = self._training.targets if site is not None and self._training.targets.known else None
-        span = stated or self._training.input_range
-        normal = torch.randn(tensor.shape, generator=self._generator)
-        if isinstance(span, Known):
-            return self._within(span.value, normal, site is None).to(tensor.dtype)
-        mean, std = _moments(self._training)
-        return (normal * std + mean).to(tensor.dtype)
-
-    def _within(self, span: Interval, normal: torch.Tensor, is_input: bool) -> torch.Tensor:
-        """Inside the range: uniform, or with the moments that are stated for inputs."""
-        stated = is_input and (self._training.input_mean.known or self._training.input_std.known)
-        if stated:
-            mean, std = _moments(self._training)
-            return (normal * std + mean).clamp(span.lo, span.hi)
-        if math.isfinite(span.lo) and math.isfinite(span.hi):
-            share = torch.rand(normal.shape, generator=self._generator)
-            return (span.lo + (span.hi - span.lo) * share).clamp(span.lo, span.hi)
-        if math.isfinite(span.lo):
-            return span.lo + normal.abs()
-        return span.hi - normal.abs() if math.isfinite(span.hi) else normal
-
-
-_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-_CARRYING = (LAYOUT | TRANSPARENT) - {"Gather"}
-_DEPTH = 8
-_ASKING = COMPARISONS | {"Shape", "Size", "ArgMax", "ArgMin", "ReduceMax", "Not"}
-"""Whatever the numbers are, these have an answer."""
-
-
-def _moments(training: Training) -> tuple[float, float]:
-    mean, std = training.input_mean, training.input_std
-    return (
-        float(mean.value) if isinstance(mean, Known) else 0.0,
-        float(std.value) if isinstance(std, Known) else 1.0,
-    )
-
-
-def _about(training: Training) -> str:
-    span, (mean, std) = training.input_range, _moments(training)
-    if isinstance(span, Known):
-        return f"in {span.value}"
-    return f"of mean {mean:g} and deviation {std:g}"
-
-
-def need_samples(subject: Subject) -> None:
-    """Raises `Unavailable` where the number of samples cannot be chosen."""
-    if not subject.recording.symbolic:
-        raise Unavailable(f"needs a model whose first axis is the batch ({BATCH})")

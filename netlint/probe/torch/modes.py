@@ -48,11 +48,12 @@ def modes(running: Running) -> Modes:
 
 
 def _settle(running: Running, batch: Batch) -> None:
-    """Running statistics that nobody has trained become those of the batch."""
+    """Running statistics that nobody has trained become those of the batch, as they would in time; with a momentum of 0
+    they never do."""
     stage = running.training.stage
     if isinstance(stage, Known) and stage.value == "trained":
         return
-    norms = [module for module in running.model.modules() if isinstance(module, _NormBase)]
+    norms = [module for module in running.model.modules() if isinstance(module, _NormBase) and module.momentum != 0]
     kept = [(norm, norm.momentum) for norm in norms]
     for norm in norms:
         norm.momentum = 1.0

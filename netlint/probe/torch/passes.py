@@ -42,9 +42,9 @@ def _once(running: Running, careful: bool) -> tuple[Passes, bool]:
             result = running(batch)
         loss, total = _loss(running, result)
         grads = _gradients(total, weights)
-        norms = statistics.add(torch._foreach_norm([weight.detach() for weight in weights.values()]))
+        norms = statistics.add(_norms([weight.detach() for weight in weights.values()], careful))
         arrived = [name for name, grad in grads.items() if grad is not None]
-        grad_norms = statistics.add(torch._foreach_norm([grads[name] for name in arrived]))
+        grad_norms = statistics.add(_norms([grads[name] for name in arrived], careful))
         inputs = statistics.add([end for tensor in batch.tensors() for end in _ends(tensor)])
         last = statistics.add([total.detach()] if total is not None else [])
         outputs = _outputs(statistics.outputs, batch)
@@ -72,6 +72,11 @@ def _in_order(running: Running) -> dict[str, torch.nn.Parameter]:
     place = {str(node.target): at for at, node in enumerate(running.subject.recording.graph.nodes)}
     found = parameters(running.model)
     return dict(sorted(found.items(), key=lambda entry: place.get(entry[0], len(place))))
+
+
+def _norms(tensors: list[Any], careful: bool) -> Any:
+    """Euclidean norms; with care none is infinite only since its square is."""
+    return torch._foreach_norm(tensors, 2, torch.float64 if careful else None)
 
 
 def _noted(found: Passes, running: Running) -> Passes:

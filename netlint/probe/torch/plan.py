@@ -16,14 +16,7 @@ from netlint.frontends.torch import functions
 from netlint.frontends.torch.fx import mirrored
 from netlint.frontends.torch.recording import Recording
 from netlint.graph import Graph, Node, Shape, Value
-from netlint.ops import LAYOUT, SOFTMAX, TRANSPARENT
-
-_MOVED = (LAYOUT | TRANSPARENT | {"Pad", "MaxPool", "GlobalMaxPool", "Shape", "ConstantOfShape", "Constant"}) - {
-    "Gather"
-}
-"""Their elements are those of their input: there is nothing new to see."""
-_SPANS = {"Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0), "Erf": (-1.0, 1.0)}
-"""The asymptotes of what saturates."""
+from netlint.probe.arrays import SPANS, moves, softmax_axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +99,9 @@ def _parts(result: Any, key: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...],
 
 def _watched(value: Value, node: Node, key: tuple[Any, ...], axis: int | None, ref: Ref, graph: Graph) -> Watched:
     floating = (ref.dtype or "").startswith(("float", "bfloat"))
-    softmax = None
-    if node.op in SOFTMAX and node.op == "Softmax" and ref.shape:
-        softmax = int(node.attrs.get("axis", -1)) % len(ref.shape)
-    new = node.op not in _MOVED or (node.op == "Gather" and _looks_up(node))
-    if node.op == "Gather" and not _looks_up(node):
-        new = False
-    return Watched(
-        value, node, key, axis, _SPANS.get(node.op), softmax, floating and new, floating and graph.is_output(value)
-    )
-
-
-def _looks_up(node: Node) -> bool:
-    """Whether a Gather is an embedding: rows of a parameter."""
-    table = node.input(0)
-    return table is not None and table.constant is not None
+    softmax = softmax_axis(node, len(ref.shape or ()))
+    kept = floating and graph.is_output(value)
+    return Watched(value, node, key, axis, SPANS.get(node.op), softmax, floating and not moves(node), kept)
 
 
 _LAST = frozenset({"linear", "embedding", "layer_norm", "rms_norm", "lstm", "gru", "rnn_tanh", "rnn_relu", "bilinear"})

@@ -5,17 +5,23 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from netlint.analysis import Unavailable
+from netlint.frontends import TargetError
 from netlint.frontends.torch.target import Captured, Subject
 from netlint.graph import Graph
+from netlint.probe.attach import Missing
+from netlint.probe.files import Data, read
 from netlint.probe.request import Request
+from netlint.probe.synthetic import SAMPLES
 from netlint.training import Training
 
 from . import data
+from .against import against
 from .check import gradient_check
 from .fit import overfit, ramp
 from .leak import leak
@@ -30,6 +36,7 @@ _STAGES: Mapping[str, Callable[[Running], Any]] = {
     "gradient_check": gradient_check,
     "leak": leak,
     "modes": modes,
+    "against": against,
 }
 
 
@@ -41,31 +48,29 @@ def probed(captured: Captured, request: Request, tell: Callable[[str], None] = l
     if captured.subject is None:
         runner: Any = Missing("the model was not run when it was captured, so it cannot be run now")
     else:
-        runner = TorchRunner(captured.subject, request, tell)
+        found = _data(request.batch) if request.batch else None
+        runner = TorchRunner(captured.subject, request, tell, found)
+        if found is not None:
+            runner.check(captured.graph)
     return replace(captured, graph=replace(captured.graph, runner=runner))
-
-
-class Missing:
-    """Can run nothing, and says why."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def run(self, stage: str, graph: Graph, training: Training) -> Any:
-        raise Unavailable(self._reason)
 
 
 class TorchRunner:
     """Runs a live model. What fails once for good is not tried again."""
 
-    def __init__(self, subject: Subject, request: Request, tell: Callable[[str], None]) -> None:
+    def __init__(self, subject: Subject, request: Request, tell: Callable[[str], None], found: Data | None) -> None:
         self._tell = tell
+        self._data = found
         self._subject = subject
         self._request = request
         self._device = device(request.device)
         self._broken = ""
-        self._samples = data.SAMPLES
+        self._samples = SAMPLES
         self._halved: list[str] = []
+
+    def check(self, graph: Graph) -> None:
+        """Raises `TargetError` where the data of a file do not fit the model."""
+        data.batch(self._subject, graph, Training(), self._request, self._samples, self._device.type, self._data)
 
     def run(self, stage: str, graph: Graph, training: Training) -> Any:
         """Do a stage. Raises `Unavailable` where that cannot be done, or the model fails."""
@@ -81,7 +86,9 @@ class TorchRunner:
 
     def _done(self, stage: str, graph: Graph, training: Training) -> Any:
         while True:
-            batch = data.batch(self._subject, graph, training, self._request.seed, self._samples)
+            batch = data.batch(
+                self._subject, graph, training, self._request, self._samples, self._device.type, self._data
+            )
             batch = batch.first(self._samples) if batch.real and self._halved else batch
             running = Running(self._subject, graph, training, self._request, self._device, batch, list(self._halved))
             if not running.is_training:
@@ -117,6 +124,35 @@ class TorchRunner:
         return f"the model raises {why(error)}"
 
 
+def _data(file: str) -> Data:
+    """The arrays in an `.npz`, or the tensors in a `.pt`; nothing in it is executed. Raises `TargetError`."""
+    if not file.endswith((".pt", ".pth")):
+        return read(file)
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        why = error.strerror or error
+        raise TargetError(f"has a batch that cannot be read: {file}: {why}", "check the path") from None
+    except Exception:
+        raise TargetError(f"has a batch that holds more than tensors: {file}", _SAVE) from None
+    named = (
+        stored
+        if isinstance(stored, Mapping)
+        else dict(enumerate(stored if isinstance(stored, tuple | list) else [stored]))
+    )
+    if not named or not all(isinstance(tensor, torch.Tensor) for tensor in named.values()):
+        raise TargetError(f"has a batch that holds more than tensors: {file}", _SAVE)
+    return Data(Path(file).name, {str(name): _array(tensor) for name, tensor in named.items()})
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    """numpy has no bfloat16."""
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).detach().numpy()
+
+
+_SAVE = "save a tensor, a tuple or a dict of tensors with torch.save"
+
+
 def _out_of_memory(error: BaseException) -> bool:
     """Of the CPU's memory torch says so in the text alone."""
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
@@ -124,8 +160,6 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def device(name: str) -> torch.device:
     """The device of that name; `auto` is a GPU where there is one. Raises `TargetError`."""
-    from netlint.frontends import TargetError
-
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise TargetError("cannot be run on a GPU: torch sees none", "--probe=cpu runs it on the CPU")

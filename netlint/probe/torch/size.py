@@ -12,16 +12,16 @@ from netlint.frontends.torch.recording import Recording
 
 BYTES = 4 << 30
 """Of results that a batch may have in all: what the backward pass keeps, and more."""
-PRODUCTS = 1 << 37
-"""Multiplications of the weighted layers in a forward pass: two or three seconds of a small CPU."""
+PRODUCTS = {"cpu": 1 << 34, "cuda": 1 << 40}
+"""Multiplications of the weighted layers in a forward pass, by kind of device: a second or so."""
 LEAST = 2
 """Batch normalisation refuses one sample."""
 
 
-def samples(recording: Recording, recorded: int, most: int) -> int:
+def samples(recording: Recording, recorded: int, most: int, kind: str) -> int:
     """The largest power of two, `most` at most, that keeps within the bounds; `LEAST` at least."""
     products = sum(map(_products, recording.graph.nodes)) / max(recorded, 1)
-    bound = min(BYTES / max(nbytes(recording, recorded), 1.0), PRODUCTS / max(products, 1.0))
+    bound = min(BYTES / max(nbytes(recording, recorded), 1.0), PRODUCTS.get(kind, PRODUCTS["cpu"]) / max(products, 1.0))
     found = most
     while found > max(bound, LEAST):
         found //= 2

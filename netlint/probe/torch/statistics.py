@@ -15,15 +15,13 @@ import numpy as np
 import torch
 
 from netlint.graph import Value
+from netlint.probe.arrays import MARGIN
 from netlint.probe.observed import Seen, Units
 
 from .plan import Watched
 
 if TYPE_CHECKING:
     from netlint.probe.observed import Floats
-
-MARGIN = 0.02
-"""Elements that are closer to an asymptote than this part of the distance between the two count as saturated."""
 
 
 @dataclass(slots=True)
@@ -93,7 +91,7 @@ class Statistics:
         if "grad" in row.places or grad.shape.numel() != row.count or grad.layout is not torch.strided:
             return
         with torch.no_grad():
-            grad = grad.detach()
+            grad = grad.detach().double() if self.careful else grad.detach()
             axis = row.watched.axis
             most, least = _over(torch.amax, grad, axis), _over(torch.amin, grad, axis)
             self._put(row, "most", torch.maximum(most, -least))
@@ -126,7 +124,8 @@ class Statistics:
 
     def seen(self, numbers: Floats) -> dict[Value, Seen]:
         """What was seen of each value, in the order of execution."""
-        return {value: _seen(row, numbers, self.careful) for value, row in self._rows.items()}
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are what is to be told
+            return {value: _seen(row, numbers, self.careful) for value, row in self._rows.items()}
 
 
 def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -1,0 +1,190 @@
+"""Who silences which findings: comments in the source, the model's own metadata, overrides in the settings.
+
+Requests are collected, held against the findings, and what came of each is handed to the rules that judge
+suppressions (`netlint.analyses.suppressions`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import PureWindowsPath
+from typing import TypeAlias, TypeVar
+
+from .analyses.suppressions import IGNORE, Suppression, suppressions
+from .comments import Comment, comments
+from .engine import lint
+from .errors import UnknownRule
+from .finish import Read, files_of
+from .graph import Graph, Location
+from .levels import levelled, lies_in
+from .registry import Registry
+from .reported import Report, Reported, Suppressed
+from .rule import Rule
+from .settings.rules import RuleSettings
+from .training import Training
+
+R = TypeVar("R", bound=Report)
+
+Told: TypeAlias = tuple[str, tuple[str, int] | None, str]
+"""What was said of a line: the rule, the line, the message."""
+
+SECURITY = "SEC"
+"""The rules of these codes judge the model file itself: its metadata cannot silence them."""
+
+
+@dataclass
+class Request:
+    """A wish to silence findings: which it covers, and of which rules it has silenced some."""
+
+    what: Suppression
+    names: dict[str, frozenset[str]]
+    """The codes that each selector means."""
+    covers: Callable[[Reported], bool]
+    answers: bool = True
+    """Whether it can be said that it silences nothing: not of an override that may be meant for other targets."""
+    used: set[str] = field(default_factory=set)
+
+    def takes(self, found: Reported) -> bool:
+        if not any(found.rule.code in codes for codes in self.names.values()) or not self.covers(found):
+            return False
+        self.used.add(found.rule.code)
+        return True
+
+    def outcome(self, running: Set[str], judged: Set[str]) -> Suppression:
+        """The request with the names that did nothing although their rules, as far as they run, judged all."""
+        if not self.answers:
+            return self.what
+        ran = {name: codes & running for name, codes in self.names.items()}
+        idle = (name for name, codes in ran.items() if codes and codes <= judged and not codes & self.used)
+        return replace(self.what, idle=tuple(idle))
+
+
+def at_once(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules that judge the model; the others judge suppressions, when those have run."""
+    return [rule for rule in rules if suppressions not in rule.requires]
+
+
+def judged(report: R, settings: RuleSettings, rules: Sequence[Rule], read: Read, told: set[Told]) -> R:
+    """The report without what is silenced, with what is wrong with the requests, and at the levels of the settings.
+
+    `rules` are all those chosen; `told` is what was said of lines that several targets of one run share, and is added
+    to. Raises `ConfigError`.
+    """
+    wishes = requests(report, settings, read)
+    kept, silenced = divided(report.findings, wishes)
+    if wishes:
+        about = _about(report, wishes, rules, settings)
+        more, also = divided(_once(about.findings, told), [wish for wish in wishes if wish.what.form == "override"])
+        kept, silenced = (*kept, *more), (*silenced, *also)
+        report = replace(report, crashed=(*report.crashed, *about.crashed))
+    return replace(report, findings=levelled(kept, report.target, settings), suppressed=silenced)
+
+
+def _once(findings: Iterable[Reported], told: set[Told]) -> Iterator[Reported]:
+    """Findings about lines of source or settings, which other targets may share, are reported with the first one."""
+    for found in findings:
+        what = (found.rule.code, found.loc.source, found.finding.message)
+        if found.loc.source is None or what not in told:
+            told.add(what)
+            yield found
+
+
+def _about(report: Report, wishes: Sequence[Request], rules: Sequence[Rule], settings: RuleSettings) -> Report:
+    """What the rules about suppressions say of these."""
+    running = {rule.code for rule in at_once(rules)}
+    unsure = {skip.rule.code for skip in report.skipped} | {crash.rule.code for crash in report.crashed}
+    outcome = tuple(wish.outcome(running, running - unsure) for wish in wishes)
+    judges = [rule for rule in rules if suppressions in rule.requires]
+    return lint(Graph((), (), (), {}), judges, Training(), settings.options(), given={suppressions: outcome})
+
+
+def requests(report: Report, settings: RuleSettings, read: Read) -> list[Request]:
+    """Every request that concerns a report. Raises `ConfigError`."""
+    found = [*_in_comments(report, settings.registry, read), *_in_metadata(report, settings.registry)]
+    return [*found, *_in_settings(report.target, settings)]
+
+
+def divided(
+    findings: Iterable[Reported], wishes: Sequence[Request]
+) -> tuple[tuple[Reported, ...], tuple[Suppressed, ...]]:
+    """The findings that stay, and those that the first request that covers them silences."""
+    kept, silenced = [], []
+    for found in findings:
+        wish = next((wish for wish in wishes if wish.takes(found)), None)
+        if wish is None:
+            kept.append(found)
+        else:
+            silenced.append(Suppressed(found, wish.what.reason, wish.what.origin))
+    return tuple(kept), tuple(silenced)
+
+
+def _in_comments(report: Report, registry: Registry, read: Read) -> Iterator[Request]:
+    lines = files_of(report)
+    for recorded in sorted(lines):
+        source = read(recorded)
+        for comment in comments(source[1]) if source else ():
+            assert source is not None
+            yield _commented(comment, recorded, source[0], lines[recorded], registry)
+
+
+def _commented(comment: Comment, recorded: str, shown: str, lines: set[int], registry: Registry) -> Request:
+    text = f"netlint: ignore[{', '.join(comment.names)}]"
+    place = f"{PureWindowsPath(recorded).name} ▸ {text}"
+    names, unknown = _rules(comment.names, registry)
+    if not comment.names:
+        unknown = ("names no rule: write ignore[rule], with the names of those to silence",)
+    loc = Location(place, (recorded, comment.line))
+    return Request(
+        Suppression("comment", f"comment at {shown}:{comment.line}", loc, text, comment.reason, unknown),
+        names,
+        lambda found: (
+            found.loc.source is not None and found.loc.source[0] == recorded and found.loc.source[1] in comment.covers
+        ),
+        answers=not lines.isdisjoint(comment.covers),
+    )
+
+
+def _in_metadata(report: Report, registry: Registry) -> Iterator[Request]:
+    """`netlint.ignore = "name, name: reason; name: reason"`."""
+    for part in filter(None, map(str.strip, re.split(r"[;\n]", report.ignore))):
+        stated, _, reason = part.partition(":")
+        names, unknown = _rules(tuple(filter(None, map(str.strip, stated.split(",")))), registry)
+        refused = tuple(name for name, codes in names.items() if any(code.startswith(SECURITY) for code in codes))
+        text = f"{IGNORE} = {stated.strip()}"
+        loc = Location(f"metadata ▸ {text}")
+        yield Request(
+            Suppression("metadata", f"{IGNORE} in the model's metadata", loc, text, reason.strip(), unknown, refused),
+            {name: codes for name, codes in names.items() if name not in refused},
+            lambda found: True,
+        )
+
+
+def _rules(names: Sequence[str], registry: Registry) -> tuple[dict[str, frozenset[str]], tuple[str, ...]]:
+    """The code of each name, and what is wrong with those that name no rule."""
+    known, unknown = {}, []
+    for name in names:
+        try:
+            rule = registry.find(name)
+            known[rule.name] = frozenset({rule.code})
+        except UnknownRule as error:
+            unknown.append(str(error))
+    return known, tuple(unknown)
+
+
+def _in_settings(target: str, settings: RuleSettings) -> Iterator[Request]:
+    file = settings.settings
+    for index, override, meant in settings.exceptions(target):
+        if override.level is not None:
+            continue
+        path = ("overrides", index)
+        about = f"overrides for {', '.join((*override.targets, *override.modules))}"
+        loc = Location(f"settings ▸ {about}", (str(file.file), file.line(path) or 1))
+        yield Request(
+            Suppression("override", f"overrides at {file.where(path)}", loc, about, override.reason),
+            dict(meant),
+            partial(lies_in, modules=override.modules),
+            answers=bool(override.targets) and not any(re.search(r"[*?\[]", name) for name in override.targets),
+        )

@@ -1,0 +1,141 @@
+"""The model cannot learn a single small batch by heart.
+
+## What it does
+Reports a training on one small batch that came to a halt with more than `share` (20 %) of the avoidable loss left: the
+loss did not fall any further in the last half of the steps. It is an error where the data were given, a warning where
+they are made up.
+
+## Why is this bad
+A network with more weights than the batch has targets can learn it by heart. One that cannot has a fault that no
+amount of data will hide: gradients that are cut off, the wrong loss, an output that cannot reach its targets.
+
+## Example
+Softmax before a loss that applies it again: with 10 classes the loss cannot fall below 1.461.
+```torch
+# given probe=cpu loss=cross_entropy inputs=16,20 stage=init
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(20, 64)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.hidden(x))).softmax(1)     # want "of the avoidable loss is left"
+```
+
+## Use instead
+```torch
+# given probe=cpu loss=cross_entropy inputs=16,20 stage=init
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(20, 64)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.hidden(x)))
+```
+
+## Spares
+Models that are too small to know the batch by heart:
+```torch
+# given probe=cpu loss=cross_entropy inputs=16,2 stage=init
+class Line(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(2, 3)
+
+    def forward(self, x):
+        return self.head(x)
+```
+
+## Known limits
+Where the loss was still falling when the time was up, nothing is said: `--probe-budget` gives it more. With made-up
+targets, models that answer every position (segmentation, autoencoders, language models) are not judged: noise cannot be
+learnt by structure.
+
+## References
+Karpathy: A Recipe for Training Neural Networks (2019), "overfit one batch". TheDeepChecker wants a loss below 1e-5 on
+16 samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isfinite, prod
+
+from netlint.analyses.parameters import parameters
+from netlint.analyses.roles import roles
+from netlint.analyses.shapes import shapes
+from netlint.graph import Value
+from netlint.probe.observed import Overfit
+from netlint.probe.stages import overfit
+from netlint.rule import ERROR, WARNING, Evidence, Finding, Option, Scope, rule
+
+from ._measured import setting
+
+_SHARE = Option("share", 0.2, "the share of the avoidable loss that may be left")
+_HALTED = 0.97
+"""A last half of the steps that leaves more than this of what the first half left has not learnt any further."""
+_STEPS = 20
+_WEIGHTS = 4
+"""Weights for each number that is to be learnt by heart."""
+
+
+@rule(
+    "PRB007",
+    "cannot-overfit-one-batch",
+    level=ERROR,
+    also=(WARNING,),
+    since="0.3",
+    status="preview",
+    requires=(overfit, parameters, roles, shapes),
+    options=(_SHARE,),
+)
+def cannot_overfit_one_batch(scope: Scope) -> Iterator[Finding]:
+    found = scope[overfit]
+    if not found.setup.true_loss or found.share <= scope.options["share"] or not _halted(found):
+        return
+    heads = scope[roles].predictions
+    at = heads[0].at if heads else None
+    if at is None or not _can(scope, found):
+        return
+    first, best = found.losses[0], min(found.losses)
+    yield Finding(
+        f"{found.share:.0%} of the avoidable loss is left after {len(found.losses) - 1} steps on one batch, and it no "
+        f"longer falls: {first:.3g} at first, {best:.3g} at best",
+        at,
+        (
+            Evidence("losses", [float(f"{loss:.4g}") for loss in found.losses[:: max(len(found.losses) // 8, 1)]]),
+            Evidence("least possible", found.least),
+            Evidence("optimizer", f"{found.optimizer}, learning rate {found.rate:g}"),
+            *setting(found.setup),
+        ),
+        help="check that the loss fits the output, that no activation bounds it, and that gradients reach every layer",
+        level=WARNING if found.setup.synthetic else ERROR,
+    )
+
+
+def _halted(found: Overfit) -> bool:
+    losses = found.losses
+    if len(losses) <= _STEPS or not all(map(isfinite, losses)):
+        return False
+    half = min(losses[: len(losses) // 2 + 1]) - found.least
+    return min(losses) - found.least > _HALTED * half
+
+
+def _can(scope: Scope, found: Overfit) -> bool:
+    """Whether it has enough weights, and whether its targets can be learnt by heart at all."""
+    shape = scope[shapes].of(scope[roles].predictions[0].value)
+    numbers = [dim for dim in (shape or ())[1:] if isinstance(dim, int)]
+    if shape is None or (found.setup.synthetic and len(shape) > 2):
+        return False
+    return _trainable(scope) >= _WEIGHTS * found.setup.samples * prod(numbers)
+
+
+def _trainable(scope: Scope) -> int:
+    """The number of weights that gradient descent moves."""
+    read = (scope[parameters].stored(value) for node in scope.graph.nodes for value in node.inputs)
+    stored: set[Value] = {one.value for one in read if one is not None}
+    moved = [value.constant for value in stored if value.constant is not None and value.trainable is not False]
+    return sum(prod(tensor.shape) for tensor in moved)

@@ -1,0 +1,108 @@
+"""Inference mode gives far other outputs than training mode.
+
+## What it does
+Runs one batch in both modes, batch statistics brought up to date, and compares the difference of the outputs with that
+between two runs in training mode, which dropout makes. Reports a difference of more than `gap` (half) of the outputs'
+spread that is also more than `times` (4) what chance explains. Runs in training mode that differ from each other by
+more than `noise` (2) times the spread are reported, too: dropout leaves nothing to learn from.
+
+## Why is this bad
+What is measured in training says nothing of what the model will do in use. Usual reasons: running statistics that
+never move (a momentum of 0), an epsilon of the size of the variance, code of one's own that asks for `self.training`.
+
+## Example
+```torch
+# given probe=cpu loss=cross_entropy inputs=32,20 stage=init input_mean=3 input_std=2
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(20, momentum=0.0)
+        self.head = nn.Linear(20, 5)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.norm(x)))     # want "inference mode differs from training mode"
+```
+
+## Use instead
+```torch
+# given probe=cpu loss=cross_entropy inputs=32,20 stage=init input_mean=3 input_std=2
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(20)
+        self.head = nn.Linear(20, 5)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.norm(x)))
+```
+
+## Spares
+Dropout, which differs from run to run in training as well:
+```torch
+# given probe=cpu loss=cross_entropy inputs=32,20 stage=init
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(20, 64)
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Linear(64, 5)
+
+    def forward(self, x):
+        return self.head(self.drop(torch.relu(self.hidden(x))))
+```
+
+## Known limits
+Trained statistics are compared with those of the batch at hand: with made-up data they may well differ, so a trained
+model is judged only on data of its own.
+
+## References
+Ioffe, Szegedy: Batch Normalization (2015). Li et al.: Understanding the Disharmony between Dropout and Batch
+Normalization by Variance Shift (2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netlint.analyses.stage import stage
+from netlint.probe.stages import modes
+from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
+
+from ._measured import setting
+
+_GAP = Option("gap", 0.5, "the difference of the modes, relative to the spread of the outputs, that may be")
+_TIMES = Option("times", 4.0, "how many times what dropout and batch statistics explain it may be")
+_NOISE = Option("noise", 2.0, "the difference of two runs in training mode, relative to the same, that may be")
+
+
+@rule(
+    "PRB012",
+    "eval-train-gap",
+    level=WARNING,
+    since="0.3",
+    status="preview",
+    requires=(modes, stage),
+    options=(_GAP, _TIMES, _NOISE),
+)
+def eval_train_gap(scope: Scope) -> Iterator[Finding]:
+    found = scope[modes]
+    if found.setup.synthetic and scope[stage].whole == "trained":
+        return
+    at = scope.graph.producer(scope.graph.outputs[0]) if scope.graph.outputs else None
+    evidence = (Evidence("gap", found.gap), Evidence("explained", found.expected), *setting(found.setup))
+    differ = found.gap > max(scope.options["gap"], scope.options["times"] * found.expected)
+    if at is not None and differ:
+        yield Finding(
+            f"inference mode differs from training mode by {found.gap:.2g} of the outputs' spread, where chance "
+            f"explains {found.expected:.2g}",
+            at,
+            evidence,
+            help="check the momentum and epsilon of batch norms, and every use of self.training",
+        )
+    elif at is not None and found.expected > scope.options["noise"]:
+        yield Finding(
+            f"two runs in training mode differ by {found.expected:.2g} times the outputs' spread: noise drowns it",
+            at,
+            evidence,
+            help="lower the rate of dropout",
+        )
