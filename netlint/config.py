@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from fnmatch import fnmatch
+from glob import has_magic
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -64,6 +65,8 @@ class Settings:
     ignore: tuple[str, ...] = ()
     fail_on: Level = Level.WARNING
     baseline: Path | None = None
+    exclude: tuple[str, ...] = ()
+    """Patterns of targets that are left out where they are found in folders."""
     rule_folders: tuple[Path, ...] = ()
     training: Training = field(default_factory=Training)
     targets: tuple[tuple[str, Training], ...] = ()
@@ -107,6 +110,28 @@ class Settings:
             for index, override in enumerate(self.overrides)
             if not override.targets or _any_match(names, override.targets)
         ]
+
+    def excludes(self, target: str) -> bool:
+        """Whether a target that nobody has named himself is left out."""
+        return bool(self.exclude) and _any_match(self._names(target), self.exclude)
+
+    def configured(self) -> list[str]:
+        """The Python targets that the entries of `targets` name, as seen from the current folder."""
+        found = []
+        for (path, _), (_, capture) in zip(self.targets, self.captures, strict=True):
+            try:
+                python = None if has_magic(path.partition("(")[0]) else python_target(path)
+            except TargetError:  # arguments that are not Python: linting it says so
+                found.append(path)
+                continue
+            if python is not None:
+                found.append(path if not python.is_file else self._from_here(path))
+            elif capture.factory and not has_magic(path):
+                found.append(self._from_here(path))
+        return list(dict.fromkeys(found))
+
+    def _from_here(self, path: str) -> str:
+        return path if self.file is None else os.path.normpath(os.path.relpath(self.file.parent / path))
 
     def _names(self, target: str) -> list[str]:
         """What patterns are held against."""

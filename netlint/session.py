@@ -55,10 +55,13 @@ class Session:
         progress: Callable[[int, int], None] = lambda done, total: None,
         baseline: Path | None = None,
         compare: bool = True,
+        force_exclude: bool = False,
     ) -> None:
         """`cache`: where results of earlier runs are; None: nowhere. `jobs`: how many targets are linted at a time;
         None: as many as it pays. `progress` is told how many targets are done, of how many. `baseline` goes before
-        that of the settings; without `compare`, none is looked at."""
+        that of the settings; without `compare`, none is looked at. `force_exclude`: what the settings exclude is left
+        out even where it is named."""
+        self._force_exclude = force_exclude
         self._config = config
         self._select = select
         self._ignore = ignore
@@ -88,7 +91,7 @@ class Session:
 
         Until the end `done` holds what the rules found, whatever is to become of it.
         """
-        found = list(expand(texts))
+        found = [target for target in expand(texts) if not self._left_out(target, texts)]
         done = {place: known for place, target in enumerate(found) if (known := self._known(target)) is not None}
         left = {place: target for place, target in enumerate(found) if place not in done and isinstance(target, str)}
         self._progress(len(done), len(found))
@@ -103,6 +106,15 @@ class Session:
         if not self._settings:
             self.fail_on = self._settings_for(Path.cwd()).fail_on
         return settled(self._result(target, done[place]) for place, target in enumerate(found))
+
+    def _left_out(self, target: str | tuple[str, TargetError], named: Sequence[str]) -> bool:
+        if not isinstance(target, str) or (target in named and not self._force_exclude):
+            return False
+        return self._settings_for(_folder(target)).excludes(target)
+
+    def configured(self) -> list[str]:
+        """The Python targets that the settings above the current folder name. Raises `ConfigError`."""
+        return self._settings_for(Path.cwd()).configured()
 
     def _result(self, target: str | tuple[str, TargetError], result: Report | Failure) -> Report | Failure:
         """A result as it is reported."""

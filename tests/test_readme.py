@@ -92,7 +92,9 @@ def test_settings_are_valid(tmp_path: Path) -> None:
     assert settings.capture(str(tmp_path / "net.py") + ":Net").inputs == ("3,3,64,64",)
 
 
-@pytest.mark.parametrize("source", [text for _, language, text in BLOCKS if language == "yaml"])
+@pytest.mark.parametrize(
+    "source", [text for _, language, text in BLOCKS if language == "yaml" and "hooks:" not in text]
+)
 def test_continuous_integration_is_configured_as_its_server_reads_it(
     source: str, netlint: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:
@@ -152,3 +154,9 @@ def test_install_commands_are_those_of_continuous_integration() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     for marker in re.findall(r"<!-- (install-\S+) -->", README):
         assert f"command_of {marker}" in script
+
+
+def test_the_hooks_shown_are_those_there_are() -> None:
+    (shown,) = (yaml.safe_load(text) for _, language, text in BLOCKS if "hooks:" in text)
+    there = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert [hook["id"] for hook in shown["repos"][0]["hooks"]] == [hook["id"] for hook in there]

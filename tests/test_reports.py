@@ -150,6 +150,15 @@ def test_sarif_anchors_at_the_source_then_the_factory_then_the_model(tmp_path: P
     assert anchor("no source") == ("m.onnx", 1)
 
 
+def test_sarif_lists_the_files_once_with_their_roles(tmp_path: Path) -> None:
+    def roles(name: str) -> dict[str, str]:
+        artifacts = sarif_run(runs(tmp_path)[name])["artifacts"]
+        return {entry["location"]["uri"]: entry["roles"][0] for entry in artifacts}
+
+    assert roles("source") == {"models/m.onnx": "analysisTarget", "net.py": "resultFile"}
+    assert roles("factory") == {"net.py": "analysisTarget"}
+
+
 def test_sarif_fingerprints_tell_targets_apart_but_not_their_spelling() -> None:
     def prints(*targets: str) -> list[str]:
         log = sarif_run(run(*(report(target, reported()) for target in targets)))

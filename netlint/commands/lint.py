@@ -20,10 +20,11 @@ from .outputs import outputs as destinations
 
 if TYPE_CHECKING:
     from netlint.report import Run
+    from netlint.session import Session
 
 
 @click.command(hidden=True, cls=Command)
-@click.argument("models", nargs=-1, required=True, metavar="TARGET...", shell_complete=complete.files)
+@click.argument("models", nargs=-1, metavar="TARGET...", shell_complete=complete.files)
 @click.option(
     "-o",
     "--output",
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     metavar="N",
     help="Targets linted at a time; default: as many as there are cores, fewer if it does not pay.",
 )
+@click.option("--configured", is_flag=True, help="Also lint the Python targets that the settings name.")
+@click.option("--force-exclude", is_flag=True, help="Leave out what the settings exclude, even if it is named.")
 @click.option("--no-cache", is_flag=True, help="Lint unchanged models again.")
 @click.option(
     "--cache-dir",
@@ -79,6 +82,8 @@ def lint(
     statistics: bool,
     profile: bool,
     jobs: int | None,
+    configured: bool,
+    force_exclude: bool,
     no_cache: bool,
     cache_dir: str | None,
     **fields: Any,
@@ -98,9 +103,11 @@ def lint(
     collector.by_hand()
     with Progress(quiet) as progress:
         session = Session(
-            config, split(select), split(ignore), stated, capture, cache, jobs, progress, baseline=baseline
+            *(config, split(select), split(ignore), stated, capture, cache, jobs, progress),
+            baseline=baseline,
+            force_exclude=force_exclude,
         )
-        results = session.results(models)
+        results = session.results(_named(session, models, configured))
     if verbose and session.printed:
         click.echo(session.printed, err=True)
     lowest = LEVELS[fail_on] if fail_on else session.fail_on
@@ -113,6 +120,16 @@ def lint(
 def split(texts: Sequence[str]) -> list[str]:
     """The selectors of a flag that may be repeated, or name several with commas."""
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+def _named(session: Session, models: Sequence[str], configured: bool) -> list[str]:
+    """What is to be linted. Raises `UsageError` where that is nothing."""
+    if not models and not configured:
+        raise click.UsageError("Missing argument 'TARGET...'; --configured lints what the settings name")
+    found = session.configured() if configured else []
+    if configured and not found:
+        raise click.UsageError('no settings name a Python target: [[tool.netlint.targets]] with path = "net.py:Net"')
+    return [*models, *found]
 
 
 def _exit_code(run: Run, exit_zero: bool) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LFS_POINTER = b"version https://git-lfs"
+"""How a file begins that stands for one which git has not fetched."""
+
 
 class TargetError(Exception):
     """A target cannot be analysed. The message continues a sentence that begins with the target's name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from netlint import collector
 from netlint.graph import Graph, Tensor
 
-from . import TargetError
+from . import LFS_POINTER, TargetError
 from .aten import lower
 from .aten.payload import Payload
 from .aten.serialized import UnknownName, program
@@ -42,8 +43,15 @@ def load(path: Path) -> Graph:
         except PermissionError as error:
             raise TargetError(f"cannot be read: {error.strerror}", "check the path") from None
         except _BROKEN as error:
-            raise TargetError(f"is not a readable .pt2 archive: {_said(error)}", _AGAIN) from None
+            raise _unreadable(path, error) from None
     return lowered
+
+
+def _unreadable(path: Path, error: BaseException) -> TargetError:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            return TargetError("is a Git LFS pointer, not the model itself", "git lfs pull")
+    return TargetError(f"is not a readable .pt2 archive: {_said(error)}", _AGAIN)
 
 
 class _Model:

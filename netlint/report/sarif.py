@@ -48,7 +48,7 @@ def _run(run: Run) -> Json:
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {_BASE: {"description": {"text": "The folder that netlint was called in."}}},
         "results": [results.result(entry) for entry in kept],
-        "artifacts": [_artifact(file, run.sources) for file in _files(kept, run)],
+        "artifacts": _artifacts(kept, run),
         "invocations": [_invocation(run, len(told) - len(kept), rules)],
     }
 
@@ -172,19 +172,17 @@ def _artifact_location(file: str) -> Json:
     return {"uri": quote(fsencode(file), safe="/"), "uriBaseId": _BASE}
 
 
-def _files(told: Iterable[Told], run: Run) -> list[str]:
-    """The files that the results are in, the targets first, each once."""
-    targets = [place_of_target(result.target, run.sources).file for result in run.results]
-    shown = [place(entry.found.loc, entry.target, run.sources).file for entry in told]
-    return list(dict.fromkeys([*targets, *shown]))
+def _artifacts(told: Iterable[Told], run: Run) -> list[Json]:
+    """The files of the targets, then those that the results lie in."""
+    targets = dict.fromkeys(place_of_target(result.target, run.sources).file for result in run.results)
+    shown = dict.fromkeys(place(entry.found.loc, entry.target, run.sources).file for entry in told)
+    roles = {**dict.fromkeys(shown, "resultFile"), **dict.fromkeys(targets, "analysisTarget")}
+    return [_artifact(file, roles[file]) for file in {**targets, **shown}]
 
 
-def _artifact(file: str, sources: Sources) -> Json:
-    return {
-        "location": _artifact_location(file),
-        "roles": ["analysisTarget" if not file.endswith(".py") else "resultFile"],
-        **({"sourceLanguage": "python"} if file.endswith(".py") else {}),
-    }
+def _artifact(file: str, role: str) -> Json:
+    language = {"sourceLanguage": "python"} if file.endswith(".py") else {}
+    return {"location": _artifact_location(file), "roles": [role], **language}
 
 
 def _invocation(run: Run, left_out: int, rules: Sequence[RuleInfo]) -> Json:

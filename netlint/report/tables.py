@@ -31,8 +31,10 @@ def statistics(run: Run) -> str:
 
 
 def profile(run: Run) -> str:
-    """Milliseconds of all targets together, for loading and for each analysis and rule itself, the longest first; empty if
-    nothing was timed."""
+    """Milliseconds of all targets together, for loading and for each analysis and rule itself, the longest first.
+
+    Empty if nothing was timed.
+    """
     seconds: Counter[tuple[str, str]] = Counter()
     for report in run.reports:
         for spent in report.times:

@@ -99,6 +99,7 @@ class Explainer:
             "extends": settings.extends,
             "fail-on": str(settings.fail_on),
             "baseline": relative(settings.baseline) if settings.baseline else None,
+            "exclude": list(settings.exclude),
             "rule-folders": [relative(folder) for folder in settings.rule_folders],
             "required-version": table.get("required-version"),
         }

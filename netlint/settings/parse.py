@@ -17,7 +17,7 @@ from netlint.training import FIELDS, Training, did_you_mean, parse_training
 from .version import allows
 
 KEYS = (
-    *("required-version", "extends", "select", "ignore", "fail-on", "baseline", "rule-folders"),
+    *("required-version", "extends", "select", "ignore", "fail-on", "baseline", "exclude", "rule-folders"),
     *("training", "targets", "overrides", "rules"),
 )
 PROBE_KEYS = ("probe", "probe-budget", "seed", "batch")
@@ -44,6 +44,7 @@ def parsed(bare: Settings, table: Mapping[str, Any]) -> Settings:
         ignore=_strings(("ignore",), table.get("ignore", [])),
         fail_on=LEVELS[_choice(("fail-on",), table.get("fail-on", usual), LEVELS)],
         baseline=bare.file.parent / baseline if baseline else None,
+        exclude=_strings(("exclude",), table.get("exclude", [])),
         rule_folders=tuple(
             bare.file.parent / folder for folder in _strings(("rule-folders",), table.get("rule-folders", []))
         ),

@@ -56,6 +56,7 @@ def _described(registry: Registry) -> Mapping[str, Schema]:
         "ignore": _about("The rules that do not run", selectors),
         "fail-on": _about("The lowest level that makes the exit code 1", {"$ref": "#/$defs/level"}),
         "baseline": _about("The file of known findings, seen from this one", _TEXT),
+        "exclude": _about("Patterns of targets, seen from this file, that are left out of folders", _TEXTS),
         "rule-folders": _about("Folders with rules of your own, seen from this file; their Python runs", _TEXTS),
         "training": _about("The training contract of every target", _table(_training())),
         "targets": _about(

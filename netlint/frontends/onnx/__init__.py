@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from netlint import collector, onnxlib
-from netlint.frontends import TargetError
+from netlint.frontends import LFS_POINTER, TargetError
 from netlint.graph import Graph
 
 from .build import Builder
@@ -28,7 +28,7 @@ hold a model of half this depth."""
 
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|#[^\n]*|[(){}]', re.DOTALL)
 _SIGNATURES = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the model itself", "git lfs pull"),
+    (LFS_POINTER, "a Git LFS pointer, not the model itself", "git lfs pull"),
     (b"PK\x03\x04", "a zip archive (a .pt, .pt2, .keras or .npz file?)", "export the model to ONNX"),
     (b"\x89HDF", "an HDF5 file (Keras?)", "export the model to ONNX, e.g. with tf2onnx"),
     *(
