@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from netlint.config import KeyPath
@@ -103,6 +103,9 @@ def test_every_value_stands_where_it_is_said_to_stand(text: str) -> None:
     check(text)
 
 
+@example('"""a""b"""""')
+@example("'''a''''")
+@example('"""\\""""')
 @given(VALUE.filter(lambda value: is_valid(f"x = {value}")))
 def test_of_every_value(value: str) -> None:
     check(f"[a.'b.c']\nd = 1 # x\n  e.f = {value}\n[[g]]\n[[g]]\nh={value}\n[g.i]\nj = {value}\n[[g.k]]\nl = {value}")
