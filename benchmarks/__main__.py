@@ -12,6 +12,8 @@ from benchmarks.commands import Tools, model_commands, startup_commands
 from benchmarks.figures import STARTUP, Results, figures
 from benchmarks.measure import Command, measure
 from benchmarks.models import SUBJECTS, Subject, generate
+from benchmarks.probe import CASE as PROBE_CASE
+from benchmarks.probe import measure as measure_probe
 from benchmarks.report import as_json, figures_table, subject_table
 from benchmarks.torch_models import TORCH_LLAMA_70B, TORCH_RESNET50, torch_commands
 
@@ -23,6 +25,9 @@ def main() -> int:
     tools = Tools(own_bin, options.peers_bin or own_bin)
     if not (own_bin / "netlint").exists():
         _note(f"netlint is not installed in {own_bin}: its rows are left out")
+    if options.only == [PROBE_CASE]:
+        print("\n".join(measure_probe(options.device)))
+        return 0
     with _workspace(options.keep_dir) as folder:
         results = _measure_all(options, tools, folder)
     found = figures(results)
@@ -34,10 +39,11 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     """The command line."""
-    names = [STARTUP, *(subject.name for subject in SUBJECTS), TORCH_RESNET50, TORCH_LLAMA_70B]
+    names = [STARTUP, *(subject.name for subject in SUBJECTS), TORCH_RESNET50, TORCH_LLAMA_70B, PROBE_CASE]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure netlint beside onnx.load.")
     parser.add_argument("--runs", type=_count, default=5, metavar="N", help="counted runs (default 5)")
     parser.add_argument("--only", action="append", choices=names, help="measure this; may be repeated")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the probe is measured")
     parser.add_argument("--skip-large", action="store_true", help="leave out the models of 1 GiB and more")
     parser.add_argument("--keep-dir", type=_path, metavar="DIR", help="write the models here and keep them")
     parser.add_argument("--peers-bin", type=_path, metavar="DIR", help="where polygraphy and onnx-doctor lie")
