@@ -34,7 +34,7 @@ def check(
     mode: str = "",
     probe: bool | str = False,
     probe_budget: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     select: Sequence[str] | str = (),
     ignore: Sequence[str] | str = (),
     config: str | os.PathLike[str] | None = None,

@@ -14,7 +14,7 @@ from .rule import Level
 
 STEPS = 2
 """How far the picture reaches in each direction."""
-WIDEST = 5
+WIDEST = 4
 """Boxes side by side; what is more is counted."""
 MOST = 1_000
 """Pictures of findings of one level."""

@@ -15,6 +15,7 @@ WEIGHTS = {
     "b": "float[2] b = {0.1, -0.1}",
     "v": "float[3, 2] v = {0.3, 0.2, -0.1, 0.2, 0.1, -0.4}",
     "c": "float[2] c = {-0.2, 0.2}",
+    "kk": "float[2, 1, 2, 2] kk = {0.1, -0.2, 0.3, 0.1, 0.2, -0.1, 0.3, 0.1}",
 }
 CONSTANTS = WEIGHTS | {
     "zero": "float zero = {0}",
@@ -50,9 +51,24 @@ CONSTANTS = WEIGHTS | {
     "classes": "int64 classes = {2}",
     "off_on": "float[2] off_on = {0, 1}",
     "no_edges": "float[6, 1] no_edges = {0, 0, 0, 0, 0, 0}",
+    "ten": "float ten = {10}",
+    "minus_ten": "float minus_ten = {-10}",
+    "e8": "float e8 = {1e-8}",
+    "e45": "float e45 = {1e-46}",
+    "e10": "float e10 = {1e-10}",
+    "nu": "float nu = {4}",
+    "gain": "float[2] gain = {1, 1}",
+    "shift": "float[2] shift = {0, 0}",
+    "log2": "float log2 = {0.6931472}",
+    "last1": "int64[1] last1 = {1}",
+    "one_and": "float one_and = {1.00001}",
+    "e7": "float e7 = {1e-7}",
+    "sharp": "float sharp = {200}",
     "lowest": "float[6, 1] lowest = {-1e38, -1e38, -1e38, -1e38, -1e38, -1e38}",
 }
 INPUTS = {
+    "img": "float[N, 1, 8, 8] img",
+    "y1": "float[N, 2] y1",
     "x": "float[N, 3] x",
     "z": "float[N, 3] z",
     "t": "float[N, 2] t",

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from netlint.graph import Graph, Node, Tensor, Value
+from netlint.ops import STOPS_GRADIENT
 
 Array = np.ndarray[Any, Any]
 
@@ -56,7 +57,8 @@ def _dims(value: Value) -> list[int | str | None] | None:
 
 
 def _node(node: Node, name: Any) -> onnx.NodeProto:
-    attrs = {key: list(given) if isinstance(given, tuple) else given for key, given in node.attrs.items()}
+    given = {key: each for key, each in node.attrs.items() if key != STOPS_GRADIENT}
+    attrs = {key: list(each) if isinstance(each, tuple) else each for key, each in given.items()}
     assert not node.bodies
     return helper.make_node(node.op, [*map(name, node.inputs)], [*map(name, node.outputs)], domain=node.domain, **attrs)
 

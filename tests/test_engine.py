@@ -312,7 +312,7 @@ def test_a_wide_neighbourhood_is_folded() -> None:
         f"g (float[4] x) => (float[80] y) {{ t = Tanh(x) {users} y = Concat <axis = 0> ({total}) }}"
     )
     behind = [box for box in picture.boxes if box.step == 1]
-    assert [box.title for box in behind] == ["Neg"] * 5 + ["+15 more"]
+    assert [box.title for box in behind] == ["Neg"] * 4 + ["+16 more"]
     assert picture.boxes[-1].kind == "more"
 
 

@@ -12,8 +12,9 @@ from netlint.frontends.onnx import load_bytes
 from netlint.registry import load_rules
 from netlint.reported import Reported
 from netlint.rule import Level, Rule
-from netlint.training import Training
+from netlint.training import Training, parse_training
 from tests.numeric_programs import PROGRAMS, Program, wants
+from tests.numeric_programs_more import MORE_PROGRAMS
 from tests.numeric_spellings import SPELLINGS, model_of
 
 
@@ -23,9 +24,8 @@ def rules() -> list[Rule]:
     return [rule for rule in load_rules().values() if rule.code.startswith("NUM") or rule.code == "LOS006"]
 
 
-CASES = [
-    pytest.param(program, spelling, id=f"{program.name}-{spelling}") for program in PROGRAMS for spelling in SPELLINGS
-]
+ALL = [*PROGRAMS, *MORE_PROGRAMS]
+CASES = [pytest.param(program, spelling, id=f"{program.name}-{spelling}") for program in ALL for spelling in SPELLINGS]
 
 
 def findings(body: str, spelling: str, rules: list[Rule]) -> tuple[Reported, ...]:
@@ -58,13 +58,22 @@ def test_fix_is_silent(program: Program, spelling: str, rules: list[Rule]) -> No
 
 
 def test_there_are_enough_programs() -> None:
-    assert len(PROGRAMS) >= 60
-    assert all(list(wants(program.bug)) for program in PROGRAMS)
+    assert len(ALL) >= 150 and len({program.name for program in ALL}) == len(ALL)
+    assert all(list(wants(program.bug)) for program in ALL)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@pytest.mark.parametrize("program", ALL, ids=lambda program: program.name)
 def test_findings_tell_how_it_comes_about(program: Program, rules: list[Rule]) -> None:
     for each in findings(program.bug, "opset 18", rules):
         if each.rule.code.startswith("NUM"):
             assert each.finding.help and each.finding.why
             assert each.finding.evidence
+
+
+@pytest.mark.parametrize(("stage", "told"), [("init", "any finite numbers"), ("trained", "as stored")])
+def test_findings_tell_what_they_assume_of_the_weights(stage: str, told: str, rules: list[Rule]) -> None:
+    body = "h = Gemm(x, w, b); r = Relu(h); l = Log(r); ! = ReduceMean(l)"
+    training = parse_training({"stage": stage}, lambda field: field)
+    (found,) = lint(load_bytes(model_of(body).SerializeToString()), rules, training).findings
+    (weights,) = (entry for entry in found.finding.evidence if entry.label == "weights")
+    assert str(weights.value).startswith(told)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from netlint.analysis import Results
 from netlint.engine import lint
+from netlint.probe.stages import passes
 from netlint.registry import load_rules
 from netlint.reported import Report, Reported
 from netlint.rule import Level
@@ -18,7 +20,7 @@ torch: Any = pytest.importorskip("torch")
 from netlint.frontends.torch.live import captured  # noqa: E402
 from netlint.probe.request import Request  # noqa: E402
 from netlint.probe.torch.runner import probed  # noqa: E402
-from tests.pairs_probe import PAIRS, Pair, cases  # noqa: E402  (needs torch)
+from tests.pairs_probe import PAIRS, Net, Pair, cases  # noqa: E402  (needs torch)
 
 torch.set_num_threads(1)  # models this small are only slowed down by more
 
@@ -60,6 +62,15 @@ def test_pair(one: Pair, fault: bool) -> None:
         return
     assert [entry for entry in own if _is_at(entry, one.at)], _listed(report)
     assert loud <= {one.code, *one.also}, _listed(report)
+
+
+@pytest.mark.parametrize(("inputs", "made_up"), [(torch.zeros(8, 20), True), (torch.randn(8, 20), False)])
+def test_zeros_tell_the_shape_of_inputs_and_are_no_data(inputs: Any, made_up: bool) -> None:
+    found = captured(Net(), None, None, None, (inputs,), None, None, "train")
+    graph = probed(found, Request("cpu")).graph
+    run = Results(graph, parse_training({"loss": "cross_entropy"}, str)).get(passes)
+    assert run.setup.synthetic == made_up
+    assert run.inputs[graph.inputs[0]][0] < 0 < run.inputs[graph.inputs[0]][1]
 
 
 def test_there_are_many_pairs_of_every_kind() -> None:

@@ -833,6 +833,12 @@ def test_random_numbers_are_drawn() -> None:
     assert {"RandomNormal", "RandomUniformLike", "RandomNormalLike", "Bernoulli", "Dropout"} <= graph.ops
 
 
+def test_drawing_by_a_softmax_takes_no_logarithm() -> None:
+    graph = lower(written(lambda x: torch.multinomial(x.softmax(-1), 1), torch.randn(2, 3))[0])
+    assert graph.of("Multinomial")[0].inputs == graph.inputs and not graph.of("Log")
+    assert opaque(lower(written(lambda x: torch.multinomial(x, 1), torch.rand(2, 3))[0])) == ["torch.multinomial"]
+
+
 def test_training_is_said() -> None:
     module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3))
     graph = lower(written(module.train(), torch.randn(5, 3))[0])

@@ -14,9 +14,13 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from netlint.analyses.paths import paths  # noqa: E402
+from netlint.analysis import Results  # noqa: E402
 from netlint.api import check as netlint_check  # noqa: E402
 from netlint.capture import INPUTS, Capture  # noqa: E402
 from netlint.frontends import TargetError  # noqa: E402
+from netlint.frontends.torch import recipe  # noqa: E402
+from netlint.frontends.torch.inputs import Example  # noqa: E402
 from netlint.frontends.torch.recipe import method  # noqa: E402
 from netlint.frontends.torch.target import Captured, capture, captured_model  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
@@ -509,3 +513,88 @@ def test_a_script_whose_import_fails_says_so_where_its_model_does(tmp_path: Path
     found = capture(f"{tmp_path}/train.py:Net", Capture(), False, lambda stage: None)
     assert found.facts["imported"].value == "its definitions alone"
     assert found.facts[INPUTS].value == "float32[2, 3]"
+
+
+def learned(run: Callable[[nn.Module, Tensor], Any]) -> list[bool]:
+    """Whether gradients pass to each result of a step of a dense layer."""
+    model = nn.Linear(4, 4)
+    found = captured_model(model, Example((torch.zeros(2, 4),), {}, "", False), recipe.function(run, model))
+    gradient = Results(found.graph, found.training).get(paths).gradient
+    return [gradient.learned(value) for value in found.graph.outputs]
+
+
+def test_gradients_stop_where_the_code_stops_them() -> None:
+    def cut(model: nn.Module, x: Tensor) -> Any:
+        with torch.no_grad():
+            target = model(x).tanh()
+            noise = torch.randn(2, 4)
+        h = model(x)
+        straight = h + (h.round() - h).detach()
+        return target * 2, h.detach() * 2, h.data * 2, straight, h * noise, model(target)
+
+    assert learned(cut) == [False, False, False, True, True, True]
+
+
+def test_weights_written_without_gradients_still_learn() -> None:
+    def clipped(model: nn.Module, x: Tensor) -> Tensor:
+        for weight in model.parameters():
+            weight.data.clamp_(-1, 1)
+        return model(x)
+
+    assert learned(clipped) == [True]
+
+
+def test_a_detached_spread_has_no_gradient_to_be_infinite() -> None:
+    def step(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        value = model(x)
+        gain = (y - value).detach()
+        return (gain / (gain.std() + 1e-8) * value).mean()
+
+    def attached(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        gain = y - model(x)
+        return (gain / (gain.std() + 1e-8)).mean()
+
+    batch = (torch.randn(8, 4), torch.randn(8, 4))
+    found = [netlint_check(nn.Linear(4, 4), step=run, inputs=batch).findings for run in (step, attached)]
+    assert [any(entry.rule.code == "NUM004" for entry in entries) for entries in found] == [False, True]
+
+
+def same_size(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    return (model(x) * y).sum()
+
+
+def two_views(model: nn.Module, a: Tensor, b: Tensor) -> Tensor:
+    return (model(a) - model(b)).pow(2).mean()
+
+
+def sequences(model: nn.Module, x: Tensor, marks: Tensor) -> Tensor:
+    return model(x).sum() * marks.size(1)
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        (same_size, "float32[2, 6], float32[2, 3]"),
+        (two_views, "float32[2, 6], float32[2, 6]"),
+        (sequences, "float32[2, 6], int64[2, 16]"),
+    ],
+)
+def test_further_inputs_of_a_step_are_found(step: Callable[..., Any], found: str) -> None:
+    model = nn.Linear(6, 3)
+    assert captured_model(model, step=recipe.function(step, model)).facts[INPUTS].value == found
+
+
+def test_a_step_may_call_its_counter_anything_and_be_given_it() -> None:
+    class Counting(Lit):
+        def training_step(self, batch: tuple[Tensor, Tensor], i: int) -> Tensor:
+            return super().training_step(batch, i)
+
+    batch = (torch.randn(5, 4), torch.zeros(5, dtype=torch.long))
+    for given in ((batch,), (batch, 3)):
+        assert netlint_check(Counting(), step="training_step", inputs=given).nodes
+
+
+def test_nested_tensors_are_refused_in_words() -> None:
+    model = Fn(lambda net, x: net.fc(torch.nested.as_nested_tensor([x[0, :3], x[1, :2]])), fc=nn.Linear(8, 2))
+    with pytest.raises(TargetError, match="works on nested tensors, whose rows differ in length"):
+        netlint_check(model, inputs=torch.randn(2, 4, 8))

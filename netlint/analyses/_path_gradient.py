@@ -63,7 +63,7 @@ class GradientPaths:
 
     def passage(self, node: Node) -> Passage:
         """How much of the gradient a node hands on to its data: everywhere, on part of its domain, nowhere."""
-        if node.domain in FRAMEWORKS and node.op in _STOPS_GRADIENT:
+        if (node.domain in FRAMEWORKS and node.op in _STOPS_GRADIENT) or ops.STOPS_GRADIENT in node.attrs:
             return "none"
         if node.domain != ONNX or node.op not in ops.KNOWN_OPS or node.bodies:
             return "unknown"

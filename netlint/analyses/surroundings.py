@@ -36,6 +36,8 @@ class _Flow:
     fixed: set[Value]
     """Inputs, moved and scaled."""
     trained: set[Value]
+    learning: set[Value]
+    """Likewise, and no `detach` is on the way of the gradient."""
     steady: set[Value]
 
 
@@ -117,13 +119,16 @@ class Surroundings:
     @cached_property
     def _flow(self) -> _Flow:
         """One pass over the graph."""
-        flow = _Flow(set(self._graph.inputs), set(), set())
+        flow = _Flow(set(self._graph.inputs), set(), set(), set())
         for node in self._graph.nodes:
             data = [v for v in node.inputs if v is not None and not self._known.constant(v)]
             if any(v in flow.steady for v in data) or self._normalises(node):
                 flow.steady.update(v for v in node.outputs if v is not None)
-            if any(v in flow.trained for v in data) or self._learns(node, all(v in flow.fixed for v in data)):
+            learns = self._learns(node, all(v in flow.fixed for v in data))
+            if learns or any(v in flow.trained for v in data):
                 flow.trained.update(v for v in node.outputs if v is not None)
+                if ops.STOPS_GRADIENT not in node.attrs and (learns or any(v in flow.learning for v in data)):
+                    flow.learning.update(v for v in node.outputs if v is not None)
             elif self._moves(node) and all(v in flow.fixed for v in data):
                 flow.fixed.update(v for v in node.outputs if v is not None)
         return flow
@@ -147,7 +152,11 @@ class Surroundings:
             if count > _FEW or self._graph.is_output(value):
                 return True
             for use in self._graph.uses(value):
-                if use.op in _NO_GRADIENT or (use.op == "Cast" and not self._is_float(use.output())):
+                if (
+                    use.op in _NO_GRADIENT
+                    or ops.STOPS_GRADIENT in use.attrs
+                    or (use.op == "Cast" and not self._is_float(use.output()))
+                ):
                     continue
                 if use.op == "Where" and value is use.input(0):
                     continue
@@ -162,7 +171,9 @@ class Surroundings:
 
     def learns(self, node: Node) -> bool:
         """Whether a gradient flows through a node when the model is trained."""
-        return (self.before_loss(node) or self.trained(node.input(0))) and self.passes_gradient(node)
+        source = node.input(0)
+        learned = source in self._flow.learning if self.trained(source) else self.before_loss(node)
+        return learned and self.passes_gradient(node)
 
     def _normalises(self, node: Node) -> bool:
         if node.op in ops.NORMALISATION or node.full_op.endswith("LayerNormalization"):

@@ -55,6 +55,9 @@ LAYOUT = frozenset(
     )
 )
 
+STOPS_GRADIENT = "stop_gradient"
+"""An attribute that the torch front end gives an Identity which was a `detach`; ONNX has none for it."""
+
 # Leaves every element as it is in inference, or changes only its precision.
 TRANSPARENT = frozenset({"Identity", "Dropout", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"})
 

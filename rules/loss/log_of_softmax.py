@@ -180,17 +180,19 @@ def log_of_softmax(scope: Scope) -> Iterator[Finding]:
         found = scope[roles].log_of_probability(node)
         if found is None or _lowered(scope[roles], scope.graph, node, found.inner):
             continue
-        if found.guarded and scope[reach].zero(node.input(0)):
+        # What is proved to be positive is guarded, too: (tanh(x) + 1) / 2 + 1e-6.
+        guarded = found.guarded or scope[reach].ranges.of(node.input(0)).lo > 0
+        if guarded and scope[reach].zero(node.input(0)):
             continue  # the guard does not hold, which is said where ranges are judged
         unsure = found.kind == "sigmoid" and _one_call(scope, node, found.inner)
         better = "LogSoftmax" if found.kind == "softmax" else "logsigmoid, which is -softplus(-x)"
         yield Finding(
-            f"the logarithm of a {found.kind} is taken in two steps" + (", guarded by a constant" * found.guarded),
+            f"the logarithm of a {found.kind} is taken in two steps" + (", guarded by a constant" * guarded),
             node,
-            evidence=(Evidence("inner", found.inner.loc.path), Evidence("guarded", found.guarded)),
+            evidence=(Evidence("inner", found.inner.loc.path), Evidence("guarded", guarded)),
             help=f"compute it in one: {better}" + ("; if the code does so already, ignore this" if unsure else ""),
             why="the probability underflows to 0 where the answer is confidently wrong, and the logarithm of 0 is -inf",
-            level=NOTE if found.guarded or (unsure and not _of_a_loss(scope, node, found.inner)) else WARNING,
+            level=NOTE if guarded or (unsure and not _of_a_loss(scope, node, found.inner)) else WARNING,
             related=((f"the {found.kind}", found.inner.loc),),
         )
 

@@ -8,8 +8,9 @@ from netlint.analyses.contract import contract
 from netlint.analyses.ranges import Range
 from netlint.analyses.reached import Reached, reach
 from netlint.analyses.reached.interval import INF, MANY, How, Reach
+from netlint.analyses.reached.patterns import guarded_behind
 from netlint.analyses.surroundings import surroundings
-from netlint.graph import Location, Value
+from netlint.graph import Location, Node, Value
 from netlint.rule import Claim, Evidence, Scope
 from netlint.training import Known
 
@@ -19,6 +20,18 @@ _LONGEST = 8
 _BY = {How.ROUNDED: "by rounding", How.POINT: "for some inputs", How.SOLID: "for many inputs"}
 LIMITS = {"float16": 11.09, "bfloat16": 88.72, "float32": 88.72, "float64": 709.78}
 """The largest x whose exponential is finite."""
+
+
+def behind_where(scope: Scope, node: Node, operand: Value | None) -> str | None:
+    """How a message goes on where a Where does not take what a node makes of 0. Empty: there is no such Where. None:
+    there is, and nothing is wrong, for no gradient flows back, or 0 is rare."""
+    known, around = scope[reach], scope[surroundings]
+    if not guarded_behind(scope.graph, known, node, operand):
+        return ""
+    if known.zero(operand) < How.SOLID or not (around.before_loss(node) and around.passes_gradient(node)):
+        return None
+    learned = any(around.trained(value) for value in node.inputs)
+    return "; a Where does not take that, but the gradient is 0 times infinity all the same" if learned else None
 
 
 def goes_below(known: Reached, value: Value | None, bound: float = 0.0) -> bool:
@@ -73,6 +86,16 @@ def _evidence(scope: Scope, found: Reach | None, proved: Range, label: str) -> I
         declared, Known
     ):
         yield Evidence("inputs", [declared.value.lo, declared.value.hi], declared.origin)
+    if found is not None and any(s not in scope.graph.inputs for s in found.sources):
+        yield _weights(scope)
+
+
+def _weights(scope: Scope) -> Evidence:
+    """What is assumed of the weights: nothing, unless training is declared to be over."""
+    if scope[reach].ranges.any_weights:
+        return Evidence("weights", "any finite numbers that training may find")
+    stage = scope[contract].stage
+    return Evidence("weights", "as stored", stage.origin if isinstance(stage, Known) else "")
 
 
 def _kind(scope: Scope, source: Value) -> str:

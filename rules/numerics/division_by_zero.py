@@ -161,8 +161,9 @@ int64[1] axis = {-1}>
 
 ## Known limits
 
-A parameter as divisor is taken at its stored value, unless that is 0 or the model says that it is trained. Only the
-division is judged: a guard behind it saves the value, not the gradient.
+A parameter as divisor is taken at its stored value, unless that is 0 or the model says that it is trained. A Where
+behind the division saves the value, not the gradient: that is reported where a loss depends on it and the divisor is 0
+for many inputs, as behind a ReLU.
 
 ## References
 
@@ -176,12 +177,12 @@ from collections.abc import Iterator
 
 from netlint.analyses.reached import Reached, reach
 from netlint.analyses.reached.interval import How
-from netlint.analyses.reached.patterns import deviation, guarded_behind, logit_of, maker, norm_of, readers
+from netlint.analyses.reached.patterns import deviation, logit_of, maker, norm_of, readers
 from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, how
+from ._witness import NEEDS, behind_where, chain, claim, evidence, how
 
 _WHY = "a number divided by 0 is infinite, 0 / 0 is NaN, and NaN spreads to every weight"
 
@@ -195,9 +196,12 @@ def division_by_zero(scope: Scope) -> Iterator[Finding]:
             continue
         if divisor is not None and known.known.constant(divisor):
             yield from _by_parameter(known, node, divisor)
-        elif divisor is not None and (zero := known.zero(divisor)) and not _spared(scope, known, node, divisor):
+            continue
+        zero = known.zero(divisor) if divisor is not None else How.NEVER
+        onward = behind_where(scope, node, divisor) if zero else None
+        if divisor is not None and onward is not None and not _spared(scope, known, node, divisor):
             yield Finding(
-                f"a division by {_kind(known, divisor, zero)}",
+                f"a division by {_kind(known, divisor, zero)}{onward}",
                 node,
                 evidence=evidence(scope, divisor, "divisor"),
                 help="add a small constant to the divisor (under the root, if there is one), or clip it from below",
@@ -223,16 +227,14 @@ def _kind(known: Reached, divisor: Value, zero: How) -> str:
 
 
 def _spared(scope: Scope, known: Reached, node: Node, divisor: Value) -> bool:
-    """Whether the divisor cannot vanish in practice, the quotient is thrown away, or another rule speaks of it."""
+    """Whether the divisor cannot vanish in practice, or another rule speaks of it."""
     around = scope[surroundings]
     if around.of_framework(node) or known.roles.softmax(node) is not None or _of_softmax(known, node, divisor):
         return True
     if logit_of(known, node) is not None and any(use.op == "Log" for use, _ in readers(scope.graph, node.output())):
         return True  # inverse-function-domain (NUM007) speaks of it
     length = norm_of(known, divisor) is not None
-    if length and known.zero(divisor) == How.POINT and around.steady(divisor):
-        return True
-    return guarded_behind(scope.graph, known, node, divisor)
+    return length and known.zero(divisor) == How.POINT and around.steady(divisor)
 
 
 def _of_softmax(known: Reached, node: Node, divisor: Value) -> bool:

@@ -87,6 +87,22 @@ entropy (float[N, 4] p) => (float loss)
 }
 ```
 
+A Where that does not take the logarithm of 0, in a model that is trained: the gradient of what is not taken is 0 times
+infinity, which is NaN.
+
+```onnx
+masked (float[N, 3] x) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float zero = {0}>
+{
+    h = Gemm(x, w, b)
+    r = Relu(h)
+    l = Log(r)      # want warning "the gradient is 0 times infinity"
+    some = Greater(r, zero)
+    k = Where(some, l, zero)
+    loss = ReduceMean <keepdims = 0> (k)
+}
+```
+
 ```torch
 # given inputs=4,3
 class Net(nn.Module):
@@ -219,12 +235,12 @@ from collections.abc import Iterator
 
 from netlint.analyses.reached import Reached, reach
 from netlint.analyses.reached.interval import How
-from netlint.analyses.reached.patterns import guarded_behind, logit_of, maker, readers
+from netlint.analyses.reached.patterns import logit_of, maker, readers
 from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node
 from netlint.rule import ERROR, WARNING, Finding, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, goes_below, how, never_above
+from ._witness import NEEDS, behind_where, chain, claim, evidence, goes_below, how, never_above
 
 
 @rule("NUM001", "log-domain", level=WARNING, also=(ERROR,), since="0.2", requires=NEEDS)
@@ -234,10 +250,10 @@ def log_domain(scope: Scope) -> Iterator[Finding]:
         operand = node.input(0)
         if known.known.constant(operand) or _spared(scope, known, node):
             continue
-        what = _what(scope.graph, known, node)
-        if what is not None:
+        what, onward = _what(scope.graph, known, node), behind_where(scope, node, operand)
+        if what is not None and onward is not None:
             yield Finding(
-                f"the logarithm of {what}",
+                f"the logarithm of {what}{onward}",
                 node,
                 evidence=evidence(scope, operand),
                 help="keep the operand away from 0 (add or clip at 1e-7), or take the operator that does both in one",
@@ -286,10 +302,8 @@ def _expected(graph: Graph, known: Reached, log: Node) -> bool:
 
 
 def _spared(scope: Scope, known: Reached, node: Node) -> bool:
-    """Whether the result is cut off or thrown away at 0, the framework wrote it, or another rule speaks of it."""
+    """Whether the result is cut off at 0, the framework wrote it, or another rule speaks of it."""
     if scope[surroundings].of_framework(node) or known.roles.floored(node):
-        return True
-    if guarded_behind(scope.graph, known, node, node.input(0)):
         return True
     if logit_of(known, maker(known, node.input(0))) is not None:
         return True  # inverse-function-domain (NUM007) speaks of it

@@ -171,12 +171,12 @@ from collections.abc import Iterator
 
 from netlint.analyses.reached import Reached, reach
 from netlint.analyses.reached.interval import How
-from netlint.analyses.reached.patterns import deviation, guarded_behind, maker, readers, root_of, square_sum
+from netlint.analyses.reached.patterns import deviation, maker, readers, root_of, square_sum
 from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import ERROR, NOTE, WARNING, Finding, Level, Scope, rule
 
-from ._witness import NEEDS, chain, claim, evidence, goes_below, how
+from ._witness import NEEDS, behind_where, chain, claim, evidence, goes_below, how
 
 _TINY = -1e-3
 
@@ -188,13 +188,14 @@ def sqrt_domain(scope: Scope) -> Iterator[Finding]:
         operand = root_of(known, node)
         if operand is None or known.known.constant(operand) or scope[surroundings].of_framework(node):
             continue
-        if guarded_behind(scope.graph, known, node, operand):
-            continue
-        said = _domain(known, operand) or _gradient(scope, known, node, operand)
-        if said is not None:
+        said, onward = (
+            _domain(known, operand) or _gradient(scope, known, node, operand),
+            behind_where(scope, node, operand),
+        )
+        if said is not None and onward is not None:
             text, level = said
             yield Finding(
-                f"the square root of {text}",
+                f"the square root of {text}{onward}",
                 node,
                 evidence=evidence(scope, operand),
                 help="add a small constant under the root, or clip it there from below",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netlint.graph import Shape, Value
+from netlint.ops import STOPS_GRADIENT
 
 from .builder import Builder, NotLowered
 from .calls import Length
@@ -218,7 +219,18 @@ def hstack(b: Builder, tensors: Sequence[Value]) -> Value:
     return cat(b, tensors, 0 if b.rank(tensors[0]) == 1 else 1)
 
 
-@operator("clone", "contiguous", "detach", "alias", "lift_fresh", "lift_fresh_copy", "data", "detach_copy", "lift")
+@operator("detach", "detach_copy", "data")
+def detached(b: Builder, input: Value) -> Value:
+    """The same elements, without the gradient: where there can be one, a mark for analyses says so."""
+    same(b, input)
+    learned = input in b.producers or input.trainable
+    if not learned or not is_float(input.dtype or "float32"):
+        return input
+    mark: Any = {STOPS_GRADIENT: 1}
+    return b("Identity", input, shape=input.shape, **mark)
+
+
+@operator("clone", "contiguous", "alias", "lift_fresh", "lift_fresh_copy", "lift")
 @operator("requires_grad", "positive", "cpu", "cuda", "pin_memory", "resolve_conj", "resolve_neg", "alias_copy")
 @operator("share_memory", "identity", "conj", "real", "graph_break", "_assert_tensor_metadata")
 def same(b: Builder, input: Value, *rest: object, **given: object) -> Value:

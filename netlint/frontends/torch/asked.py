@@ -98,7 +98,9 @@ def of_call(watch: Watch, name: str, args: Sequence[Any], kwargs: Mapping[str, A
 def _features(watch: Watch, value: Any, width: int) -> None:
     """A dense layer reads features: what reaches it as the rows of an image is none."""
     trace = watch.trace(value)
-    if trace is not None and trace.slot is not None and trace.axes == tuple(range(len(trace.axes))):
+    if trace is not None and trace.slot is not None and trace.axes == (0,):  # so far nothing but samples
+        watch.demands.append(Demand(trace.slot, "float", 2, {1: width}))
+    elif trace is not None and trace.slot is not None and trace.axes == tuple(range(len(trace.axes))):
         rows = len(trace.axes) > 3 and value.shape[-1] != width
         watch.demands.append(
             Demand(trace.slot, "float", 2, {1: width})
@@ -120,6 +122,9 @@ def _broadcast(watch: Watch, left: Any, right: Any) -> None:
     """A sum of what follows the inputs and of what is stored in the model: positions, mostly."""
     if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor):
         return
+    for own, other in ((left, right), (right, left)):
+        if own.dim() == 1 < other.dim() and other.shape[-1] not in (1, own.shape[0]):  # so far nothing but samples
+            watch.ask(own, kind="float", like=tuple(other.shape))
     moving, stored = (left, right) if watch.trace(right) is None else (right, left)
     if watch.trace(moving) is None or watch.trace(stored) is not None:
         return

@@ -27,6 +27,7 @@ MAX_SECONDS = 30.0
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
 
 _SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
+_OUTSIDE = re.compile(r"Dimension out of range \(expected to be in range of \[-(\d+), \d+\], but got (-?\d+)\)")
 _UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)")
 
 
@@ -195,15 +196,20 @@ class Climb(Generic[T]):
             for name in re.findall(r"\w+", missing[1]):
                 if name in known and name not in have and not name.endswith(("embeds", "labels")):
                     return [*slots, self.named(name, slots)]
+        outside = _OUTSIDE.search(error)
+        if outside and (ranked := self.reranked(slots, _axes(int(outside[2])), int(outside[1]))) is not None:
+            return ranked
         unpack = _UNPACK.search(error)
         if unpack and (ranked := self.reranked(slots, int(unpack[1]))) is not None:
             return ranked
         return self.replaced(slots, [int(number) for number in re.findall(r"\d+", error)[:12]])
 
-    def reranked(self, slots: list[Slot], rank: int) -> list[Slot] | None:
-        """One of the inputs with as many axes as the model unpacks its shape into."""
+    def reranked(self, slots: list[Slot], rank: int, given: int | None = None) -> list[Slot] | None:
+        """One of the inputs, of `given` axes where that is known, with as many as the model unpacks or asks for."""
         for place, slot in enumerate(slots):
             if slot.stated or len(slot.shape) == rank or not 0 < rank <= 5:
+                continue
+            if given is not None and len(slot.shape) != given:
                 continue
             changed = [*slots[:place], replace(slot, shape=_ranked(slot.shape, rank)), *slots[place + 1 :]]
             if tuple(map(str, changed)) not in self.seen:
@@ -241,6 +247,11 @@ def reason(error: BaseException) -> str:
 
 def _cause(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, TargetError) and error.__cause__ is not None else error
+
+
+def _axes(place: int) -> int:
+    """How many axes a tensor has at least that has one at this place, counted from either end."""
+    return place + 1 if place >= 0 else -place
 
 
 def _split(total: int, model: nn.Module) -> tuple[int, int]:

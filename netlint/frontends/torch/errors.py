@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
+from netlint.frontends import TargetError
+
 
 class Demanded(BaseException):
     """The model asks for elements that a tensor without elements does not have."""
@@ -9,3 +13,12 @@ class Demanded(BaseException):
 
 class Lost(BaseException):
     """A tensor turned up that the model made where nobody was watching."""
+
+
+def refuse_nested(tensor: torch.Tensor) -> None:
+    """Raises `TargetError` for a tensor that has no shape."""
+    if tensor.is_nested:
+        raise TargetError(
+            "works on nested tensors, whose rows differ in length",
+            "give it sequences padded to one length, or name the part of the model that works on padded ones",
+        )

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from netlint.frontends.torch import batch_axis, demands, frames, functions, standins
 from netlint.frontends.torch.beneath import helped, on_meta
 from netlint.frontends.torch.compute import MetaCalls
-from netlint.frontends.torch.errors import Lost
+from netlint.frontends.torch.errors import Lost, refuse_nested
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.special import SPECIAL
 from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, slots_in
@@ -151,6 +151,7 @@ class Recorder(TorchFunctionMode):
     def adopt(self, tensor: torch.Tensor, kind: Kind, name: str, standin: torch.Tensor | None = None) -> Slot:
         """Enter a tensor from outside, under a name."""
         with torch._C.DisableTorchFunction():
+            refuse_nested(tensor)
             slot = Slot(self._standin(tensor, kind) if standin is None else standin, tensor.requires_grad)
         slot.kind, slot.name, slot.original = kind, name, tensor
         self._outside[id(tensor)] = slot
@@ -243,6 +244,7 @@ class Recorder(TorchFunctionMode):
     def _entered(self, result: Any, step: Step, key: tuple[Any, ...], flows: bool) -> tuple[Any, Any]:
         """The result for the model, and the slots that it is recorded as."""
         if isinstance(result, torch.Tensor):
+            refuse_nested(result)
             if not self.real and not result.is_meta:
                 result = standins.shaped(result, "constant")
             slot = Slot(result, flows and (result.dtype.is_floating_point or result.dtype.is_complex))

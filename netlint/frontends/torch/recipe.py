@@ -18,7 +18,12 @@ from netlint.training import Interval, Known, Training, find_loss, parse_trainin
 
 from .inputs import Example, parameters_of
 
-_COUNTERS = frozenset({"batch_idx", "batch_nb", "batch_index", "dataloader_idx", "epoch"})
+_COUNTERS = frozenset(
+    (
+        *("batch_idx", "batch_nb", "batch_index", "batch_id", "dataloader_idx", "optimizer_idx", "epoch"),
+        *("i", "idx", "_", "step", "iteration", "it", "global_step"),
+    )
+)
 _NO_DATA = frozenset({"criterion", "loss_fn", "loss_func", "loss_function", "optimizer", "optim", "opt", "scheduler"})
 _NO_DATA |= {"scaler", "args", "cfg", "config", "loader", "dataloader", "train_loader", "writer", "logger"}
 
@@ -79,7 +84,11 @@ def _step(run: Callable[..., Any], names: Iterable[str], source: Callable[..., A
     if "device" in names:
         rest["device"] = torch.device("cpu")
     batched = len(wanted) == 1 and wanted[0] in ("batch", "data", "samples", "train_batch", "b")
-    return Step(lambda *args, **kwargs: run(*args, **kwargs, **rest), wanted, source, batched)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return run(*args, **kwargs, **({} if len(args) > len(wanted) else rest))  # given, all arguments are
+
+    return Step(call, wanted, source, batched)
 
 
 def signature(step: Step) -> Signature:
@@ -237,7 +246,9 @@ def _first(value: Any) -> Any:
 
 def _finite(value: Any) -> torch.Tensor | None:
     """Floating-point numbers that differ; None of integers, of constants, and of what has no memory."""
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.numel() < 2 or value.is_meta:
+    if not isinstance(value, torch.Tensor) or value.is_nested or value.layout is not torch.strided or value.is_meta:
+        return None
+    if not value.is_floating_point() or value.numel() < 2:
         return None
     values = value.detach().to(torch.float64)
     if not math.isfinite(float(values.sum())) or float(values.min()) == float(values.max()):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.fx
 
 from netlint.frontends.torch.trace import Slot, Step, Trace, slots_in
+from netlint.graph import Location
 
 _META = torch.device("meta")
 
@@ -20,7 +22,7 @@ def graph_of(trace: Trace) -> tuple[torch.fx.Graph, dict[str, torch.Tensor]]:
         writer.input(slot)
     for step in trace.steps:
         writer.call(step)
-    writer.graph.output(writer.argument(trace.outputs))
+    writer.output(trace.outputs)
     return writer.graph, writer.tensors
 
 
@@ -30,6 +32,11 @@ class _Writer:
         self.tensors: dict[str, torch.Tensor] = {}
         self._nodes: dict[int, torch.fx.Node] = {}
         self._parts: dict[tuple[int, Any], torch.fx.Node] = {}
+        self._held: set[int] = set()
+        """Slots made without gradients from what has some."""
+        self._detached: dict[int, torch.fx.Node] = {}
+        self._followed = False
+        """Whether gradients flow through the call that is being written."""
 
     def input(self, slot: Slot) -> None:
         node = self.graph.placeholder(slot.name)
@@ -37,6 +44,7 @@ class _Writer:
         self._nodes[id(slot)] = node
 
     def call(self, step: Step) -> None:
+        self._followed = not step.no_grad
         args = tuple(self.argument(value) for value in step.args)
         kwargs = {name: self.argument(value) for name, value in step.kwargs.items()}
         node = self.graph.create_node("call_function", step.target, args, kwargs, step.name.strip("_") or None)
@@ -47,7 +55,18 @@ class _Writer:
         }
         if step.no_grad:
             node.meta["no_grad"] = True
+            self._hold(step)
         self._nodes[id(step)] = node
+
+    def _hold(self, step: Step) -> None:
+        """Remember what a call under `torch.no_grad` cuts off; what it writes into keeps its gradient."""
+        given = slots_in((step.args, dict(step.kwargs)))
+        if not step.written and any(slot.grad or id(slot) in self._held for slot in given):
+            self._held.update(id(slot) for slot in slots_in(step.result) if slot.dtype.is_floating_point)
+
+    def output(self, slots: Any) -> None:
+        self._followed = False
+        self.graph.output(self.argument(slots))
 
     def argument(self, value: Any) -> Any:
         if isinstance(value, Slot):
@@ -66,6 +85,14 @@ class _Writer:
         found = self._nodes.get(id(slot))
         if found is None:
             found = self._nodes[id(slot)] = self._outside(slot) if slot.step is None else self._part(slot)
+        return self._without_gradient(slot, found) if self._followed and id(slot) in self._held else found
+
+    def _without_gradient(self, slot: Slot, node: torch.fx.Node) -> torch.fx.Node:
+        """What was made under `torch.no_grad`, where gradients are followed again: as if detached."""
+        found = self._detached.get(id(slot))
+        if found is None:
+            found = self._detached[id(slot)] = self.graph.call_function(torch.Tensor.detach, (node,))
+            found.meta = {"val": _value(slot), "shape": slot.lengths, "location": _detached(slot)}
         return found
 
     def _part(self, slot: Slot) -> torch.fx.Node:
@@ -91,6 +118,12 @@ class _Writer:
         node = self.graph.create_node("get_attr", name, name=name.replace(".", "_"))
         node.meta = {"val": _value(slot), "shape": slot.lengths}
         return node
+
+
+def _detached(slot: Slot) -> Location:
+    assert slot.step is not None
+    location = slot.step.location
+    return replace(location, path=f"{location.path.rpartition(' ▸ ')[0]} ▸ detach".removeprefix(" ▸ "))
 
 
 def _nested(value: Any, change: Any) -> Any:

@@ -93,7 +93,7 @@ def batch(
     size = next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1)
     if data is not None:
         return _from_file(given, tensors, graph, data)
-    if example.data:
+    if example.data and not all(map(_blank, tensors)):
         origin = "inputs= as given" if example.origin == "inputs=" else example.origin
         return Batch(example.args, dict(example.kwargs), size, origin, real=True)
     wanted = fitting(subject, size, samples, kind) if subject.recording.symbolic else size
@@ -106,6 +106,11 @@ def batch(
 
     arguments = given.changed(made)
     return Batch(arguments.args, arguments.kwargs, wanted, "synthetic", synthetic.about)
+
+
+def _blank(tensor: torch.Tensor) -> bool:
+    """Whether all elements are the same: zeros and ones tell the shape of an input, and are no data."""
+    return tensor.numel() > 1 and not tensor.is_meta and bool((tensor == tensor.reshape(-1)[0]).all())
 
 
 def _from_file(given: Arguments, tensors: list[torch.Tensor], graph: Graph, data: Data) -> Batch:

@@ -124,7 +124,8 @@ class Statistics:
 
     def seen(self, numbers: Floats) -> dict[Value, Seen]:
         """What was seen of each value, in the order of execution."""
-        return {value: _seen(row, numbers, self.careful) for value, row in self._rows.items()}
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are what is to be told
+            return {value: _seen(row, numbers, self.careful) for value, row in self._rows.items()}
 
 
 def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -30,10 +30,11 @@ def picture(neighbourhood: Neighbourhood | None) -> str:
         rows.setdefault(box.step, []).append(index)
     width = max(len(row) for row in rows.values()) * (_WIDTH + _GAP_X) - _GAP_X + 2 * _MARGIN
     corners, height = _place(boxes, rows, width)
-    skipping = any(boxes[end].step - boxes[start].step > 1 for start, end in neighbourhood.arrows)
-    drawn = [_arrow(boxes, corners, start, end) for start, end in neighbourhood.arrows]
+    arrows = neighbourhood.arrows
+    drawn = [_arrow(boxes, corners, start, end) for start, end in arrows]
     drawn += [_box(box, *corners[index]) for index, box in enumerate(boxes)]
-    whole = width + (3 * _GAP_X if skipping else 0)
+    sides = [_side(boxes, corners, start, end) for start, end in arrows if _skips(boxes, start, end)]
+    whole = max([float(width), *sides])
     view = f'width="{whole:g}" height="{height:g}" viewBox="0 0 {whole:g} {height:g}"'
     label = escaped(_described(neighbourhood))
     return f'<figure><svg class="net" role="img" aria-label="{label}" {view}>{"".join(drawn)}</svg></figure>'
@@ -90,9 +91,8 @@ def _cut(line: str) -> str:
 def _arrow(boxes: Sequence[Box], corners: Mapping[int, _Point], start: int, end: int) -> str:
     """From the foot of one box to the head of another; around the boxes between them, where there are any."""
     (x1, y1), (x2, y2) = corners[start], corners[end]
-    if boxes[end].step - boxes[start].step > 1:
-        between = [corners[i][0] for i, box in enumerate(boxes) if boxes[start].step <= box.step <= boxes[end].step]
-        side = max(between) + _WIDTH + 2.5 * _GAP_X
+    if _skips(boxes, start, end):
+        side = _side(boxes, corners, start, end)
         y1, y2 = y1 + _height(boxes[start]) / 2, y2 + _height(boxes[end]) / 2
         path = f"M{x1 + _WIDTH:g} {y1:g} C{side:g} {y1:g} {side:g} {y2:g} {x2 + _WIDTH:g} {y2:g}"
     else:
@@ -100,6 +100,16 @@ def _arrow(boxes: Sequence[Box], corners: Mapping[int, _Point], start: int, end:
         middle = (y1 + y2) / 2
         path = f"M{x1:g} {y1:g} C{x1:g} {middle:g} {x2:g} {middle:g} {x2:g} {y2:g}"
     return f'<path class="arrow" d="{path}" marker-end="url(#arrow)"/>'
+
+
+def _skips(boxes: Sequence[Box], start: int, end: int) -> bool:
+    return boxes[end].step - boxes[start].step > 1
+
+
+def _side(boxes: Sequence[Box], corners: Mapping[int, _Point], start: int, end: int) -> float:
+    """How far right an arrow bends that passes by the boxes between its ends."""
+    rows = range(boxes[start].step, boxes[end].step + 1)
+    return max(corners[index][0] for index, box in enumerate(boxes) if box.step in rows) + _WIDTH + 2.5 * _GAP_X
 
 
 def _described(neighbourhood: Neighbourhood) -> str:
