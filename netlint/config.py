@@ -119,7 +119,11 @@ class Settings:
         """The Python targets that the entries of `targets` name, as seen from the current folder."""
         found = []
         for (path, _), (_, capture) in zip(self.targets, self.captures, strict=True):
-            python = None if has_magic(path.partition("(")[0]) else python_target(path)
+            try:
+                python = None if has_magic(path.partition("(")[0]) else python_target(path)
+            except TargetError:  # arguments that are not Python: linting it says so
+                found.append(path)
+                continue
             if python is not None:
                 found.append(path if not python.is_file else self._from_here(path))
             elif capture.factory and not has_magic(path):

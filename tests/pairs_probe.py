@@ -330,7 +330,7 @@ class ClassIdsFromASigmoid(nn.Module):
         return torch.sigmoid(out) if self.fault else out
 
 
-@pair("PRB007", "head", (16, 20), CLASSIFY, also=("PRB010", "PRB003"))
+@pair("PRB010", "head", (16, 20), CLASSIFY, also=("PRB003", "PRB007"))
 def head_frozen_at_zero(fault: bool) -> nn.Module:
     net = Net()
     nn.init.zeros_(net.head.weight)
@@ -509,4 +509,4 @@ class DropoutByHand(nn.Module):
 
 @pair("PRB012", "head", (32, 20), CLASSIFY)
 def dropout_that_leaves_next_to_nothing(fault: bool) -> nn.Module:
-    return Net(act=nn.Sequential(nn.ReLU(), nn.Dropout(0.97 if fault else 0.2)))
+    return Net(act=nn.Sequential(nn.ReLU(), nn.Dropout(0.99 if fault else 0.2)))

@@ -223,6 +223,25 @@ def test_colour_only_where_wanted(netlint: Run) -> None:
     assert "\x1b[" not in netlint(FAULTY, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
 
 
+def test_what_a_comment_suppresses_stays_in_the_reports(netlint: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes((FIXTURES / "double_softmax_loss.onnx").read_bytes())
+    (tmp_path / "fixtures").mkdir()
+    lines = (ROOT / "fixtures" / "nets.py").read_text().splitlines()
+    lines[49] += "  # netlint: ignore[double-softmax] the exporter adds it"
+    (tmp_path / "fixtures" / "nets.py").write_text("\n".join(lines))
+    done = netlint(
+        "model.onnx", "-v", "-o", "text", "-o", "json:r.json", "-o", "sarif:r.sarif", "-o", "gitlab:r.gitlab"
+    )
+    assert done.returncode == 0
+    assert "1 model checked: 1 suppressed" in done.stdout
+    assert "the exporter adds it (comment at fixtures/nets.py:50)" in done.stdout
+    (silenced,) = json.loads((tmp_path / "r.json").read_text())["targets"][0]["suppressed"]
+    assert (silenced["code"], silenced["reason"]) == ("LOS002", "the exporter adds it")
+    (result,) = json.loads((tmp_path / "r.sarif").read_text())["runs"][0]["results"]
+    assert result["suppressions"][0]["kind"] == "inSource"
+    assert json.loads((tmp_path / "r.gitlab").read_text()) == []
+
+
 LINK = "\x1b]8;;file://"
 
 

@@ -72,9 +72,9 @@ def test_imports_are_found_from_the_root_of_a_package_and_from_the_folder(tmp_pa
 
 def test_targets_are_those_of_the_settings(tmp_path: Path) -> None:
     written(tmp_path, net="", nets__a="", nets__b="", pkg__mod="")
-    for name in ("a.onnx", "b.onnx", "c.txt"):
+    for name in ("a.onnx", "b.onnx", "c.txt", "out.onnx", "w.pt"):
         (tmp_path / name).touch()
-    patterns = [
+    paths = [
         "net.py:Net(classes=3)",
         "nets/*.py:Net",
         "pkg.mod:make",
@@ -83,20 +83,20 @@ def test_targets_are_those_of_the_settings(tmp_path: Path) -> None:
         "**/*.onnx",
         "x.py:f(a)",
     ]
-    entries_ = "\n".join(f'[[targets]]\npath = "{pattern}"' for pattern in patterns)
-    (tmp_path / "netlint.toml").write_text(entries_)
+    entries_ = "\n".join(f'[[targets]]\npath = "{path}"' for path in paths)
+    weights = '\n[[targets]]\npath = "w.pt"\nfactory = "net.py:Net"\n'
+    (tmp_path / "netlint.toml").write_text(f'exclude = ["out.onnx"]\n{entries_}{weights}')
     found = {
         target.text: target.file and os.path.relpath(target.file, tmp_path) for target in configured(tmp_path, True)
     }
     assert found == {
         "net.py:Net(classes=3)": "net.py",
-        "nets/a.py:Net": "nets/a.py",
-        "nets/b.py:Net": "nets/b.py",
         "pkg.mod:make": "pkg/mod.py",
         "gone.py:Net": None,
         "a.onnx": "a.onnx",
         "b.onnx": "b.onnx",
         "x.py:f(a)": None,
+        "w.pt": "net.py",
     }
     read = configured(tmp_path / "nets", False)
     assert [target.file for target in read] == [tmp_path / "a.onnx", tmp_path / "b.onnx"]

@@ -152,3 +152,11 @@ def test_nothing_configured_is_told(netlint: Run, tmp_path: Path, settings: str)
     done = netlint("--configured")
     assert done.returncode == 2
     assert "no settings name a Python target" in done.stderr
+
+
+def test_configured_arguments_that_are_no_python_are_told(
+    netlint: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "netlint.toml").write_text('[[targets]]\npath = "net.py:make(size)"\n')
+    done = netlint("--configured")
+    assert (done.returncode, "no Python literal: size" in done.stdout) == (3, True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 
-from netlint.capture import python_target
+from netlint.capture import PythonTarget, python_target
 from netlint.config import find_settings
 from netlint.frontends import TargetError
 from netlint.sources import Sources
-from netlint.targets import SUFFIXES
+from netlint.targets import CHECKPOINTS, SUFFIXES
 
 MOST_MODELS = 50
 """Model files that one pattern in the settings may stand for; the others are linted when they are opened."""
@@ -44,10 +44,12 @@ def configured(folder: Path, trusted: bool) -> list[Target]:
     settings = find_settings(folder)
     if settings.file is None:
         return []
+    folder = settings.file.parent
     found: dict[str, Target] = {}
-    for pattern, _ in settings.targets:
-        for text, file in _expanded(pattern, settings.file.parent):
-            found[text] = Target(text, settings.file.parent, file, settings.file)
+    for (pattern, _), (_, capture) in zip(settings.targets, settings.captures, strict=True):
+        for text, file in _named(pattern, capture.factory, folder):
+            if not settings.excludes(str(folder / text)):
+                found[text] = Target(text, folder, file, settings.file)
     if trusted:
         return list(found.values())
     models = [target.file for target in found.values() if target.is_model and target.file]
@@ -64,34 +66,35 @@ def opened(file: Path, folder: Path | None) -> Target:
     return Target(str(file.relative_to(folder)), folder, file)
 
 
-def _expanded(pattern: str, folder: Path) -> Iterator[tuple[str, Path | None]]:
+def _named(path: str, factory: str, folder: Path) -> Iterator[tuple[str, Path | None]]:
+    """The targets that an entry of the settings names, each with its file.
+
+    A pattern states how targets are linted, not that all of the Python it matches is to be run.
+    """
+    pattern = has_magic(path.partition("(")[0])
     try:
-        python = python_target(pattern)
+        python = python_target(path)
+        maker = python or (python_target(factory) if factory and path.endswith(CHECKPOINTS) else None)
     except TargetError:  # arguments that are not Python: linting it says so
-        yield pattern, None
+        yield path, None
         return
-    if python is None:
-        # A whole tree is not searched each time a file is saved: its models are linted when they are opened.
-        names = [] if "**" in pattern else _matches(pattern, folder)
-        models = [name for name in names if name.endswith(SUFFIXES)]
-        yield from ((name, folder / name) for name in models[:MOST_MODELS])
-    elif not python.is_file:
-        yield pattern, _module_file(python.place, folder)
-    elif has_magic(python.place):
-        rest = pattern.removeprefix(python.place)
-        yield from ((name + rest, folder / name) for name in _matches(python.place, folder))
-    else:
-        file = folder / python.place
-        yield pattern, file if file.is_file() else None
+    if maker is not None and not pattern:
+        yield path, _file(maker, folder)
+    elif python is None:
+        yield from ((name, folder / name) for name in _models(path, folder))
 
 
-def _matches(pattern: str, folder: Path) -> list[str]:
-    return sorted(glob(pattern, root_dir=folder, recursive=True))
+def _models(path: str, folder: Path) -> list[str]:
+    if "**" in path:  # a whole tree is not searched at each save: its models are linted when they are opened
+        return []
+    return [name for name in sorted(glob(path, root_dir=folder)) if name.endswith(SUFFIXES)][:MOST_MODELS]
 
 
-def _module_file(dotted: str, folder: Path) -> Path | None:
-    place = folder.joinpath(*dotted.split("."))
-    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+def _file(python: PythonTarget, folder: Path) -> Path | None:
+    """The file that a Python target names, if it is there."""
+    place = folder / python.place if python.is_file else folder.joinpath(*python.place.split("."))
+    files = [place] if python.is_file else [place.with_suffix(".py"), place / "__init__.py"]
+    return next((file for file in files if file.is_file()), None)
 
 
 def place(target: Target) -> tuple[Path, int]:

@@ -68,8 +68,8 @@ from netlint.analyses.parameters import parameters
 from netlint.analyses.roles import roles
 from netlint.analyses.shapes import shapes
 from netlint.graph import Value
-from netlint.probe.observed import Overfit
-from netlint.probe.stages import overfit
+from netlint.probe.observed import Overfit, Passes
+from netlint.probe.stages import overfit, passes
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Option, Scope, rule
 
 from ._measured import setting
@@ -89,7 +89,7 @@ _WEIGHTS = 4
     also=(WARNING,),
     since="0.3",
     status="preview",
-    requires=(overfit, parameters, roles, shapes),
+    requires=(overfit, passes, parameters, roles, shapes),
     options=(_SHARE,),
 )
 def cannot_overfit_one_batch(scope: Scope) -> Iterator[Finding]:
@@ -126,11 +126,20 @@ def _halted(found: Overfit) -> bool:
 
 def _can(scope: Scope, found: Overfit) -> bool:
     """Whether it has enough weights, and whether its targets can be learnt by heart at all."""
+    if _alike(scope[passes], found.setup.samples):
+        return False
     shape = scope[shapes].of(scope[roles].predictions[0].value)
     numbers = [dim for dim in (shape or ())[1:] if isinstance(dim, int)]
     if shape is None or (found.setup.synthetic and len(shape) > 2):
         return False
     return _trainable(scope) >= _WEIGHTS * found.setup.samples * prod(numbers)
+
+
+def _alike(run: Passes, samples: int) -> bool:
+    """Whether two samples look the same to the model, so that nothing can learn them apart."""
+    every = [given[:samples] for given in (run.outputs or {}).values()]
+    rows = [tuple(row.tobytes() for row in one) for one in zip(*every, strict=False)]
+    return len(set(rows)) < len(rows)
 
 
 def _trainable(scope: Scope) -> int:

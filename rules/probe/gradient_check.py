@@ -3,7 +3,7 @@
 ## What it does
 Compares, in float64, the derivative in a random direction that the backward pass gives with that of the forward pass,
 from central differences. Reports a relative difference of more than `tolerance` (1 %): an error if a hand-written
-`autograd.Function` is the only thing that can explain it, else a warning.
+`autograd.Function` makes it, else a note, since a part of the way from a weight to the loss may be detached on purpose.
 
 ## Why is this bad
 Training follows a direction that does not lower the loss. It may look like slow learning for a long time.
@@ -90,7 +90,8 @@ class Binary(nn.Module):
 
 ## Known limits
 One point and one direction for each weight. What random numbers or batch statistics change between runs cannot be
-checked. Weights without any gradient are the business of `vanishing-gradient`.
+checked. Weights without any gradient are the business of `vanishing-gradient`. Embeddings are left out: the gradient of
+their padding is zero on purpose.
 
 ## References
 TheDeepChecker takes a relative error of 1 %. torch.autograd.gradcheck compares element by element, for one function.
@@ -100,11 +101,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.layers import layers
 from netlint.graph import Node
 from netlint.probe.observed import GradientCheck
 from netlint.probe.stages import gradient_check as check
 from netlint.probe.stages import passes
-from netlint.rule import ERROR, WARNING, Evidence, Finding, Level, Option, Scope, rule
+from netlint.rule import ERROR, NOTE, Evidence, Finding, Level, Option, Scope, rule
 
 from ._measured import reader, setting, sources
 
@@ -120,15 +122,16 @@ _SHOWN = 6
     "PRB008",
     "gradient-check",
     level=ERROR,
-    also=(WARNING,),
+    also=(NOTE,),
     since="0.3",
     status="preview",
-    requires=(check, passes),
+    requires=(check, passes, layers),
     options=(_TOLERANCE,),
 )
 def gradient_check(scope: Scope) -> Iterator[Finding]:
     found = scope[check]
-    wrong = _wrong(found, float(scope.options["tolerance"]))
+    tables = {layer.weight.name for layer in scope[layers].all if layer.kind == "embedding"}
+    wrong = [name for name in _wrong(found, float(scope.options["tolerance"])) if name not in tables]
     at, level = _culprit(scope, wrong)
     if not wrong or at is None or scope.graph.of(*_STEPS):
         return
@@ -164,7 +167,7 @@ def _culprit(scope: Scope, wrong: list[str]) -> tuple[Node | None, Level]:
     if custom:
         changing = [node for node in custom if not _gives_back(scope, node)]
         return (changing[-1], ERROR) if changing else (None, ERROR)
-    return (reader(scope.graph, wrong[-1]) if wrong else None), WARNING
+    return (reader(scope.graph, wrong[-1]) if wrong else None), NOTE
 
 
 def _gives_back(scope: Scope, node: Node) -> bool:
