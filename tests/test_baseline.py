@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -244,3 +245,13 @@ def test_a_new_export_with_one_more_branch(tmp_path: Path, monkeypatch: pytest.M
     added = known.new(new)
     assert len(added) == len(new.findings) - len(old.findings) > 0
     assert {found.loc.module.partition(".")[0] for found in added if found.loc.module} == {"branch"}
+
+
+def test_fingerprints_of_reports_do_not_depend_on_the_spelling(
+    project: Path, monkeypatch: pytest.MonkeyPatch, netlint: Run
+) -> None:
+    spelled = ("models/log_of_softmax.onnx", "./models/log_of_softmax.onnx", project / "models" / "log_of_softmax.onnx")
+    prints = [json.loads(netlint(target, "-o", "gitlab").stdout)[0]["fingerprint"] for target in spelled]
+    assert len(set(prints)) == 1
+    shutil.copy(project / "models" / "log_of_softmax.onnx", project / "copy.onnx")
+    assert json.loads(netlint("copy.onnx", "-o", "gitlab").stdout)[0]["fingerprint"] not in prints

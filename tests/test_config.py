@@ -176,8 +176,8 @@ def test_lines_of_all_kinds_are_shown(tmp_path: Path) -> None:
     marked = read_settings(tmp_path / "netlint.toml")
     assert marked is not None
     assert (marked.fail_on, marked.where(("fail-on",))) == (Level.ERROR, "netlint.toml:1")
-    escape = mistake(tmp_path, "x = \x1b[31m")
-    assert "\x1b" not in escape
+    for text in ("x = \x1b[31m", 'fail-on = "\\u001b[31m"', '"\\u001b[31m" = 1', '[training]\nloss = "\\u001b[31m"'):
+        assert "\x1b" not in mistake(tmp_path, text)
 
 
 @pytest.mark.parametrize("text", ["tool = 1", "[tool]\nnetlint = 3", "[tool]\nnetlint = []", "[[tool.netlint]]"])

@@ -12,7 +12,7 @@ from netlint.frontends.onnx import load_bytes
 from netlint.registry import load_rules
 from netlint.reported import Reported
 from netlint.rule import Level, Rule
-from netlint.training import Training
+from netlint.training import Training, parse_training
 from tests.numeric_programs import PROGRAMS, Program, wants
 from tests.numeric_programs_more import MORE_PROGRAMS
 from tests.numeric_spellings import SPELLINGS, model_of
@@ -68,3 +68,12 @@ def test_findings_tell_how_it_comes_about(program: Program, rules: list[Rule]) -
         if each.rule.code.startswith("NUM"):
             assert each.finding.help and each.finding.why
             assert each.finding.evidence
+
+
+@pytest.mark.parametrize(("stage", "told"), [("init", "any finite numbers"), ("trained", "as stored")])
+def test_findings_tell_what_they_assume_of_the_weights(stage: str, told: str, rules: list[Rule]) -> None:
+    body = "h = Gemm(x, w, b); r = Relu(h); l = Log(r); ! = ReduceMean(l)"
+    training = parse_training({"stage": stage}, lambda field: field)
+    (found,) = lint(load_bytes(model_of(body).SerializeToString()), rules, training).findings
+    (weights,) = (entry for entry in found.finding.evidence if entry.label == "weights")
+    assert str(weights.value).startswith(told)

@@ -216,6 +216,23 @@ def test_an_override_for_one_target_can_be_unused(tmp_path: Path, lint: Callable
     assert report.findings[-1].loc.source == (str(tmp_path / "netlint.toml"), 1)
     (tmp_path / "netlint.toml").write_text(text.format("*.onnx"))
     assert codes(lint(path)) == ["INI008"]
+    text = 'ignore = ["LOS0", "LOS01"]\n' + text.replace("LOS006", "LOS")
+    (tmp_path / "netlint.toml").write_text(text.format("m.onnx"))
+    assert codes(lint(path)) == ["INI008"], "no rule of the prefix runs"
+    some = 'ignore = ["INI004", "INI005", "INI006", "INI007", "INI008", "INI009", "INI010", "INI011"]\n'
+    (tmp_path / "netlint.toml").write_text(some + text.partition("\n")[2].replace("LOS", "INI").format("m.onnx"))
+    assert codes(lint(path)) == ["SUP001"], "all rules of the prefix that run have judged the model"
+
+
+def test_the_last_override_that_matches_wins(tmp_path: Path, lint: Callable[..., Report]) -> None:
+    path = model(tmp_path / "m.onnx")
+    entry = '[[overrides]]\nmodule = "{}"\nrules = ["LOS"]\nlevel = "{}"\nreason = "r"\n'
+    entries = (("encoder.*", "note"), ("encoder.head", "error"), ("decoder.*", "note"))
+    (tmp_path / "netlint.toml").write_text(
+        "".join(entry.format(*one) for one in entries) + '[rules.LOS006]\nlevel = "note"\n'
+    )
+    levels = {found.rule.code: found.level for found in lint(path).findings}
+    assert levels["LOS006"] == Level.ERROR
 
 
 def test_levels_of_rules(tmp_path: Path, lint: Callable[..., Report]) -> None:

@@ -13,6 +13,7 @@ from netlint import __version__
 from netlint.location import Location
 from netlint.report import Failure, Run
 from netlint.report.places import place
+from netlint.report.seen import JsonRuns, runs
 from netlint.reported import Report, Reported
 from netlint.rule import Level
 from netlint.sources import Sources
@@ -162,6 +163,7 @@ class JsonTarget(msgspec.Struct):
     not_understood: Annotated[dict[str, int], _doc("operators no analysis knows, with the number of nodes")]
     cuts: Annotated[list[JsonCut], _doc("operators at which the analysis of ranges ends; empty where no rule needs it")]
     times: Annotated[list[JsonSpent], _doc("empty without --profile")]
+    probe: Annotated[JsonRuns | None, _doc("null without --probe")]
 
 
 class JsonReport(msgspec.Struct):
@@ -218,7 +220,7 @@ def _as_text(data: Any) -> Any:
 def _target(result: Report | Failure, run: Run) -> JsonTarget:
     if isinstance(result, Failure):
         failure = JsonFailure(str(result.error), result.error.help)
-        return JsonTarget(result.target, failure, 0, [], [], [], [], {}, [], {}, [], [])
+        return JsonTarget(result.target, failure, 0, [], [], [], [], {}, [], {}, [], [], None)
     target, sources = result.target, run.sources
     return JsonTarget(
         target=target,
@@ -238,6 +240,7 @@ def _target(result: Report | Failure, run: Run) -> JsonTarget:
         not_understood=dict(result.not_understood),
         cuts=[JsonCut(cut.op, _location(cut.at, sources), cut.others, cut.nodes) for cut in result.cuts],
         times=[JsonSpent(spent.kind, spent.name, spent.seconds) for spent in result.times] if run.profile else [],
+        probe=JsonRuns(**plain(runs(result.probe))) if result.probe else None,
     )
 
 

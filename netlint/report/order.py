@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from os import fsencode
 from pathlib import PurePath
 
 from netlint.report import Run
@@ -25,8 +25,12 @@ class Told:
     @property
     def identity(self) -> str:
         """Tells the findings of all targets apart, and stays the same from run to run."""
-        target = PurePath(self.target).as_posix()  # ./m.onnx is m.onnx
-        return sha256(fsencode(f"{target}\0{self.found.fingerprint}")).hexdigest()[:32]
+        try:
+            way = os.path.relpath(self.target)  # m.onnx, ./m.onnx and /here/m.onnx are one target
+        except ValueError:  # on another drive
+            way = self.target
+        target = PurePath(way).as_posix()
+        return sha256(os.fsencode(f"{target}\0{self.found.fingerprint}")).hexdigest()[:32]
 
 
 def worst_first(run: Run) -> list[Told]:

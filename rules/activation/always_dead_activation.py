@@ -151,7 +151,11 @@ def _finding(scope: Scope, node: Node, claim: Claim, proved: Range, result: floa
     return Finding(
         f"{node.op} always gives {result:g}{how}: its input lies in {proved}",
         node,
-        evidence=(Evidence("input", [proved.lo, proved.hi]), *_assumed(scope, proved)),
+        evidence=(
+            Evidence("input", [proved.lo, proved.hi]),
+            *_assumed(scope, proved),
+            Evidence("weights", "any finite numbers that training may find" if level == ERROR else "as stored"),
+        ),
         help="check the sign of what is fed in, the bias and the scale of the inputs",
         why="what follows is a constant, and no gradient reaches what lies before",
         level=level,

@@ -86,6 +86,16 @@ def _evidence(scope: Scope, found: Reach | None, proved: Range, label: str) -> I
         declared, Known
     ):
         yield Evidence("inputs", [declared.value.lo, declared.value.hi], declared.origin)
+    if found is not None and any(s not in scope.graph.inputs for s in found.sources):
+        yield _weights(scope)
+
+
+def _weights(scope: Scope) -> Evidence:
+    """What is assumed of the weights: nothing, unless training is declared to be over."""
+    if scope[reach].ranges.any_weights:
+        return Evidence("weights", "any finite numbers that training may find")
+    stage = scope[contract].stage
+    return Evidence("weights", "as stored", stage.origin if isinstance(stage, Known) else "")
 
 
 def _kind(scope: Scope, source: Value) -> str:

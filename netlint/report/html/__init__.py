@@ -18,12 +18,13 @@ from netlint.report.html.findings import findings, suppressed
 from netlint.report.html.markup import escaped
 from netlint.report.html.pages import rule_pages
 from netlint.report.html.picture import ARROW
+from netlint.report.html.probe import probes
 from netlint.report.html.rest import not_analysed, not_judged, summary
 
 Section: TypeAlias = Callable[[Run], str]
 """Renders one part of the page; empty where there is nothing to show."""
 
-SECTIONS: tuple[Section, ...] = (not_analysed, findings, suppressed, not_judged, rule_pages)
+SECTIONS: tuple[Section, ...] = (not_analysed, findings, suppressed, probes, not_judged, rule_pages)
 """The parts of the page, in order."""
 
 
