@@ -371,3 +371,21 @@ def test_digest_is_that_of_the_content(tmp_path: Path) -> None:
     first = settings(tmp_path, "ignore = []").digest()
     assert first == settings(tmp_path, "ignore = []").digest()
     assert first != settings(tmp_path, "ignore = [ ]").digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('baseline = "none"', "the baseline none does not exist"),
+        (OVERRIDE + "ignore = ['zero-wights']", "unknown rule 'zero-wights'"),
+        ("[rules.CNV001]\nlevl = 'off'", "has no option 'levl'"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_linted(
+    netlint: Callable[..., CompletedProcess[str]], tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "netlint.toml").write_text(text)
+    (tmp_path / "m.onnx").write_bytes(b"not a model")
+    done = netlint("m.onnx")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
