@@ -66,16 +66,15 @@ def _netlint(tools: Tools, path: str) -> list[Command]:
     executable = tools.netlint_bin / "netlint"
     if not executable.exists():
         return []
-    if _has_exit_zero(executable):
-        return [Command(NETLINT, (str(executable), "--exit-zero", path))]
-    return [Command(NETLINT, (str(executable), path), CLEAN_OR_FINDINGS)]
+    options = [option for option in ("--exit-zero", "--no-cache") if option in _help(executable)]
+    accepted = (0,) if "--exit-zero" in options else CLEAN_OR_FINDINGS
+    return [Command(NETLINT, (str(executable), *options, path), accepted)]
 
 
 @cache
-def _has_exit_zero(executable: Path) -> bool:
-    """Whether this netlint offers --exit-zero."""
-    done = subprocess.run([str(executable), "--help"], capture_output=True, text=True)
-    return "--exit-zero" in done.stdout
+def _help(executable: Path) -> str:
+    """What this netlint says of its options; results that it keeps would make every run but the first one cheap."""
+    return subprocess.run([str(executable), "--help"], capture_output=True, text=True).stdout
 
 
 def _peers(subject: Subject, tools: Tools, path: str) -> list[Command]:

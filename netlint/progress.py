@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import sys
-from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
 
 PATIENCE = 0.5
 """Seconds before it is shown."""
@@ -20,7 +21,7 @@ class Progress:
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self._wanted = not quiet and watched() and hasattr(signal, "setitimer")
+        self._wanted = not quiet and watched()
         self._done = self._total = 0
         self._drawn = False
 
@@ -29,18 +30,26 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._wanted:
+            import signal
+
+            self._wanted = hasattr(signal, "setitimer")  # not on Windows
+        if self._wanted:
             signal.signal(signal.SIGALRM, self._draw)
             signal.setitimer(signal.ITIMER_REAL, PATIENCE, _PERIOD)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._wanted:
+            import signal
+
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if self._drawn:
             _write("\r\x1b[K")
 
     def _draw(self, number: int, frame: FrameType | None) -> None:
+        import shutil
+
         self._drawn = True
         _write("\r" + bar(self._done, self._total, shutil.get_terminal_size().columns) + "\x1b[K")
 

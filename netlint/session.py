@@ -126,7 +126,9 @@ class Session:
         """What is to be said of a target without linting it: why it is none, or what was found in an earlier run."""
         if isinstance(found, tuple):
             return Failure(*found)
-        self.fail_on = min(self.fail_on, self._settings_for(_folder(found)).fail_on)
+        settings = self._settings_for(_folder(found))
+        self.fail_on = min(self.fail_on, settings.fail_on)
+        self._baseline_of(settings)  # what is wrong with it is told before anything is linted
         entry = None if self._is_python(found) else self._entry(found)
         return entry.find() if entry else None
 
@@ -324,6 +326,7 @@ class Session:
 
         about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
         rules = at_once(about_rules.chosen(self._select, self._ignore))
+        about_rules.exceptions(target)  # what is wrong with them is told before anything is linted
         return rules, self._stated.otherwise(settings.contract(target)), about_rules.options()
 
     def _note(self, text: str) -> None:

@@ -176,8 +176,8 @@ def test_lines_of_all_kinds_are_shown(tmp_path: Path) -> None:
     marked = read_settings(tmp_path / "netlint.toml")
     assert marked is not None
     assert (marked.fail_on, marked.where(("fail-on",))) == (Level.ERROR, "netlint.toml:1")
-    escape = mistake(tmp_path, "x = \x1b[31m")
-    assert "\x1b" not in escape
+    for text in ("x = \x1b[31m", 'fail-on = "\\u001b[31m"', '"\\u001b[31m" = 1', '[training]\nloss = "\\u001b[31m"'):
+        assert "\x1b" not in mistake(tmp_path, text)
 
 
 @pytest.mark.parametrize("text", ["tool = 1", "[tool]\nnetlint = 3", "[tool]\nnetlint = []", "[[tool.netlint]]"])
@@ -371,3 +371,21 @@ def test_digest_is_that_of_the_content(tmp_path: Path) -> None:
     first = settings(tmp_path, "ignore = []").digest()
     assert first == settings(tmp_path, "ignore = []").digest()
     assert first != settings(tmp_path, "ignore = [ ]").digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('baseline = "none"', "the baseline none does not exist"),
+        (OVERRIDE + "ignore = ['zero-wights']", "unknown rule 'zero-wights'"),
+        ("[rules.CNV001]\nlevl = 'off'", "has no option 'levl'"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_linted(
+    netlint: Callable[..., CompletedProcess[str]], tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "netlint.toml").write_text(text)
+    (tmp_path / "m.onnx").write_bytes(b"not a model")
+    done = netlint("m.onnx")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from netlint.config import KeyPath
+from netlint.config import KeyPath, read_settings
+from netlint.errors import ConfigError
+from netlint.registry import load_rules
 from netlint.settings.locate import places
+from netlint.settings.rules import RuleSettings
 from netlint.settings.version import allows
+
+RULES = load_rules()
 
 KEY = st.text("ab-_1", min_size=1, max_size=3) | st.sampled_from(['"a b"', "'c.d'", '"\\u0065"', '"]"', "'#='"])
 SCALAR = st.sampled_from(
@@ -140,3 +147,48 @@ def test_arrays_of_tables_are_counted() -> None:
 )
 def test_required_versions(required: str, version: str, allowed: bool | None) -> None:
     assert allows(required, version) is allowed
+
+
+TOP = ("extends", "select", "fail-on", "baseline", "training", "targets", "overrides", "rules", "required-version")
+INNER = (
+    "path",
+    "loss",
+    "inputs",
+    "seed",
+    "target",
+    "module",
+    "ignore",
+    "level",
+    "reason",
+    "CNV001",
+    "min-kernel",
+    "lr",
+)
+ANY = st.recursive(
+    SCALAR | st.sampled_from(['"error"', '"ACT"', '">=0"', "nan", "-1", "[]", "{}"]),
+    lambda value: (
+        array(value) | st.tuples(st.sampled_from(INNER), value).map(lambda pair: f"{{{pair[0]} = {pair[1]}}}")
+    ),
+    max_leaves=4,
+)
+LINE = st.one_of(
+    st.tuples(st.sampled_from(TOP + INNER), ANY).map(lambda pair: f"{pair[0]} = {pair[1]}"),
+    st.sampled_from(["[training]", "[[targets]]", "[[overrides]]", "[rules.CNV001]", "[rules.zero-weights]", "[x"]),
+)
+
+
+@given(st.lists(LINE, max_size=6).map("\n".join))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_says_is_understood_or_told(tmp_path: Path, text: str) -> None:
+    """No settings crash netlint, and every mistake names its line."""
+    (tmp_path / "netlint.toml").write_text(text)
+    try:
+        read = read_settings(tmp_path / "netlint.toml")
+        assert read is not None
+        about = RuleSettings(read, RULES)
+        about.decisions()
+        about.levels()
+        about.options()
+        about.exceptions("m.onnx")
+    except ConfigError as error:
+        assert re.match(r".*netlint\.toml:\d+:\d+: .*\n *\|\n\d+ \| .*\n *\| *\^+$", str(error)), error

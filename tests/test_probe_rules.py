@@ -26,7 +26,13 @@ PROBE = [code for code in load_rules() if code.startswith("PRB")]
 GIVEN = replace(SETUP, synthetic=False, batch="batch.npz, 16 samples")
 MADE_UP = replace(SETUP, loss="made up", true_loss=False)
 SQUARE = "float[8, 8] w = {" + ", ".join(["0.1, -0.2"] * 32) + "}"
-CHAIN = text("  h = MatMul(x, w)\n  r = Relu(h)\n  y = MatMul(r, v)", f"{SQUARE}, {SQUARE.replace(' w', ' v')}")
+
+
+def _squares(*names: str) -> list[str]:
+    return [SQUARE.replace(" w", f" {name}") for name in names]
+
+
+CHAIN = text("  h = MatMul(x, w)\n  r = Relu(h)\n  y = MatMul(r, v)", ", ".join(_squares("w", "v")))
 
 
 def test_all_fourteen_stand_and_are_skipped_without_a_run() -> None:
@@ -43,7 +49,15 @@ RELU = text("  h = Identity(x)\n  n = Neg(h)\n  y = Relu(n)", inputs="float[16, 
 
 @pytest.mark.parametrize(
     ("off", "on", "others", "reported"),
-    [(64, 0, 0, True), (20, 0, 44, True), (19, 0, 45, False), (32, 32, 0, False), (40, 10, 14, True), (8, 0, 0, False)],
+    [
+        (64, 0, 0, True),
+        (20, 0, 44, True),
+        (19, 0, 45, False),
+        (32, 32, 0, False),
+        (40, 10, 14, True),
+        (8, 0, 0, False),
+        (400, 200, 400, False),
+    ],
 )
 def test_dead_units_are_those_that_always_on_ones_do_not_balance(
     off: int, on: int, others: int, reported: bool
@@ -112,8 +126,11 @@ def test_weights_without_gradient_count_under_a_true_loss_alone() -> None:
 def test_a_head_of_zeros_opens_with_the_first_step() -> None:
     run = replace(along(CHAIN, 0.0, 1.0))
     assert len(messages(judged("PRB003", CHAIN, passes=run))) == 1
-    zero = replace(run, weights=(run.weights[0], replace(run.weights[1], rms=0.0)))
-    assert messages(judged("PRB003", CHAIN, passes=zero)) == []
+    three = text("  h = MatMul(x, w)\n  r = MatMul(h, v)\n  y = MatMul(r, u)", ", ".join(_squares("w", "v", "u")))
+    parts = (seen(three, "h", grad=0.0), seen(three, "r", grad=1.0), seen(three, "y", grad=1.0))
+    for size, reported in ((0.1, 1), (0.0, 0)):
+        run = passes(three, *parts, weights=[("w", 0.1, 0.0), ("v", 0.1, 1.0), ("u", size, 1.0)])
+        assert len(messages(judged("PRB003", three, passes=run))) == reported
 
 
 def test_values_that_grow_and_gradients_that_grow() -> None:
@@ -124,6 +141,8 @@ def test_values_that_grow_and_gradients_that_grow() -> None:
     back = passes(CHAIN, seen(CHAIN, "h", grad=1e5), seen(CHAIN, "y", grad=1.0))
     (found,) = judged("PRB004", CHAIN, passes=back).findings
     assert found.writes == ("h",)
+    tiny = passes(CHAIN, seen(CHAIN, "h", grad=1e5, std=1e-3), seen(CHAIN, "y", grad=1.0))
+    assert messages(judged("PRB004", CHAIN, passes=tiny)) == []  # a norm behind it would bring it to 1
     small = passes(CHAIN, seen(CHAIN, "h", std=1e-6), seen(CHAIN, "y", std=1.0))
     assert messages(judged("PRB004", CHAIN, passes=small)) == []
 
@@ -147,6 +166,14 @@ def test_nonfinite_is_an_error_on_data_that_are_fair(setup: Setup) -> None:
     run = passes(LOG, seen(LOG, "h"), seen(LOG, "l", nonfinite=1, hi=inf), seen(LOG, "y", nonfinite=1, hi=inf))
     report = judged("PRB005", LOG, {"input_range": "0..1"}, passes=replace(run, setup=setup))
     assert [found.level for found in report.findings] == [Level.ERROR]
+
+
+def test_weights_that_are_not_finite_are_to_blame_whatever_the_data() -> None:
+    bad = text("  h = MatMul(x, w)\n  y = Relu(h)", SQUARE.replace("{0.1", "{nan", 1))
+    run = passes(bad, seen(bad, "h", nonfinite=16, nans=16), seen(bad, "y", nonfinite=16, nans=16))
+    (found,) = judged("PRB005", bad, passes=run).findings
+    assert found.finding.message == "MatMul makes NaN out of weights that are not finite: 16 of 1,024 elements"
+    assert found.level is Level.ERROR
 
 
 MASKED = text(
@@ -329,6 +356,9 @@ def test_units_that_compute_the_same() -> None:
     equal = units(0, 0, 8)
     run = passes(CHAIN, seen(CHAIN, "h", units=equal), weights=[("w", 0.1, 0.1)])
     assert messages(judged("PRB010", CHAIN, passes=run)) == ["all 8 units compute the same"]
+    nothing = replace(equal, lo=equal.lo * 0, hi=equal.hi * 0, mean=equal.mean * 0)
+    run = passes(CHAIN, seen(CHAIN, "h", units=nothing), weights=[("w", 0.1, 0.1)])
+    assert messages(judged("PRB010", CHAIN, passes=run)) == []
     run = passes(CHAIN, seen(CHAIN, "h", units=units(4, 4, 0)), weights=[("w", 0.1, 0.1)])
     assert messages(judged("PRB010", CHAIN, passes=run)) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import warnings
@@ -64,7 +65,7 @@ def quiet() -> Iterator[None]:
 def dynamo(model: nn.Module, inputs: tuple[Any, ...]) -> onnx.ModelProto:
     """By `torch.export`; the first axis of every input is symbolic where the model allows it."""
     shapes: tuple[Any, ...] = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-    if isinstance(model, Softmaxed):
+    if next(iter(inspect.signature(model.forward).parameters.values())).kind is inspect.Parameter.VAR_POSITIONAL:
         shapes = (shapes,)  # the one parameter `*inputs` takes them all
     with quiet():
         program = torch.onnx.export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib.util import find_spec
 
@@ -18,4 +19,5 @@ def server(stdio: bool) -> None:
         fail(f"the server needs pygls, which is not installed for {sys.executable}: pip install 'netlint-nn[lsp]'")
     from netlint.lsp.server import serve
 
+    gc.enable()
     serve()

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netlint.capture import GUESSED, INPUTS, PART
-from netlint.location import Location
 from netlint.report import Failure, Run
 from netlint.report.folding import folded, others
 from netlint.report.wording import broken_off, clean, evidence, plural, stated
 from netlint.reported import Report, Reported, Suppressed
 from netlint.rule import Level, RuleInfo
 from netlint.sources import Sources, shorten
+
+if TYPE_CHECKING:
+    from netlint.location import Location
 
 Paint = Callable[[str, str], str]
 """Gives a text a role: `error`, `warning`, `note`, `frame`, `strong`, `mark`."""

@@ -16,7 +16,7 @@ def told(shown: str, text: str, path: KeyPath, mistake: Mistake) -> str:
     text = text.replace("\r\n", "\n")
     place = _place(text, path)
     if place is None:
-        return f"{shown}: {mistake}"
+        return _plain(f"{shown}: {mistake}")
     start, end = place.key if mistake.at_key else place.value
     return _marked(shown, text, start, end, str(mistake))
 
@@ -59,4 +59,11 @@ def _marked(shown: str, text: str, start: int, end: int, message: str) -> str:
     cut = max(0, column - _WIDEST // 2)  # a very long line is shown around the mistake
     visible = "".join(char if char.isprintable() else " " for char in line[cut : cut + _WIDEST])
     caret = " " * (column - cut) + "^" * min(length, _WIDEST - (column - cut))
-    return f"{shown}:{number}:{column + 1}: {message}\n{margin} |\n{number} | {visible}\n{margin} | {caret}"
+    return (
+        f"{_plain(f'{shown}:{number}:{column + 1}: {message}')}\n{margin} |\n{number} | {visible}\n{margin} | {caret}"
+    )
+
+
+def _plain(text: str) -> str:
+    """Text from the file in one line, without what terminals obey."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -2,8 +2,8 @@
 
 ## What it does
 Reports NaN or infinity in an output, the loss or a gradient, and names the operator that made the first of it out of
-finite inputs. It is an error where the data were given or keep to a stated `--input-range`, else a warning: made-up
-data may be what no one would feed.
+finite inputs. It is an error where the data were given or keep to a stated `--input-range`, and where weights are to
+blame; else a warning: made-up data may be what no one would feed.
 
 ## Why is this bad
 One such element makes the loss NaN, the next step makes every weight NaN.
@@ -93,6 +93,7 @@ from netlint.rule import ERROR, WARNING, Evidence, Finding, Level, Scope, rule
 
 from ._measured import reader, setting, sources
 
+_BAD_WEIGHTS = "weights that are not finite"
 _HELP = "guard the operand: add a small constant, clamp it, or use a stable form (log_softmax, logsumexp, logaddexp)"
 
 
@@ -162,20 +163,21 @@ def _forward(scope: Scope, node: Node) -> Finding:
     read = [(place, given) for place, value in enumerate(node.inputs) for given in sources(scope.graph, found, value)]
     operands = [(place, found.seen[given]) for place, given in read if given in found.seen]
     spans = (Evidence(f"input {place} of {node.op}", f"[{one.lo:g}, {one.hi:g}]") for place, one in operands)
+    made_of = _operands(scope, node, operands)
     return Finding(
-        f"{node.op} makes {'NaN' if seen.nans else 'infinity'} out of {_operands(scope, node, operands)}: "
-        f"{seen.nonfinite:,} of {seen.count:,} elements",
+        f"{node.op} makes {'NaN' if seen.nans else 'infinity'} out of {made_of}: {seen.nonfinite:,} of {seen.count:,} "
+        "elements",
         node,
         (*spans, *_loss(found), *setting(found.setup)),
         help=_HELP,
-        level=_level(scope),
+        level=ERROR if made_of == _BAD_WEIGHTS else _level(scope),
     )
 
 
 def _operands(scope: Scope, node: Node, operands: list[tuple[int, Seen]]) -> str:
     stored = [about for value in node.inputs if (about := scope[weights].of(value)) is not None]
     if any(about.has_nan or about.has_inf for about in stored):
-        return "weights that are not finite"
+        return _BAD_WEIGHTS
     return "infinite inputs" if any(one.nonfinite for _, one in operands) else "finite inputs"
 
 

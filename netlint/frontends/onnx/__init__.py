@@ -15,6 +15,7 @@ from netlint.graph import Graph
 
 from .build import Builder
 from .external import ExternalFiles
+from .source import STACK_TRACE
 from .storage import FileStorage, MemoryStorage
 from .tensors import TensorReader
 from .wire import NotProtobuf, strip
@@ -26,6 +27,7 @@ MAX_TEXT_DEPTH = 200
 """Brackets within brackets in a text. onnx's parser recurses without a limit and would crash; the binary format cannot
 hold a model of half this depth."""
 
+_TRACED = STACK_TRACE.encode()
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|#[^\n]*|[(){}]', re.DOTALL)
 _SIGNATURES = (
     (LFS_POINTER, "a Git LFS pointer, not the model itself", "git lfs pull"),
@@ -113,14 +115,14 @@ def _read_text(path: Path, size: int) -> str:
 def _load_binary(path: Path, size: int, external: ExternalFiles) -> Graph:
     if size < PARSE_WHOLE:
         data = path.read_bytes()
-        return _build(_parse(data), TensorReader(MemoryStorage(b""), (), external))
+        return _build(_parse(data), TensorReader(MemoryStorage(b""), (), external), _TRACED in data)
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
         _refuse(mapped[:64])
         try:
             stripped, cuts = strip(mapped)
         except NotProtobuf as error:
             raise TargetError(f"is not an ONNX model: {error}", "fetch or export it again") from None
-    return _build(_parse(stripped), TensorReader(FileStorage(path), cuts, external))
+    return _build(_parse(stripped), TensorReader(FileStorage(path), cuts, external), _TRACED in stripped)
 
 
 def _refuse(head: bytes) -> None:
@@ -149,8 +151,8 @@ def _parse(data: bytes) -> Any:
     return model
 
 
-def _build(model: Any, tensors: TensorReader) -> Graph:
+def _build(model: Any, tensors: TensorReader, traced: bool = True) -> Graph:
     try:
-        return Builder(model, tensors).build()
+        return Builder(model, tensors, traced).build()
     except RecursionError:
         raise TargetError("nests bodies and local functions too deeply", "inline the functions at export") from None

@@ -24,8 +24,10 @@ _MAX_DEFECTS = 1000
 class Builder:
     """Builds one graph; holds what all its levels share."""
 
-    def __init__(self, model: Any, tensors: TensorReader) -> None:
+    def __init__(self, model: Any, tensors: TensorReader, traced: bool = True) -> None:
         self._model = model
+        self.traced = traced
+        """Whether nodes may tell which line of code they come from; no need to ask each of them where none does."""
         self._tensors = tensors
         self._functions = {function_key(f): f for f in model.functions}
         self._costs = {key: _cost(function) for key, function in self._functions.items()}

@@ -305,6 +305,13 @@ class Level:
         output = text(proto.output[0]) if proto.output else ""
         return locate(text(proto.op_type), text(proto.name), output, metadata, self.prefix)
 
+    def source(self, proto: Any) -> tuple[str, int] | None:
+        """The line of code that a node of this level comes from."""
+        for entry in proto.metadata_props if self._builder.traced else ():
+            if entry.key == STACK_TRACE:
+                return source_line(text(entry.value))
+        return None
+
 
 class _Detail:
     """What a node says of itself, decoded on demand."""
@@ -322,10 +329,7 @@ class _Detail:
         return self._level.location(self._proto)
 
     def source(self) -> tuple[str, int] | None:
-        for entry in self._proto.metadata_props:
-            if entry.key == STACK_TRACE:
-                return source_line(text(entry.value))
-        return None
+        return self._level.source(self._proto)
 
 
 _ABSENT = Value("")
