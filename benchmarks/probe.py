@@ -177,6 +177,7 @@ def _probe(model: Any, batch: Any, weights: Sequence[Any]) -> Callable[[], Any]:
 @contextmanager
 def _hooks(model: Any, see: Callable[[Any], None]) -> Iterator[None]:
     """Shows the results of all leaf modules, and their gradients."""
+
     def forward(module: Any, args: Any, result: Any) -> None:
         tensor = result[0] if isinstance(result, tuple) else result
         see(tensor.detach())
