@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 CASE = "probe"
@@ -53,7 +54,7 @@ def resnet18() -> Any:
     """He et al., 2015, with basic blocks."""
     from torch import nn
 
-    class Block(nn.Module):
+    class Block(nn.Module):  # type: ignore[misc]
         def __init__(self, inner: int, outer: int, stride: int) -> None:
             super().__init__()
             self.conv1, self.norm1 = nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer)
@@ -77,9 +78,7 @@ def resnet18() -> Any:
 
 def resnet50() -> Any:
     """The one of the fixtures."""
-    from fixtures.resnet50 import resnet50 as made
-
-    return made()
+    return import_module("fixtures.resnet50").resnet50()
 
 
 def measure(device: str) -> Iterator[str]:
