@@ -34,7 +34,7 @@ def test_help_and_rule_pages_import_nothing_heavy(argv: tuple[str, ...]) -> None
 
 
 def test_onnx_path_imports_neither_torch_nor_the_onnx_package() -> None:
-    loaded = imported_by(str(FIXTURES / "plain_cnn.onnx"), "--loss=cross_entropy", "-o", "json")
+    loaded = imported_by(str(FIXTURES / "plain_cnn.onnx"), "--loss=cross_entropy", "-o", "json", "--no-cache")
     assert "numpy" in loaded
     assert not loaded & {"torch", "onnx", "onnx.helper", "rich"}
 
