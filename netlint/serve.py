@@ -26,7 +26,10 @@ def serve() -> None:
 
     private = os.dup(1)
     os.dup2(2, 1)
-    job = pickle.load(sys.stdin.buffer)
+    job: Job = pickle.load(sys.stdin.buffer)
+    if job.threads:
+        # torch reads it when it is imported
+        os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(job.threads)
     _end_with_parent(os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     faulthandler.enable()

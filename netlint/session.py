@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -211,14 +212,15 @@ class Session:
 
     def _pythons(self, targets: Sequence[str]) -> Iterator[tuple[int, Report | Failure]]:
         """The report on each Python target, with its place, as it is made; each in a process of its own."""
-        from .jobs import automatic_python
+        from .jobs import automatic_python, cores
 
         count = min(self._jobs or automatic_python(len(targets)), len(targets))
         printed = [""] * len(targets)
         if count > 1:
             from .pool import in_threads
 
-            made = in_threads(self._python, targets, count)
+            alone = partial(self._python, threads=max(1, cores() // count))
+            made = in_threads(alone, targets, count)
         else:
             made = ((place, self._python(target)) for place, target in enumerate(targets))
         for place, (result, text) in made:
@@ -226,15 +228,15 @@ class Session:
             yield place, result
         self.printed += "".join(printed)
 
-    def _python(self, target: str, stop: Event | None = None) -> tuple[Report | Failure, str]:
-        """The report on a Python target, and what its code printed."""
+    def _python(self, target: str, stop: Event | None = None, threads: int = 0) -> tuple[Report | Failure, str]:
+        """The report on a Python target, and what its code printed; `threads`: of torch, 0 for as many as it takes."""
         from .worker import Job, run
 
         settings = self._settings_for(_folder(target))
         rules, training, options = self.plan(settings, target)
         capture = self._capture_of(target)
         codes = tuple(rule.code for rule in rules)
-        job = Job("lint", target, capture, training, settings.rule_folders, codes, options)
+        job = Job("lint", target, capture, training, settings.rule_folders, codes, options, threads=threads)
         printed: list[str] = []
         try:
             _need_torch()

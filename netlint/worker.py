@@ -54,6 +54,8 @@ class Job:
     """Why the model must not be run, as the probe would: it ended the process before."""
     importing: Literal["whole", "slice"] = "whole"
     """`slice`: of the target's file only imports, definitions and what these need are executed."""
+    threads: int = 0
+    """How many torch may use, where several workers share the cores; 0: as many as it takes."""
 
     @property
     def target_is_file(self) -> bool:

@@ -158,3 +158,39 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+RANDOM = """
+import random
+import numpy
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        print("drawn", float(self.fc.weight[0, 0]), numpy.random.rand(), random.random(), torch.get_num_threads())
+
+    def forward(self, x):
+        return self.fc(x)
+
+class Same(Net):
+    pass
+"""
+
+
+@needs_torch
+def test_a_model_has_the_same_weights_each_time_and_its_share_of_the_cores(netlint: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(RANDOM)
+
+    def drawn(*args: str) -> list[str]:
+        done = netlint(*args, "-v", env={"OMP_NUM_THREADS": ""})
+        return [line for line in done.stderr.splitlines() if line.startswith("drawn")]
+
+    (alone,) = drawn("net.py:Net", "--seed=3")
+    assert drawn("net.py:Net", "--seed=3") == [alone]
+    assert drawn("net.py:Net")[0].split()[1:4] != alone.split()[1:4]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    shared = drawn("net.py:Net", "net.py:Same", "--jobs=2")
+    assert [line.split()[-1] for line in shared] == [str(max(1, cores // 2))] * 2

@@ -52,15 +52,20 @@ def _restore(owner: nn.Module, attributes: dict[str, Any], held: _Held) -> None:
     now.update(attributes)
 
 
+def seed(number: int) -> None:
+    """Every source of random numbers on the CPU starts again."""
+    torch.default_generator.manual_seed(number)
+    random.seed(number)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(number % (1 << 32))
+
+
 @contextmanager
 def same_random() -> Iterator[None]:
     """A fixed seed within, the old state after."""
     numpy = sys.modules.get("numpy")
     state = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None
-    torch.default_generator.manual_seed(0)
-    random.seed(0)
-    if numpy:
-        numpy.random.seed(0)
+    seed(0)
     try:
         yield
     finally:

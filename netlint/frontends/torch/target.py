@@ -19,8 +19,8 @@ from netlint.frontends.aten import lower
 from netlint.graph import Graph
 from netlint.training import Known, Training
 
+from . import guard, recipe
 from . import inputs as example_inputs
-from . import recipe
 from .configured import configured
 from .fx import program
 from .inputs import Example
@@ -62,6 +62,7 @@ class Captured:
 
 def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
     """The graph of a Python target, or of a file of weights with the factory of their model. Raises `TargetError`."""
+    guard.seed(how.seed or 0)  # the same weights, and so the same findings, each time
     slots = example_inputs.stated(how.inputs)
     named = how.factory or text
     target = python_target(named)

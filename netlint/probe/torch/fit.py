@@ -80,7 +80,7 @@ class Trainee:
 def _progress(losses: list[float]) -> str:
     if not losses:
         return "not one step"
-    return f"{len(losses)} steps, loss from {losses[0]:.4g} to {losses[-1]:.4g}"
+    return f"{len(losses)} step{'s' * (len(losses) != 1)}, loss from {losses[0]:.4g} to {losses[-1]:.4g}"
 
 
 @contextmanager
@@ -105,8 +105,10 @@ def overfit(running: Running) -> Overfit:
 def _tried(trainee: Trainee, rate: float) -> float:
     """The loss after a few steps at a rate; infinite where it becomes no number."""
     trainee.again()
-    optimizer, losses = trainee.optimizer("adam", rate), [0.0]
-    losses = [trainee.step(optimizer, losses) for _ in range(TRIED)]
+    optimizer = trainee.optimizer("adam", rate)
+    losses: list[float] = []
+    for _ in range(TRIED):
+        losses.append(trainee.step(optimizer, losses))
     return losses[-1] if all(map(math.isfinite, losses)) else math.inf
 
 

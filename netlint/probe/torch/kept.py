@@ -40,12 +40,9 @@ def lent(model: nn.Module, device: torch.device, seed: int, dtype: torch.dtype |
 
 def seeded(seed: int, device: torch.device) -> None:
     """Every source of random numbers starts again."""
-    torch.default_generator.manual_seed(seed)
-    random.seed(seed)
+    guard.seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed(seed % (1 << 32))
 
 
 @contextmanager
