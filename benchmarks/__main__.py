@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.commands import Tools, model_commands, startup_commands
-from benchmarks.figures import STARTUP, Results, figures
+from benchmarks.commands import Tools, cached_commands, many_commands, model_commands, startup_commands
+from benchmarks.figures import CACHED, MANY, STARTUP, Results, figures
 from benchmarks.measure import Command, measure
-from benchmarks.models import SUBJECTS, Subject, generate
+from benchmarks.models import SUBJECTS, Subject, generate, generate_many
 from benchmarks.probe import CASE as PROBE_CASE
 from benchmarks.probe import measure as measure_probe
 from benchmarks.report import as_json, figures_table, subject_table
@@ -39,7 +39,8 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     """The command line."""
-    names = [STARTUP, *(subject.name for subject in SUBJECTS), TORCH_RESNET50, TORCH_LLAMA_70B, PROBE_CASE]
+    names = [STARTUP, CACHED, MANY, *(subject.name for subject in SUBJECTS)]
+    names += [TORCH_RESNET50, TORCH_LLAMA_70B, PROBE_CASE]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure netlint beside onnx.load.")
     parser.add_argument("--runs", type=_count, default=5, metavar="N", help="counted runs (default 5)")
     parser.add_argument("--only", action="append", choices=names, help="measure this; may be repeated")
@@ -79,6 +80,12 @@ def _measure_all(options: argparse.Namespace, tools: Tools, folder: Path) -> Res
     results: Results = {}
     if not options.only or STARTUP in options.only:
         results.update(_measure_one(STARTUP, startup_commands(tools), options.runs, folder))
+    if not options.only or CACHED in options.only:
+        model = generate(SUBJECTS[0], folder)
+        results.update(_measure_one(CACHED, cached_commands(model, tools), options.runs, folder))
+    if not options.only or MANY in options.only:
+        _note(f"{MANY}: writing the models")
+        results.update(_measure_one(MANY, many_commands(generate_many(folder), tools), options.runs, folder))
     for name, commands in torch_commands(tools.netlint_bin / "netlint").items():
         if not options.only or name in options.only:
             results.update(_measure_one(name, commands, options.runs, folder))

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,10 +17,17 @@ POLYGRAPHY = "polygraphy check lint"
 ONNX_DOCTOR = "onnx-doctor check"
 NETLINT_HELP = "netlint --help"
 NETLINT_RULE = "netlint rule sigmoid-hidden"
+NETLINT_COMPLETION = "completion of netlint rule"
+NETLINT_VERSION = "netlint --version"
+NETLINT_AGAIN = "netlint, result known"
+NETLINT_ONE_JOB = "netlint --jobs 1, 500 models"
+NETLINT_TWO_JOBS = "netlint --jobs 2, 500 models"
+POLYGRAPHY_TEN = "polygraphy check lint, 10 processes for 10 models"
 BARE_CLICK = "bare click command"
 
 # Linters exit 1 when they have findings.
 CLEAN_OR_FINDINGS = (0, 1)
+MODELS_FOR_POLYGRAPHY = 10
 # Polygraphy needs many minutes for 100,000 nodes and crashes at 4 GiB.
 POLYGRAPHY_SUBJECTS = ("light_resnet50", "one_file_1gib")
 
@@ -53,6 +61,33 @@ def startup_commands(tools: Tools) -> list[Command]:
     if executable.exists():
         commands.append(Command(NETLINT_HELP, (str(executable), "--help")))
         commands.append(Command(NETLINT_RULE, (str(executable), "rule", "sigmoid-hidden")))
+        asked = ("_NETLINT_COMPLETE=bash_complete", "COMP_WORDS=netlint rule sig", "COMP_CWORD=2")
+        commands.append(Command(NETLINT_COMPLETION, ("/usr/bin/env", *asked, str(executable))))
+    return commands
+
+
+def cached_commands(model: Path, tools: Tools) -> list[Command]:
+    """A model whose result is known from the uncounted run, beside the least that netlint can do."""
+    executable = str(tools.netlint_bin / "netlint")
+    if not Path(executable).exists():
+        return []
+    again = (executable, "--exit-zero", "--cache-dir", str(model.parent / "netlint-cache"), str(model))
+    return [Command(NETLINT_VERSION, (executable, "--version")), Command(NETLINT_AGAIN, again)]
+
+
+def many_commands(models: Sequence[Path], tools: Tools) -> list[Command]:
+    """A folder of models with one process at a time and with two; Polygraphy once for each of the first ten."""
+    commands = []
+    executable = str(tools.netlint_bin / "netlint")
+    if Path(executable).exists():
+        for label, jobs in ((NETLINT_ONE_JOB, "1"), (NETLINT_TWO_JOBS, "2")):
+            arguments = ("--exit-zero", "--no-cache", "--jobs", jobs, str(models[0].parent))
+            commands.append(Command(label, (executable, *arguments)))
+    polygraphy = tools.peers_bin / "polygraphy"
+    if polygraphy.exists():
+        loop = 'for model in "$@"; do "$0" check lint "$model"; [ $? -le 1 ] || exit 2; done'
+        ten = [str(model) for model in models[:MODELS_FOR_POLYGRAPHY]]
+        commands.append(Command(POLYGRAPHY_TEN, ("/bin/sh", "-c", loop, str(polygraphy), *ten)))
     return commands
 
 

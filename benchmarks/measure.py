@@ -50,6 +50,11 @@ class Measurement:
         return statistics.median(self.cpu_s)
 
     @property
+    def median_wall_s(self) -> float:
+        """Median duration of the counted runs, seconds."""
+        return statistics.median(sample.wall_s for sample in self.samples)
+
+    @property
     def median_peak_rss_mb(self) -> float:
         """Median peak resident memory of the counted runs, MB."""
         return statistics.median(sample.peak_rss_mb for sample in self.samples)

@@ -29,6 +29,19 @@ class Subject:
         return self.weight_bytes >= LARGE_BYTES
 
 
+MANY_MODELS = 500
+
+
+def generate_many(folder: Path) -> list[Path]:
+    """Write 500 models of 10 to 60 nodes into a folder of their own and return their absolute paths."""
+    place = folder.resolve() / "many_500"
+    place.mkdir(exist_ok=True)
+    paths = [place / f"{index:03}.onnx" for index in range(MANY_MODELS)]
+    for index, path in enumerate(paths):
+        write_residual_chain(path, nodes=10 * (1 + index % 6))
+    return paths
+
+
 def generate(subject: Subject, folder: Path) -> Path:
     """Write the model of `subject` into `folder` and return its absolute path."""
     path = folder.resolve() / f"{subject.name}.onnx"

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
-from benchmarks.commands import BARE_CLICK, ONNX_LOAD
-from benchmarks.figures import STARTUP, Figure, Results, Target, cpu_ratio
+from benchmarks.commands import BARE_CLICK, NETLINT_ONE_JOB, NETLINT_VERSION, ONNX_LOAD
+from benchmarks.figures import CACHED, MANY, STARTUP, Figure, Results, Target, cpu_ratio
 from benchmarks.measure import Measurement
 
 
 def subject_table(subject: str, measurements: Sequence[Measurement]) -> str:
     """The table of one subject: CPU seconds, peak RSS in MB and CPU beside the yardstick of that table."""
-    yardstick = BARE_CLICK if subject == STARTUP else ONNX_LOAD
+    yardstick = {STARTUP: BARE_CLICK, CACHED: NETLINT_VERSION, MANY: NETLINT_ONE_JOB}.get(subject, ONNX_LOAD)
     by_label = {measurement.command.label: measurement for measurement in measurements}
-    header = ["command", "CPU s", "min–max", "peak RSS MB", f"CPU / {yardstick}"]
+    header = ["command", "CPU s", "min–max", "wall s", "peak RSS MB", f"CPU / {yardstick}"]
     rows = [_row(measurement, by_label.get(yardstick)) for measurement in measurements]
     failures = [f"- {m.command.label} failed: {m.failure}\n" for m in measurements if m.failure]
     return "\n".join([f"## {subject}\n", _markdown([header, *rows]) + "\n", *failures])
@@ -40,12 +40,13 @@ def as_json(runs: int, results: Results, figures: Sequence[Figure]) -> dict[str,
 def _row(measurement: Measurement, yardstick: Measurement | None) -> list[str]:
     """One command's cells."""
     if measurement.failure:
-        return [measurement.command.label, "FAILED", "", "", ""]
+        return [measurement.command.label, "FAILED", "", "", "", ""]
     cpu, ratio = measurement.cpu_s, cpu_ratio(measurement, yardstick)
     return [
         measurement.command.label,
         f"{measurement.median_cpu_s:.3f}",
         f"{min(cpu):.3f}–{max(cpu):.3f}",
+        f"{measurement.median_wall_s:.2f}",
         f"{measurement.median_peak_rss_mb:.1f}",
         "" if ratio is None else f"{ratio:.2f}",
     ]

@@ -27,10 +27,11 @@ class Plugin(NamedTuple):
     """Name and version, e.g. `netlint-nn 0.3.0`."""
 
 
-def plugins() -> list[Plugin]:
-    """The installed packages of rules, in order of their names."""
-    found = _read(distributions()) if _only_folders() else _asked()
-    return sorted(found)
+def plugins(found: Mapping[str, str] | None = None) -> list[Plugin]:
+    """The installed packages of rules, in order of their names; `found`: what `distributions` gave just now."""
+    if not _only_folders():
+        return sorted(_asked())
+    return sorted(_read(distributions() if found is None else found))
 
 
 def distributions() -> dict[str, str]:

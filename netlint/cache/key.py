@@ -26,7 +26,7 @@ def code(rule_folders: Iterable[Path] = ()) -> str:
     lines = [f"netlint {__version__}", f"python {sys.implementation.cache_tag}"]
     lines += [versioned(found[name]) for name in _LIBRARIES if name in found]
     lines += _files(os.path.dirname(os.path.dirname(__file__)))
-    for plugin in plugins():
+    for plugin in plugins(found):
         lines.append(f"{plugin.name} {plugin.package} {plugin.distribution}")
         lines += [line for place in package_places(plugin.package) for line in _files(place)]
     for folder in rule_folders:

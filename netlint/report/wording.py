@@ -9,9 +9,7 @@ from netlint.reported import Cut
 from netlint.rule import Evidence
 
 # Control characters, line separators, changes of writing direction, and what no encoding and no XML holds.
-_CONTROL = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 _LONGEST = 400
 
 
@@ -19,7 +17,9 @@ def clean(text: str, longest: int = _LONGEST) -> str:
     """Text from a model file, safe to print: bounded, and free of the control characters that terminals obey."""
     if len(text) > longest:
         text = text[:longest] + "…"
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    if text.isprintable():  # then it has none of them
+        return text
+    return re.sub(_CONTROL, lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def evidence(fact: Evidence) -> str:
