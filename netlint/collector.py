@@ -28,3 +28,5 @@ def by_hand() -> None:
 def collect() -> None:
     """Free what cyclic references keep: a graph, once its report is made."""
     gc.collect()
+    if not gc.isenabled():  # what is left stays to the end: modules, reports
+        gc.freeze()

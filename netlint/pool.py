@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context
@@ -40,10 +41,11 @@ class _Process(Generic[T, R]):
         with _interrupts_held_back():
             self._process.start()
         there.close()
-        self.place = -1
+        self.given: deque[tuple[int, T]] = deque()
+        """What it is at work on, and what it does next."""
 
     def give(self, place: int, item: T) -> None:
-        self.place = place
+        self.given.append((place, item))
         with suppress(OSError):  # it has died: its end of the pipe tells, too
             self.pipe.send(item)
 
@@ -66,29 +68,31 @@ def in_processes(do: Callable[[T], R], items: Sequence[T], count: int) -> Iterat
 
     A process that dies is replaced. All end when the iterator is closed.
     """
-    waiting = iter(enumerate(items))
+    waiting = deque(enumerate(items))
     busy: dict[Any, _Process[T, R]] = {}
 
-    def start(process: _Process[T, R] | None = None) -> None:
-        if (work := next(waiting, None)) is not None:
-            process = process or _Process(do, list(busy))
-            process.give(*work)
+    def occupy(process: _Process[T, R]) -> None:
+        """One piece to work on, and while there are many one more, so that it need not wait for this process."""
+        while waiting and len(process.given) < (2 if len(waiting) > 2 * count else 1):
+            process.give(*waiting.popleft())
+        if process.given:
             busy[process.pipe] = process
-        elif process is not None:
+        else:
             process.end()
 
     try:
         for _ in range(min(count, len(items))):
-            start()
+            occupy(_Process(do, list(busy)))
         while busy:
             for pipe in connection.wait(list(busy)):
                 process = busy.pop(pipe)
-                place, result = process.place, process.take()
+                result = process.take()
+                place, _ = process.given.popleft()
                 if isinstance(result, Died):
                     process.end()
-                    start()
-                else:
-                    start(process)
+                    waiting.extendleft(reversed(process.given))
+                    process = _Process(do, list(busy))
+                occupy(process)
                 yield place, result
     finally:
         for process in busy.values():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -124,6 +125,7 @@ class Rule(RuleInfo):
         return {option.name: chosen.get(option.name, option.default) for option in self.options}
 
 
+@cache
 def _rule_at(module: str, name: str) -> Rule:
     found = getattr(import_module(module), name)
     assert isinstance(found, Rule)

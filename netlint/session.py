@@ -377,6 +377,7 @@ def _import_for_models() -> None:
     assert checked and onnx
     onnxlib.protobuf()
     onnxlib.core()
+    collector.collect()  # or each process would look through all of it, and so copy it
 
 
 def _died(how: Died) -> TargetError:
