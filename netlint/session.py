@@ -372,9 +372,10 @@ def _size(target: str) -> int:
 def _import_for_models() -> None:
     """Import what processes that are forked off share."""
     from . import checked, onnxlib
+    from .analyses import _shapes_elements, _weights_scan
     from .frontends import onnx
 
-    assert checked and onnx
+    assert checked and onnx and _shapes_elements and _weights_scan  # with these comes numpy
     onnxlib.protobuf()
     onnxlib.core()
     collector.collect()  # or each process would look through all of it, and so copy it
