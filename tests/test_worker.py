@@ -194,3 +194,9 @@ def test_a_model_has_the_same_weights_each_time_and_its_share_of_the_cores(netli
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shared = drawn("net.py:Net", "net.py:Same", "--jobs=2")
     assert [line.split()[-1] for line in shared] == [str(max(1, cores // 2))] * 2
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["fails_without_words", "FailsWithoutWords"])
+def test_an_exception_whose_text_fails_is_told_by_its_class(name: str) -> None:
+    assert "Speechless" in failure(name)

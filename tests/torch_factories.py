@@ -156,3 +156,25 @@ class Odd(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         raise ValueError("not these")
+
+
+class Speechless(Exception):
+    """Its text cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text either")
+
+
+def fails_without_words() -> nn.Module:
+    raise Speechless
+
+
+class FailsWithoutWords(nn.Module):
+    """Raises it when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise Speechless

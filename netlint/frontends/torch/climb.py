@@ -14,6 +14,7 @@ from netlint.frontends import TargetError
 
 from . import families
 from .demand import Demand, Misfit
+from .errors import said
 from .inputs import Example, Slot, parameters_of
 from .layout import Layout
 from .resolve import where
@@ -242,7 +243,7 @@ class Climb(Generic[T]):
 def reason(error: BaseException) -> str:
     """What an error says, and what it was caused by where it wraps another."""
     why = _cause(error)
-    return f"{type(why).__name__}: {why}".strip()
+    return f"{type(why).__name__}: {said(why)}".strip()
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -11,6 +11,7 @@ from torch import nn
 from netlint.training import Known, Training
 
 from . import guard, recipe
+from .errors import said
 from .inputs import parameters_of
 from .resolve import where
 
@@ -26,7 +27,7 @@ def configured(model: nn.Module) -> tuple[Training, dict[str, Known[Any]]]:
         with guard.same_random(), guard.unchanged(model), guard.settings():
             optimizers, schedulers = _sorted(method())
     except Exception as error:
-        why = f"raises {type(error).__name__}{where(error)}: {' '.join(str(error).split())[:200]}"
+        why = f"raises {type(error).__name__}{where(error)}: {' '.join(said(error).split())[:200]}"
         return Training(), {NAME: Known(why, f"{NAME} of {type(model).__name__}")}
     known = recipe.contract(None, optimizers, schedulers).known()
     return Training(**{name: replace(entry, origin=f"{entry.origin} of {NAME}") for name, entry in known.items()}), {}

@@ -17,6 +17,7 @@ from typing import Any
 
 from netlint.capture import PythonTarget
 from netlint.frontends import TargetError
+from netlint.frontends.torch.errors import said
 from netlint.training import did_you_mean
 
 _FOREIGN = ("site-packages", "dist-packages", "/lib/python", "<frozen", "importlib")
@@ -40,7 +41,7 @@ def users_code(doing: str, way_out: str) -> Iterator[None]:
         hint = f"install {error.name} for {sys.executable}, or netlint where it is" if error.name else way_out
         raise TargetError(f"{doing}: {error}{where(error)}", hint) from error
     except Exception as error:
-        text = str(error).strip().splitlines()
+        text = said(error).strip().splitlines()
         message = f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
         raise TargetError(f"{doing}: {message}{where(error)}", way_out) from error
 

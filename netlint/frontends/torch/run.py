@@ -15,7 +15,7 @@ from netlint.frontends import TargetError
 from netlint.frontends.torch import frames, guard, leaks
 from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
-from netlint.frontends.torch.errors import Demanded, Lost
+from netlint.frontends.torch.errors import Demanded, Lost, said
 from netlint.frontends.torch.keep import kept
 from netlint.frontends.torch.mode import Recorder
 from netlint.frontends.torch.trace import slots_in
@@ -170,12 +170,12 @@ def _nbytes(root: nn.Module | None) -> int:
 
 def _of_stand_ins(error: BaseException) -> bool:
     """Whether an error may come of the tensors having no elements, or not being where they claim to be."""
-    return isinstance(error, NotImplementedError) or "meta" in str(error) or "storage" in str(error)
+    return isinstance(error, NotImplementedError) or "meta" in said(error) or "storage" in said(error)
 
 
 def _target_error(error: BaseException) -> TargetError:
     line = frames.line_of(error.__traceback__)
     place = f" at {line[0]}:{line[1]}" if line else ""
-    text = " ".join(str(error).split())[:500]
+    text = " ".join(said(error).split())[:500]
     way_out = "see whether it takes these inputs; --input states others: --input 1,3,224,224"
     return TargetError(f"raises {type(error).__name__}{place}: {text}", way_out)

@@ -22,6 +22,7 @@ from netlint.training import Known, Training
 from . import guard, recipe
 from . import inputs as example_inputs
 from .configured import configured
+from .errors import said
 from .fx import program
 from .inputs import Example
 from .layout import Layout
@@ -187,7 +188,7 @@ def _symbolic(model: nn.Module, error: NoInputs) -> Captured:
         traced = torch.fx.symbolic_trace(model)
         graph = lower(program(traced, _name(model)))
     except Exception as failure:
-        why = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        why = said(failure).splitlines()[0] if said(failure) else type(failure).__name__
         raise NoInputs(f"{error}\ntorch.fx.symbolic_trace: {why[:200]}", error.help) from error
     how = f"{GUESSED}nothing: traced without shapes, as it ran on no inputs that were tried"
     how += f"; with {first[:200]}" if (first := "".join(str(error).splitlines()[1:2])) else ""

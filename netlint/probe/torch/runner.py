@@ -12,6 +12,7 @@ import torch
 
 from netlint.analysis import Unavailable
 from netlint.frontends import TargetError
+from netlint.frontends.torch.errors import said
 from netlint.frontends.torch.target import Captured, Subject
 from netlint.graph import Graph
 from netlint.probe.attach import Missing
@@ -117,7 +118,7 @@ class TorchRunner:
         self._halved = [f"memory ran out with {batch.samples} samples: run with {self._samples}"]
 
     def _failure(self, error: BaseException) -> str:
-        if isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error):
+        if isinstance(error, torch.AcceleratorError) or "CUDA error" in said(error):
             # The device answers nothing more in this process.
             self._broken = f"the GPU fails: {why(error)}; --probe=cpu says more"
             return self._broken
@@ -155,7 +156,7 @@ _SAVE = "save a tensor, a tuple or a dict of tensors with torch.save"
 
 def _out_of_memory(error: BaseException) -> bool:
     """Of the CPU's memory torch says so in the text alone."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or "can't allocate memory" in said(error)
 
 
 def device(name: str) -> torch.device:

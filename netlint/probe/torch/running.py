@@ -14,6 +14,7 @@ from torch import nn
 from netlint.analyses.ranges import training_ranges
 from netlint.analysis import Results, Unavailable
 from netlint.frontends.torch import frames
+from netlint.frontends.torch.errors import said
 from netlint.frontends.torch.target import Subject, in_mode
 from netlint.graph import Graph
 from netlint.probe.observed import Setup
@@ -160,4 +161,4 @@ def why(error: BaseException) -> str:
     """What the model raised, and where."""
     line = frames.line_of(error.__traceback__)
     place = f" at {line[0]}:{line[1]}" if line else ""
-    return f"{type(error).__name__}{place}: {' '.join(str(error).split())[:300]}"
+    return f"{type(error).__name__}{place}: {' '.join(said(error).split())[:300]}"
