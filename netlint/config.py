@@ -77,12 +77,6 @@ class Settings:
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the rule as the file names it: its options, and its `level`."""
 
-    def digest(self) -> str:
-        """The same for files of the same content at the same place."""
-        from hashlib import sha256
-
-        return sha256(b"\0".join((str(self.file).encode("utf-8", "surrogateescape"), self.content))).hexdigest()
-
     def contract(self, target: str) -> Training:
         """The training contract this file states for a target."""
         training = self.training

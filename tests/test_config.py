@@ -367,12 +367,6 @@ def test_overrides_of_a_target(tmp_path: Path) -> None:
     assert (override.level, override.reason, codes) == (Level.NOTE, "meant", {"zero-weights": {"INI001"}})
 
 
-def test_digest_is_that_of_the_content(tmp_path: Path) -> None:
-    first = settings(tmp_path, "ignore = []").digest()
-    assert first == settings(tmp_path, "ignore = []").digest()
-    assert first != settings(tmp_path, "ignore = [ ]").digest()
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

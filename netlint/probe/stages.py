@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 from netlint.analyses.contract import contract
 from netlint.analysis import Scope, Unavailable, analysis
@@ -12,64 +12,55 @@ from .observed import Against, GradientCheck, Leak, Modes, Overfit, Passes, Ramp
 ABSENT = "needs a run of the model: --probe"
 
 
-def _run(scope: Scope, stage: str) -> Any:
+T = TypeVar("T")
+
+
+def _run(scope: Scope, stage: str, kind: type[T]) -> T:
     """Have the runner do it. Raises `Unavailable` where there is none, or where it cannot do this."""
     if scope.graph.runner is None:
         raise Unavailable(ABSENT)
-    return scope.graph.runner.run(stage, scope.graph, scope[contract])
+    found = scope.graph.runner.run(stage, scope.graph, scope[contract])
+    assert isinstance(found, kind)
+    return found
 
 
 @analysis(contract)
 def passes(scope: Scope) -> Passes:
     """One forward and one backward pass in training mode, with the statistics of every layer."""
-    found = _run(scope, "passes")
-    assert isinstance(found, Passes)
-    return found
+    return _run(scope, "passes", Passes)
 
 
 @analysis(contract)
 def overfit(scope: Scope) -> Overfit:
     """Whether the model can learn one batch by heart."""
-    found = _run(scope, "overfit")
-    assert isinstance(found, Overfit)
-    return found
+    return _run(scope, "overfit", Overfit)
 
 
 @analysis(contract)
 def ramp(scope: Scope) -> Ramp:
     """How large a learning rate it bears."""
-    found = _run(scope, "ramp")
-    assert isinstance(found, Ramp)
-    return found
+    return _run(scope, "ramp", Ramp)
 
 
 @analysis(contract)
 def gradient_check(scope: Scope) -> GradientCheck:
     """Whether its gradients are those of its function."""
-    found = _run(scope, "gradient_check")
-    assert isinstance(found, GradientCheck)
-    return found
+    return _run(scope, "gradient_check", GradientCheck)
 
 
 @analysis(contract)
 def leak(scope: Scope) -> Leak:
     """Whether a sample's output depends on other samples."""
-    found = _run(scope, "leak")
-    assert isinstance(found, Leak)
-    return found
+    return _run(scope, "leak", Leak)
 
 
 @analysis(contract)
 def modes(scope: Scope) -> Modes:
     """How far training and inference mode differ."""
-    found = _run(scope, "modes")
-    assert isinstance(found, Modes)
-    return found
+    return _run(scope, "modes", Modes)
 
 
 @analysis(contract)
 def against(scope: Scope) -> Against:
     """Whether an exported model computes the same."""
-    found = _run(scope, "against")
-    assert isinstance(found, Against)
-    return found
+    return _run(scope, "against", Against)

@@ -63,9 +63,16 @@ def seed(number: int) -> None:
 @contextmanager
 def same_random() -> Iterator[None]:
     """A fixed seed within, the old state after."""
+    with random_restored():
+        seed(0)
+        yield
+
+
+@contextmanager
+def random_restored() -> Iterator[None]:
+    """The state of every source of random numbers on the CPU is put back."""
     numpy = sys.modules.get("numpy")
     state = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None
-    seed(0)
     try:
         yield
     finally:

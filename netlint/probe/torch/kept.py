@@ -7,7 +7,6 @@ old memory afterwards.
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Hashable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -48,18 +47,13 @@ def seeded(seed: int, device: torch.device) -> None:
 @contextmanager
 def _random(device: torch.device) -> Iterator[None]:
     """The state of every source of random numbers is put back."""
-    numpy = sys.modules.get("numpy")
     if device.type == "cuda":
         torch.cuda.init()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    state = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None
     try:
-        yield
+        with guard.random_restored():
+            yield
     finally:
-        torch.set_rng_state(state[0])
-        random.setstate(state[1])
-        if numpy:
-            numpy.random.set_state(state[2])
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
 
