@@ -206,3 +206,13 @@ def test_what_is_no_model() -> None:
         netlint.check(Classifier)
     with pytest.raises(netlint.TargetError, match="an int is no model"):
         netlint.check(3)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:The PyTorch API of nested tensors")
+def test_inputs_of_odd_layouts_are_taken_or_refused_in_words() -> None:
+    model = nn.Linear(4, 3)
+    assert netlint.check(model, inputs=torch.eye(4).to_sparse_csr()).crashed == ()
+    assert netlint.check(model, inputs=torch.eye(4).to_sparse()).crashed == ()
+    nested = torch.nested.nested_tensor([torch.rand(2, 4), torch.rand(3, 4)])
+    with pytest.raises(netlint.TargetError, match="works on nested tensors"):
+        netlint.check(model, inputs=nested)

@@ -15,7 +15,7 @@ from netlint.frontends import TargetError
 from netlint.frontends.torch import frames, guard, leaks
 from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
-from netlint.frontends.torch.errors import Demanded, Lost, said
+from netlint.frontends.torch.errors import Demanded, Lost, refuse_nested, said
 from netlint.frontends.torch.keep import kept
 from netlint.frontends.torch.mode import Recorder
 from netlint.frontends.torch.trace import slots_in
@@ -41,6 +41,8 @@ class Run:
         self, target: Target, args: Sequence[Any], kwargs: Mapping[str, Any], modules: nn.Module | None, real: Fallback
     ) -> None:
         self.arguments = Arguments(target, args, kwargs)
+        for tensor in self.arguments.tensors():
+            refuse_nested(tensor)
         self.target = target
         self.root = modules or _root(target, self.arguments)
         self.real = real

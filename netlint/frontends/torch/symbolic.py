@@ -80,13 +80,17 @@ def _samples(count: int) -> str:
     return f"{count} sample{'s' if count != 1 else ''}"
 
 
+_SELECTED = (torch.strided, torch.sparse_coo)
+"""Layouts of which torch selects samples; in others it stays at the number given."""
+
+
 def resized(tensor: torch.Tensor, given: int, size: int, axis: int = 0) -> torch.Tensor:
     """The tensor with `size` samples along an axis if it has `given`: its own, over again.
 
     Along another axis than the first, inputs of one axis have the samples there: lengths, labels.
     """
     axis = axis if tensor.dim() > axis else 0
-    if not tensor.dim() or tensor.shape[axis] != given or given == size:
+    if not tensor.dim() or tensor.shape[axis] != given or given == size or tensor.layout not in _SELECTED:
         return tensor
     if tensor.is_meta or not given:
         shape = (*tensor.shape[:axis], size, *tensor.shape[axis + 1 :])
