@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context
 from threading import Event
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from .errors import UserError
@@ -18,6 +19,11 @@ from .worker import WorkerBug
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+MOST_TOGETHER = 16
+"""Pieces of work that a process is given at once."""
+SECONDS_UNTOLD = 0.1
+"""How long a process keeps results to itself, in order to send several at once."""
 
 
 class Died(Exception):
@@ -42,17 +48,18 @@ class _Process(Generic[T, R]):
             self._process.start()
         there.close()
         self.given: deque[tuple[int, T]] = deque()
-        """What it is at work on, and what it does next."""
+        """What it is at work on, and what it does next: places and items whose results have not come."""
 
-    def give(self, place: int, item: T) -> None:
-        self.given.append((place, item))
+    def give(self, pieces: Sequence[tuple[int, T]]) -> None:
+        self.given.extend(pieces)
         with suppress(OSError):  # it has died: its end of the pipe tells, too
-            self.pipe.send(item)
+            self.pipe.send([item for _, item in pieces])
 
-    def take(self) -> R | Exception:
+    def take(self) -> list[R | Exception] | Died:
+        """The next results, in the order in which the work was given."""
         try:
-            result: R | Exception = self.pipe.recv()
-            return result
+            results: list[R | Exception] = self.pipe.recv()
+            return results
         except (EOFError, OSError):
             self._process.join()
             return Died(self._process.exitcode or 0)
@@ -63,18 +70,41 @@ class _Process(Generic[T, R]):
         self.pipe.close()
 
 
+class _Work(Generic[T]):
+    """What is still to be given to a process."""
+
+    def __init__(self, items: Sequence[T], count: int) -> None:
+        self._waiting = deque(enumerate(items))
+        self._suspects: deque[tuple[int, T]] = deque()
+        """One of these ended a process; which one shows when each is alone."""
+        self._count = count
+
+    def next(self, busy: int) -> list[tuple[int, T]]:
+        """For a process that has `busy` pieces already; it gets more before it is done, so that it need not wait.
+
+        Many pieces go together: what their results have in common then travels once. Towards the end they get few, so
+        that all processes end at about the same time."""
+        if self._suspects:
+            return [] if busy else [self._suspects.popleft()]
+        size = min(MOST_TOGETHER, 1 + len(self._waiting) // (8 * self._count))
+        wanted = 0 if busy and (busy > size or len(self._waiting) <= 2 * self._count) else size
+        return [self._waiting.popleft() for _ in range(min(wanted, len(self._waiting)))]
+
+    def suspect(self, pieces: Sequence[tuple[int, T]]) -> None:
+        self._suspects.extend(pieces)
+
+
 def in_processes(do: Callable[[T], R], items: Sequence[T], count: int) -> Iterator[tuple[int, R | Exception]]:
     """What `do` makes of each item, with the item's place, as it is done. What it raises, or `Died`, is a result, too.
 
     A process that dies is replaced. All end when the iterator is closed.
     """
-    waiting = deque(enumerate(items))
+    work = _Work(items, count)
     busy: dict[Any, _Process[T, R]] = {}
 
     def occupy(process: _Process[T, R]) -> None:
-        """One piece to work on, and while there are many one more, so that it need not wait for this process."""
-        while waiting and len(process.given) < (2 if len(waiting) > 2 * count else 1):
-            process.give(*waiting.popleft())
+        if pieces := work.next(len(process.given)):
+            process.give(pieces)
         if process.given:
             busy[process.pipe] = process
         else:
@@ -86,14 +116,15 @@ def in_processes(do: Callable[[T], R], items: Sequence[T], count: int) -> Iterat
         while busy:
             for pipe in connection.wait(list(busy)):
                 process = busy.pop(pipe)
-                result = process.take()
-                place, _ = process.given.popleft()
-                if isinstance(result, Died):
+                results, given = process.take(), process.given
+                if isinstance(results, Died):
                     process.end()
-                    waiting.extendleft(reversed(process.given))
+                    results = [results] if len(given) == 1 else []
+                    work.suspect(list(given)[len(results) :])
                     process = _Process(do, list(busy))
+                done = [(given.popleft()[0], result) for result in results]
                 occupy(process)
-                yield place, result
+                yield from done
     finally:
         for process in busy.values():
             process.end()
@@ -119,8 +150,20 @@ def _serve(do: Callable[[T], R], pipe: Any, inherited: Sequence[Any]) -> None:
         other.close()
     with suppress(EOFError, OSError):
         while True:
-            item: T = pipe.recv()
-            pipe.send(_outcome(do, item))
+            for results in _sometimes(_outcome(do, item) for item in pipe.recv()):
+                pipe.send(results)
+
+
+def _sometimes(results: Iterable[R]) -> Iterator[list[R]]:
+    """The results so far, as often as somebody who waits for them should see."""
+    done, told = [], monotonic()
+    for result in results:
+        done.append(result)
+        if monotonic() - told > SECONDS_UNTOLD:
+            yield done
+            done, told = [], monotonic()
+    if done:
+        yield done
 
 
 def _outcome(do: Callable[[T], R], item: T) -> R | Exception:

@@ -57,11 +57,14 @@ class Session:
         baseline: Path | None = None,
         compare: bool = True,
         force_exclude: bool = False,
+        timed: bool = False,
     ) -> None:
         """`cache`: where results of earlier runs are; None: nowhere. `jobs`: how many targets are linted at a time;
         None: as many as it pays. `progress` is told how many targets are done, of how many. `baseline` goes before
         that of the settings; without `compare`, none is looked at. `force_exclude`: what the settings exclude is left
-        out even where it is named."""
+        out even where it is named. `timed`: somebody reads the times of rules and analyses; carrying them from
+        process to process costs as much as all the rest of a report."""
+        self._timed = timed
         self._force_exclude = force_exclude
         self._config = config
         self._select = select
@@ -180,7 +183,9 @@ class Session:
 
         result = self._model(target)
         collector.collect()
-        return portable(result) if isinstance(result, CheckReport) else result
+        if not isinstance(result, CheckReport):
+            return result
+        return portable(result if self._timed else replace(result, times=()))
 
     def _model(self, target: str) -> Report | Failure:
         """The report on a model in a file; it is kept in the cache."""

@@ -51,6 +51,22 @@ def test_each_item_has_its_result_whatever_becomes_of_the_others(count: int) -> 
     assert "KeyError" in str(found[6])
 
 
+def test_who_ends_a_process_is_found_among_those_given_together() -> None:
+    deadly = {7, 8, 90, 199}
+    found = dict(in_processes(lambda item: os._exit(3) if item in deadly else -item, list(range(200)), 2))
+    assert sorted(found) == list(range(200))
+    assert {item for item, result in found.items() if isinstance(result, Died) and result.code == 3} == deadly
+    assert all(found[item] == -item for item in set(found) - deadly)
+
+
+def test_results_come_while_others_given_together_are_worked_on() -> None:
+    start = time.monotonic()
+    results = in_processes(lambda item: time.sleep(1.0 if item else 0.2), list(range(40)), 1)
+    next(results)
+    assert time.monotonic() - start < 1.1
+    results.close()  # type: ignore[attr-defined]
+
+
 def test_processes_end_with_the_iterator() -> None:
     results = in_processes(lambda _: os.getpid(), list(range(4)), 2)
     _, process = next(results)

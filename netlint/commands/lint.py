@@ -106,6 +106,7 @@ def lint(
             *(config, split(select), split(ignore), stated, capture, cache, jobs, progress),
             baseline=baseline,
             force_exclude=force_exclude,
+            timed=profile,
         )
         results = session.results(_named(session, models, configured))
     if verbose and session.printed:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from netlint.records import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setup:
     """How the model was run; every finding of the probe prints it."""
 
@@ -36,7 +38,7 @@ class Setup:
     """What people should know, e.g. that the batch was halved since memory ran out."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Units:
     """One number for each unit (channel, feature) of a value, over samples and positions; arrays [units]."""
 
@@ -50,7 +52,7 @@ class Units:
     """Largest absolute gradient; None where no gradient was computed."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Seen:
     """One value of the graph in the forward and backward pass, all elements of all samples together."""
 
@@ -78,7 +80,7 @@ class Seen:
     units: Units | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WeightSeen:
     """A trainable parameter in the backward pass."""
 
@@ -94,7 +96,7 @@ class WeightSeen:
         return None if self.grad is None or not self.rms else self.grad / self.rms
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Passes:
     """One forward and one backward pass, in the mode the graph was recorded in (training, where nobody says otherwise).
 
@@ -114,7 +116,7 @@ class Passes:
     """Outputs of the model, flattened to [samples, numbers], for the first samples; what varies with the sample."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Overfit:
     """An attempt to learn one small batch by heart."""
 
@@ -133,7 +135,7 @@ class Overfit:
         return (min(self.losses) - self.least) / start if start > 0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ramp:
     """Training steps at a rising learning rate."""
 
@@ -145,7 +147,7 @@ class Ramp:
     """The largest rate before the loss blew up; None: it never did."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GradientCheck:
     """Gradients of the model's own backward pass against finite differences, in float64."""
 
@@ -161,7 +163,7 @@ class GradientCheck:
         return abs(analytic - numerical) / largest if largest > 0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leak:
     """Influence of one sample on the output of another, in inference mode; samples lie along the batch axis, which has
     to be known."""
@@ -173,7 +175,7 @@ class Leak:
     """Largest absolute derivative of a sample's output by its own input."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Against:
     """The model in inference mode beside an export of it, on the same inputs."""
 
@@ -185,7 +187,7 @@ class Against:
     """How the two differ in form, so that not all could be compared: `2 outputs and 1`; empty: they do not."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compared:
     """One output of a model and of its export."""
 
@@ -199,7 +201,7 @@ class Compared:
     """Largest absolute element of the model's output."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Modes:
     """The same batch in training and in inference mode, after as many training-mode passes over it as make running
     statistics forget where they began, if the model is untrained."""

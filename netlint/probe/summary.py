@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analysis import Results, Unavailable
 from netlint.graph import Value
+from netlint.records import record
 from netlint.rule import Evidence, Finding
 
 from .observed import Overfit, Passes, Ramp, Seen, Setup, WeightSeen
 from .stages import overfit, passes, ramp
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One value of the graph, in the order of execution. The numbers are those of `observed.Seen`."""
 
@@ -33,7 +34,7 @@ class Row:
     grad: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Curve:
     """Losses step by step."""
 
@@ -43,7 +44,7 @@ class Curve:
     optimizer: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Summary:
     """What the runs showed."""
 
