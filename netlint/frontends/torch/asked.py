@@ -18,6 +18,7 @@ _LOSSES_ALIKE = frozenset(
     {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"}
     | {"kl_div", "poisson_nll_loss", "soft_margin_loss", "multilabel_soft_margin_loss"}
 )
+_ONE_TENSOR = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase, nn.ReLU)
 _FLOAT_ONLY = frozenset({"matmul", "addmm", "bmm", "__matmul__", "layer_norm", "rms_norm", "group_norm", "softmax"})
 
 
@@ -161,13 +162,19 @@ def _viewed(watch: Watch, value: torch.Tensor, sizes: Sequence[Any]) -> None:
 def of_module(watch: Watch, module: nn.Module, args: Sequence[Any]) -> None:
     """Demands of modules that check their input themselves before they call an operator."""
     value = args[0]
-    if isinstance(module, nn.RNNBase):
+    if isinstance(value, tuple):
+        if isinstance(module, _ONE_TENSOR):
+            watch.refusal = watch.widths.several(module, value)
+    elif isinstance(module, nn.RNNBase):
         watch.ask(value, kind="float", rank=3, sizes={-1: module.input_size})
         watch.refused(value, value.shape[-1], module.input_size)
+        watch.refusal = watch.widths.unfit("", value, -1, module.input_size, "features", module)
     elif isinstance(module, nn.RNNCellBase):
         watch.ask(value, kind="float", rank=2, sizes={-1: module.input_size})
+        watch.refusal = watch.widths.unfit("", value, -1, module.input_size, "features", module)
     elif isinstance(module, nn.MultiheadAttention):
         watch.ask(value, kind="float", rank=3, sizes={-1: module.embed_dim})
+        watch.refusal = watch.widths.unfit("", value, -1, module.embed_dim, "features", module)
     elif isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
         width = module.self_attn.embed_dim
         for operand in args[:2]:
