@@ -12,9 +12,7 @@ from netlint.graph import Value
 from netlint.probe.observed import Passes, WeightSeen
 
 from .data import Batch
-from .follow import Follower, following
 from .losses import Loss
-from .plan import plan
 from .running import Running, gradients, parameters
 from .statistics import Statistics
 
@@ -37,8 +35,7 @@ def _once(running: Running, careful: bool) -> tuple[Passes, bool]:
     with running.lent():
         weights = _in_order(running)
         batch = running.batch.on(running.device)
-        follower = Follower(plan(running.subject.recording, running.graph), statistics.see, batch.samples)
-        with following(follower, running.subject.recording.thorough):
+        with running.source.followed(running.graph, statistics.see, batch.samples) as followed:
             result = running(batch)
         loss, total = _loss(running, result)
         grads = _gradients(total, weights)
@@ -61,22 +58,22 @@ def _once(running: Running, careful: bool) -> tuple[Passes, bool]:
         targets=loss.targets() if loss.targets is not None else None,
         outputs=outputs,
     )
-    if follower.lost and not careful:
-        running.notes.append(f"not all of the run could be followed: {follower.lost}")
+    if followed.lost and not careful:
+        running.notes.append(f"not all of the run could be followed: {followed.lost}")
         found = _noted(found, running)
     return found, not _all_finite(numbers) and not careful
 
 
 def _in_order(running: Running) -> dict[str, torch.nn.Parameter]:
     """The parameters that training moves, in the order in which they are used."""
-    place = {str(node.target): at for at, node in enumerate(running.subject.recording.graph.nodes)}
+    place = {name: at for at, name in enumerate(running.source.order())}
     found = parameters(running.model)
     return dict(sorted(found.items(), key=lambda entry: place.get(entry[0], len(place))))
 
 
 def _norms(tensors: list[Any], careful: bool) -> Any:
     """Euclidean norms; with care none is infinite only since its square is."""
-    return torch._foreach_norm(tensors, 2, torch.float64 if careful else None)
+    return [] if not tensors else torch._foreach_norm(tensors, 2, torch.float64 if careful else None)
 
 
 def _noted(found: Passes, running: Running) -> Passes:
