@@ -82,11 +82,11 @@ class Running:
         target = self.model if step is None else step.run
         return _execute(target, batch)
 
-    def loss(self, result: Any) -> Loss:
-        """What the gradients of a result are of."""
+    def loss(self, result: Any, batch: Batch) -> Loss:
+        """What the gradients of the result of a batch are of; its targets lie where it does."""
         if (found := losses.returned(result)) is not None and self._returns_loss(found):
             return Loss(self._loss_name(), _returned)
-        targets = Targets(self.training, self.request.seed, self.batch.targets, self._span())
+        targets = Targets(self.training, self.request.seed, batch.targets, self._span())
         stated = losses.named(self.training, targets)
         if stated is not None and self.source.step is None:
             return stated
@@ -107,9 +107,9 @@ class Running:
         step = self.source.step
         return "the model's own" if step is None else f"the step {getattr(step.source, '__name__', 'given')}"
 
-    def true_loss(self, result: Any) -> Loss:
+    def true_loss(self, result: Any, batch: Batch) -> Loss:
         """A loss that training would lower. Raises `Unavailable` where nobody has said."""
-        loss = self.loss(result)
+        loss = self.loss(result, batch)
         if loss.made_up:
             raise Unavailable(losses.NEEDED)
         return loss
