@@ -27,7 +27,7 @@ _Placed = tuple[torch.Tensor, int]
 
 def leak(running: Running) -> Leak:
     """For each sample a random projection of its outputs, differentiated by all inputs at once."""
-    clock = Clock(running.request.seconds("leak"))
+    clock = running.clock("leak")
     if running.source.step is not None:
         raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
     if running.source.samples_axis is None:

@@ -23,6 +23,7 @@ from netlint.training import Interval, Training
 
 from . import losses
 from .data import Batch
+from .devices import first_line, name_of, settings, wait
 from .kept import lent
 from .losses import Loss
 from .source import Source
@@ -54,7 +55,7 @@ class Running:
         """What the findings print."""
         used = batch or self.batch
         return Setup(
-            device=_name(self.device),
+            device=name_of(self.device),
             runner="torch",
             batch=str(used),
             samples=used.samples,
@@ -74,7 +75,12 @@ class Running:
         ):
             if mode is not None:
                 self.model.train(mode == "train")
-            yield
+            with settings(self.model, self.device):
+                yield
+
+    def clock(self, stage: str) -> Clock:
+        """Starts now."""
+        return Clock(self.request.seconds(stage), self.device)
 
     def __call__(self, batch: Batch) -> Any:
         """Run what was recorded on a batch that lies on the device."""
@@ -122,10 +128,6 @@ def _returned(result: Any) -> torch.Tensor:
     return found
 
 
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def _execute(target: Any, batch: Batch) -> Any:
     return target(*batch.args, **batch.kwargs)
 
@@ -148,12 +150,14 @@ def gradients(loss: torch.Tensor, wanted: list[torch.Tensor]) -> list[torch.Tens
 class Clock:
     """The time that a stage has."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, device: torch.device) -> None:
         self.seconds = seconds
+        self._device = device
         self._start = time.perf_counter()
 
     def check(self, done: str) -> None:
-        """Raises `Unavailable`, with how far it got, when the time is up."""
+        """Raises `Unavailable`, with how far it got, when the time is up; waits for what is being computed."""
+        wait(self._device)
         if time.perf_counter() - self._start > self.seconds:
             raise Unavailable(f"took longer than {self.seconds:g} s ({done}); --probe-budget gives it more")
 
@@ -162,4 +166,5 @@ def why(error: BaseException) -> str:
     """What the model raised, and where."""
     line = frames.line_of(error.__traceback__)
     place = f" at {line[0]}:{line[1]}" if line else ""
-    return f"{type(error).__name__}{place}: {' '.join(said(error).split())[:300]}"
+    text = first_line(error) if "CUDA error" in said(error) else said(error)
+    return f"{type(error).__name__}{place}: {' '.join(text.split())[:300]}"
