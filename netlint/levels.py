@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from typing import Any
 
 from .config import KeyPath, Settings
 from .reported import Reported
@@ -22,7 +23,7 @@ class _Stated:
     by: KeyPath
 
 
-def levelled(findings: tuple[Reported, ...], target: str, settings: RuleSettings) -> tuple[Reported, ...]:
+def levelled(findings: tuple[Reported, ...], target: str, settings: RuleSettings[Any]) -> tuple[Reported, ...]:
     """Findings at the levels that the settings give them; their evidence says so."""
     stated = [_Stated({code}, (), level, path) for code, (level, path) in settings.levels().items()]
     for index, override, meant in settings.exceptions(target):

@@ -109,6 +109,14 @@ class RuleInfo:
 
 
 @record
+class Listed(RuleInfo):
+    """A rule that is known without having been imported."""
+
+    after: bool
+    """Whether it judges suppressions, which it does after all the others."""
+
+
+@record
 class Rule(RuleInfo):
     """A check with a name."""
 

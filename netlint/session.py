@@ -16,7 +16,7 @@ from .cache import Cache, Entry
 from .capture import Capture, python_target
 from .config import Settings, find_settings, read_settings
 from .errors import ConfigError
-from .finish import reader, settled, speaks
+from .finish import grades, reader, settled, silences
 from .frontends import TargetError
 from .report import Failure
 from .reported import Report
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .pool import Died
     from .registry import Registry
     from .settings.explain import Explained
+    from .settings.rules import RuleSettings
     from .suppress import Told
 
 R = TypeVar("R", bound=Report)
@@ -79,7 +80,8 @@ class Session:
         self._sources = Sources(Path.cwd())
         self._told: set[Told] = set()
         self._settings: dict[Path, Settings] = {}
-        self._registries: dict[tuple[Path, ...], Registry] = {}
+        self._registries: dict[tuple[Path, ...], Registry[Rule]] = {}
+        self._listed: dict[tuple[Path, ...], Registry[Any]] = {}
         self._baselines: dict[Path, Baseline] = {}
         self.fail_on = Level.ERROR
         """The strictest level that the settings of any target ask for."""
@@ -88,7 +90,7 @@ class Session:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs; it loads the rules itself."""
-        return {**self.__dict__, "_registries": {}, "_progress": None}
+        return {**self.__dict__, "_registries": {}, "_listed": {}, "_progress": None}
 
     def results(self, texts: Sequence[str]) -> tuple[Report | Failure, ...]:
         """The report of each target in order, or why there is none. Raises `ConfigError`.
@@ -141,9 +143,8 @@ class Session:
         # What a probe shows depends on the machine as well.
         if self._cache is None or target == STDIN or self._capture_of(target).probe:
             return None
-        beside = settings.file.parent if settings.file else Path.cwd()
         rests_on = (replace(settings, content=b""), tuple(self._select), tuple(self._ignore), self._stated)
-        return self._cache.entry(target, beside, settings.rule_folders, repr(rests_on))
+        return self._cache.entry(target, _beside(settings), settings.rule_folders, repr(rests_on))
 
     def _capture_of(self, target: str) -> Capture:
         return self._capture.otherwise(self._settings_for(_folder(target)).capture(target))
@@ -272,12 +273,16 @@ class Session:
     def _finished(self, report: R, settings: Settings, ran_here: bool) -> R:
         """What becomes of a report: levels, suppressions, baseline. `ran_here`: the source is where it was recorded."""
         read = reader(self._sources, ran_here)
-        if speaks(report, settings, read):
-            from .settings.rules import RuleSettings
+        if silences(report, settings, read):
             from .suppress import judged
 
-            about_rules = RuleSettings(settings, self._registry(settings.rule_folders))
-            report = judged(report, about_rules, about_rules.chosen(self._select, self._ignore), read, self._told)
+            known = self._known_rules(settings)
+            report = judged(report, known, known.chosen(self._select, self._ignore), read, self._told)
+        if grades(report, settings):
+            from .levels import levelled
+
+            findings = levelled(report.findings, report.target, self._known_rules(settings))
+            report = replace(report, findings=findings)
         baseline = self._baseline_of(settings)
         return baseline.applied(report) if baseline else report
 
@@ -354,12 +359,33 @@ class Session:
             raise ConfigError(f"{self._config} has no [tool.netlint]")
         return settings
 
-    def _registry(self, folders: tuple[Path, ...]) -> Registry:
+    def _registry(self, folders: tuple[Path, ...]) -> Registry[Rule]:
         if folders not in self._registries:
             from .registry import load_rules
 
             self._registries[folders] = load_rules(folders)
         return self._registries[folders]
+
+    def _known_rules(self, settings: Settings) -> RuleSettings[Any]:
+        """The settings over the rules, as they are listed where results of earlier runs are, or else imported."""
+        from .settings.rules import RuleSettings
+
+        folders = settings.rule_folders
+        if folders not in self._listed:
+            self._listed[folders] = self._list(_beside(settings), folders)
+        return RuleSettings(settings, self._listed[folders])
+
+    def _list(self, beside: Path, folders: tuple[Path, ...]) -> Registry[Any]:
+        from .registry import Registry
+        from .suppress import comes_after
+
+        cache = self._cache
+        if cache and folders not in self._registries and (listed := cache.rules(beside, folders)):
+            return Registry(listed)
+        rules = self._registry(folders)
+        if cache:
+            cache.list_rules(beside, folders, ((rule, comes_after(rule)) for rule in rules.values()))
+        return rules
 
 
 def runs_python(target: str, capture: Capture) -> bool:
@@ -401,6 +427,11 @@ def _need_torch() -> None:
             f"is Python, and torch is not installed for {sys.executable}",
             "install netlint where the model's packages are, or export the model with torch.onnx.export",
         )
+
+
+def _beside(settings: Settings) -> Path:
+    """Where the results for targets under these settings are kept."""
+    return settings.file.parent if settings.file else Path.cwd()
 
 
 def _folder(target: str) -> Path:

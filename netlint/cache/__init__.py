@@ -1,5 +1,6 @@
 """Results of earlier runs, one entry each: the report on a model with the files that it rests on; all else that it
-rests on is in the entry's key.
+rests on is in the entry's key. Beside them lies a list of the rules there are: to import all of them only to know their
+names would take twice as long as all else that is done with a known result.
 
 Only models in files are kept, never Python targets: what their code does may depend on anything.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from netlint.reported import Report
+from netlint.rule import Listed, RuleInfo
 
 from .folder import NAME, Folder, usable
 from .key import code
@@ -33,19 +35,50 @@ class Cache:
 
     def entry(self, target: str, beside: Path, rule_folders: tuple[Path, ...], rests_on: str) -> Entry | None:
         """The place for the result of a target; `rests_on`: the settings and flags that it depends on."""
-        path = self._path or str(beside / NAME)
-        if path not in self._folders:
-            if not self._path and not usable(path):
-                return None
-            self._folders[path] = Folder(path)
-        if rule_folders not in self._codes:
-            self._codes[rule_folders] = digest(code(rule_folders).encode("utf-8", "surrogateescape"))
-        return Entry(self._folders[path], target, f"{self._codes[rule_folders]}\n{rests_on}")
+        folder = self._folder(beside)
+        return Entry(folder, target, f"{self._code(rule_folders)}\n{rests_on}") if folder else None
+
+    def rules(self, beside: Path, rule_folders: tuple[Path, ...]) -> tuple[Listed, ...]:
+        """All rules, as they were listed by an earlier run with the same code; none where there was none."""
+        folder = self._folder(beside)
+        stored = folder.read(self._list(rule_folders)) if folder else None
+        if stored is None:
+            return ()
+        from .plain import decode
+
+        try:
+            return tuple(Listed(**vars(rule), after=after) for rule, after in decode(json.loads(stored)))
+        except Exception:  # written by something else, whatever it is
+            return ()
+
+    def list_rules(self, beside: Path, rule_folders: tuple[Path, ...], rules: Iterable[tuple[RuleInfo, bool]]) -> None:
+        """Keep a list of all rules, each with whether it judges suppressions, where results are kept."""
+        from .plain import encode
+
+        folder = self._folder(beside)
+        if folder and os.path.isdir(folder.path):
+            folder.write(self._list(rule_folders), json.dumps(encode(tuple(rules)), separators=(",", ":")).encode())
 
     def prune(self) -> None:
         """Drop the oldest results where there are too many."""
         for folder in self._folders.values():
             folder.prune()
+
+    def _folder(self, beside: Path) -> Folder | None:
+        path = self._path or str(beside / NAME)
+        if path not in self._folders:
+            if not self._path and not usable(path):
+                return None
+            self._folders[path] = Folder(path)
+        return self._folders[path]
+
+    def _code(self, rule_folders: tuple[Path, ...]) -> str:
+        if rule_folders not in self._codes:
+            self._codes[rule_folders] = digest(code(rule_folders).encode("utf-8", "surrogateescape"))
+        return self._codes[rule_folders]
+
+    def _list(self, rule_folders: tuple[Path, ...]) -> str:
+        return f"rules-{digest(f'{SCHEMA}{self._code(rule_folders)}'.encode())}"
 
 
 class Entry:
