@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import StringIO
 
 from .finish import MARK
+from .records import record
 
 _ASKS = re.compile(r"#\s*netlint:\s*ignore\b\s*(?:\[(?P<names>[^\]#]*)\])?(?P<reason>[^#]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comment:
     """One comment, as it stands in a file."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
 from .config import KeyPath, Settings
+from .records import record
 from .reported import Reported
 from .rule import Evidence, Level
 from .settings.rules import RuleSettings
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Stated:
     """A level that the settings give to findings of some rules, in some modules (none named: in all)."""
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from .analysis import Analysis
 from .errors import RegistryError, UnknownRule, get_close_matches
 from .plugins import plugins
-from .rule import Level, Rule, RuleInfo
+from .rule import LOCAL, Level, Rule, RuleInfo
 from .training import did_you_mean
 
 R = TypeVar("R", bound=RuleInfo)
@@ -107,7 +107,7 @@ def _folder_modules(folder: Path, problems: list[str]) -> list[ModuleType]:
 
     found = []
     for path in sorted(folder.rglob("*.py")):
-        name = "netlint_local." + ".".join(path.relative_to(folder).with_suffix("").parts)
+        name = LOCAL + ".".join(path.relative_to(folder).with_suffix("").parts)
         spec = spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None  # a .py file always has both
         module = sys.modules[name] = module_from_spec(spec)

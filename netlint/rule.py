@@ -21,6 +21,10 @@ __all__ = ["ERROR", "NOTE", "WARNING", "Claim", "Evidence", "Finding", "Level", 
 __all__ += ["Unavailable", "rule"]
 
 
+LOCAL = "netlint_local."
+"""How the modules of rules in folders are called; they cannot be imported by these names."""
+
+
 class Level(IntEnum):
     """A promise. ERROR: wrong on every input that meets the printed assumptions. WARNING: a harmful pattern, or
     proved under a printed assumption. NOTE: advice, never changes the exit status."""

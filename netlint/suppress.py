@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import PureWindowsPath
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from .analyses.suppressions import IGNORE, Suppression, suppressions
 from .analysis import Results, Scope
-from .comments import Comment, comments
 from .errors import UnknownRule
-from .finish import Read, files_of
-from .graph import Graph, Location
+from .finish import MARK, Read, files_of
+from .graph import Graph
 from .levels import lies_in
+from .location import Location
+from .records import record
 from .registry import Registry, imported
 from .reported import Crashed, Report, Reported, Suppressed
 from .rule import Listed, Rule, RuleInfo
 from .settings.rules import RuleSettings
 from .training import Training
+
+if TYPE_CHECKING:
+    from .comments import Comment
 
 R = TypeVar("R", bound=Report)
 T = TypeVar("T", bound=RuleInfo)
@@ -37,7 +41,7 @@ SECURITY = "SEC"
 """The rules of these codes judge the model file itself: its metadata cannot silence them."""
 
 
-@dataclass
+@record
 class Request:
     """A wish to silence findings: which it covers, and of which rules it has silenced some."""
 
@@ -151,9 +155,11 @@ def _in_comments(report: Report, registry: Registry[RuleInfo], read: Read) -> It
     lines = files_of(report)
     for recorded in sorted(lines):
         source = read(recorded)
-        for comment in comments(source[1]) if source else ():
-            assert source is not None
-            yield _commented(comment, recorded, source[0], lines[recorded], registry)
+        if source is not None and MARK in source[1]:
+            from .comments import comments
+
+            for comment in comments(source[1]):
+                yield _commented(comment, recorded, source[0], lines[recorded], registry)
 
 
 def _commented(comment: Comment, recorded: str, shown: str, lines: set[int], registry: Registry[RuleInfo]) -> Request:

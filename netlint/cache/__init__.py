@@ -12,9 +12,10 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from netlint.reported import Report
-from netlint.rule import Listed, RuleInfo
+from netlint.rule import LOCAL, Level, Listed, RuleInfo
 
 from .folder import NAME, Folder, usable
 from .key import code
@@ -42,22 +43,18 @@ class Cache:
         """All rules, as they were listed by an earlier run with the same code; none where there was none."""
         folder = self._folder(beside)
         stored = folder.read(self._list(rule_folders)) if folder else None
-        if stored is None:
-            return ()
-        from .plain import decode
-
         try:
-            return tuple(Listed(**vars(rule), after=after) for rule, after in decode(json.loads(stored)))
+            return tuple(_listed(*row) for row in json.loads(stored)) if stored else ()
         except Exception:  # written by something else, whatever it is
             return ()
 
     def list_rules(self, beside: Path, rule_folders: tuple[Path, ...], rules: Iterable[tuple[RuleInfo, bool]]) -> None:
         """Keep a list of all rules, each with whether it judges suppressions, where results are kept."""
-        from .plain import encode
-
         folder = self._folder(beside)
-        if folder and os.path.isdir(folder.path):
-            folder.write(self._list(rule_folders), json.dumps(encode(tuple(rules)), separators=(",", ":")).encode())
+        rows = [_row(rule, after) for rule, after in rules]
+        # Those that judge suppressions are imported again, by their names.
+        if folder and os.path.isdir(folder.path) and not any(row[-1] and row[-2].startswith(LOCAL) for row in rows):
+            folder.write(self._list(rule_folders), json.dumps(rows, separators=(",", ":")).encode())
 
     def prune(self) -> None:
         """Drop the oldest results where there are too many."""
@@ -125,6 +122,14 @@ class Entry:
     def _write(self, files: object, report: object) -> None:
         content = {"key": self._key, "files": files, "report": report}
         self._folder.write(self._name, json.dumps(content, separators=(",", ":")).encode())
+
+
+def _row(rule: RuleInfo, after: bool) -> list[Any]:
+    return [rule.code, rule.name, rule.levels, rule.since, rule.status, rule.module, after]
+
+
+def _listed(code: str, name: str, levels: list[int], since: str, status: str, module: str, after: bool) -> Listed:
+    return Listed(code, name, tuple(map(Level, levels)), since, status, module, "", after)
 
 
 def _seen(name: str, stamp: tuple[int, int, int, int, bool], content: str, places: list[str]) -> Seen:
