@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -86,6 +87,11 @@ def run(job: Job, printed: Callable[[str], None] = lambda text: None, stop: thre
 
     `stop`, once set, ends it: raises `Stopped`.
     """
+    if find_spec("torch") is None:
+        raise TargetError(
+            f"is Python, and torch is not installed for {sys.executable}",
+            "install netlint where the model's packages are, or export the model with torch.onnx.export",
+        )
     try:
         return _attempt(job, printed, stop)
     except _Ended as ended:

@@ -34,7 +34,7 @@ def call(*args: str) -> tuple[int, str]:
 def test_probe_alone_takes_no_value() -> None:
     code, text = call("show", "--probe", str(CNN))
     assert code == 0, text
-    assert "on cpu with onnxruntime" in text and "Conv" in text
+    assert "on cpu with torch" in text and "Conv" in text
     assert call("show", "--probe=tpu", str(CNN))[0] == 2
 
 

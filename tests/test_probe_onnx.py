@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from netlint.frontends.onnx import load, load_text
 from netlint.frontends.torch.live import captured
 from netlint.probe import stages
 from netlint.probe.attach import runnable
+from netlint.probe.files import read
 from netlint.probe.observed import Passes
+from netlint.probe.onnx import OnnxRunner
 from netlint.probe.request import Request
 from netlint.probe.torch.runner import probed
 from netlint.training import Training, parse_training
@@ -34,7 +37,8 @@ torch.set_num_threads(1)
 
 
 def run(stage: str, file: Path, training: Training | None = None, **request: Any) -> Any:
-    graph = runnable(load(file), str(file), Request(device="cpu", **request))
+    graph, wanted = load(file), Request(device="cpu", **request)
+    graph = replace(graph, runner=OnnxRunner(file, wanted, read(wanted.batch) if wanted.batch else None))
     return Results(graph, training or Training()).get(getattr(stages, stage))
 
 
@@ -81,7 +85,7 @@ def test_what_leaks_between_samples_is_seen(exported: dict[str, tuple[nn.Module,
 
 @pytest.mark.parametrize("stage", ["overfit", "ramp", "gradient_check", "modes"])
 def test_what_needs_gradients_or_training_mode_is_unavailable(stage: str) -> None:
-    with pytest.raises(Unavailable, match="give the PyTorch model"):
+    with pytest.raises(Unavailable, match="for gradients give the PyTorch model"):
         run(stage, FIXTURES / "plain_cnn.onnx")
 
 
@@ -113,7 +117,8 @@ def test_infinities_are_counted() -> None:
     import onnx
 
     graph = load_text(text)
-    graph = runnable(graph, onnx.parser.parse_model(text).SerializeToString(), Request(device="cpu"))
+    model = onnx.parser.parse_model(text).SerializeToString()
+    graph = replace(graph, runner=OnnxRunner(model, Request(device="cpu")))
     found = Results(graph, Training()).get(stages.passes)
     seen = {one.node.op: one for one in found.seen.values()}
     assert seen["Sqrt"].nans == seen["Sqrt"].count == 64
@@ -128,11 +133,6 @@ def test_without_onnxruntime_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPat
 
 def test_a_batch_that_does_not_fit_is_told_before_anything_runs(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", x=np.zeros((2, 3), np.float32))
+    file = FIXTURES / "plain_cnn.onnx"
     with pytest.raises(TargetError, match="wants 4 axes"):
-        run("passes", FIXTURES / "plain_cnn.onnx", batch=str(tmp_path / "b.npz"))
-
-
-def test_an_exported_program_is_not_run() -> None:
-    graph = load(FIXTURES / "plain_cnn.onnx")
-    with pytest.raises(Unavailable, match="give the model that it was made of"):
-        Results(runnable(graph, "model.pt2", Request()), Training()).get(stages.passes)
+        runnable(load(file), str(file), Request(batch=str(tmp_path / "b.npz")))

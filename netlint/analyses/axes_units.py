@@ -1,13 +1,13 @@
-"""Which axis counts the units of the last layer, behind the layout operators of a head."""
+"""Which axis counts the units of a layer, behind the layout operators that follow it."""
 
 from __future__ import annotations
 
 from netlint import ops
 from netlint.analysis import Scope, analysis
-from netlint.graph import Node, Shape
+from netlint.graph import Graph, Node, Shape, Value
 
 from ._heads import Head
-from .layers import Layer
+from .layers import Layer, Layers, layers
 from .shapes import Shapes, shapes
 
 _SAME = (
@@ -20,11 +20,18 @@ _SAME = (
 _RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 
 
-class UnitsAxis:
-    """Follows the units of a layer through its head."""
+_FAR = 24
+"""Operators between a layer and a value; beyond, nothing is claimed."""
 
-    def __init__(self, known: Shapes) -> None:
+
+class UnitsAxis:
+    """Follows the units of a layer."""
+
+    def __init__(self, graph: Graph, known: Shapes, layers: Layers) -> None:
+        self._graph = graph
         self._shapes = known
+        self._layers = layers
+        self._known: dict[Value, frozenset[int | None]] = {}
 
     def of(self, head: Head, node: Node) -> int | None:
         """The axis of the data of `node`, a node of the head's chain, that counts the units of the head's layer.
@@ -37,6 +44,25 @@ class UnitsAxis:
         for step in reversed(head.chain[head.chain.index(node) + 1 :]):
             axis = self._after(step, axis) if axis is not None else None
         return axis
+
+    def counting(self, value: Value | None) -> frozenset[int | None]:
+        """The axes of a value that count the units of the layers it comes from; None among them where nobody knows."""
+        return frozenset() if value is None else self._counting(value, _FAR)
+
+    def _counting(self, value: Value, far: int) -> frozenset[int | None]:
+        if value not in self._known:
+            self._known[value] = self._count(value, far)
+        return self._known[value]
+
+    def _count(self, value: Value, far: int) -> frozenset[int | None]:
+        layer, node = self._layers.ending_in(value), self._graph.producer(value)
+        if layer is not None:
+            return frozenset({self._first(layer)})
+        if node is None or not far:
+            return frozenset({None} if node else ())
+        sources = [source for source in node.inputs if source is not None]
+        before = frozenset[int | None]().union(*(self._counting(source, far - 1) for source in sources))
+        return frozenset(None if axis is None else self._after(node, axis) for axis in before)
 
     def _first(self, layer: Layer) -> int | None:
         if layer.kind in ("conv", "conv-transpose"):
@@ -67,7 +93,7 @@ def _kept(axis: int, before: Shape, after: Shape) -> int | None:
     return len(after) - len(behind) if None not in behind and behind == after[-len(behind) :] else None
 
 
-@analysis(shapes)
+@analysis(shapes, layers)
 def units_axis(scope: Scope) -> UnitsAxis:
-    """The axis that counts the units of a head's layer."""
-    return UnitsAxis(scope[shapes])
+    """The axis that counts the units of a layer."""
+    return UnitsAxis(scope.graph, scope[shapes], scope[layers])

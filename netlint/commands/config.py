@@ -29,13 +29,12 @@ def config(
     target: str, select: tuple[str, ...], ignore: tuple[str, ...], config: Path | None, as_json: bool, **fields: Any
 ) -> None:
     """Show what holds for a target, or for the current folder, and which setting in which line decided it."""
-    from netlint.session import Session
+    from netlint.plans import Plans
 
     from .lint import split
 
     capture = taken_capture(fields)
-    session = Session(config, split(select), split(ignore), stated_training(fields), capture)
-    explained = session.explained(target)
+    explained = Plans(config, split(select), split(ignore), stated_training(fields), capture).explained(target)
     put(_json(explained) if as_json else "\n".join(_text(explained, target)) + "\n")
 
 

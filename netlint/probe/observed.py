@@ -49,7 +49,7 @@ class Units:
     zeros: Floats
     """Share of exact zeros."""
     grad: Floats | None = None
-    """Largest absolute gradient; None where no gradient was computed."""
+    """Root mean square of the gradient; None where no gradient was computed."""
 
 
 @record

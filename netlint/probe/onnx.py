@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,55 +18,45 @@ from netlint.ops import RANDOM
 from netlint.training import Training
 
 from .arrays import placed_axis, seen_in
-from .files import Data, fitted
+from .feed import Feed
+from .files import Data
 from .observed import Leak, Passes, Seen, Setup
 from .request import Request
-from .synthetic import SAMPLES, Array, Synthetic
+from .synthetic import SAMPLES, Array
 
 if TYPE_CHECKING:
     from .observed import Floats
 
+_LIVE = "for gradients give the PyTorch model"
 MISSING = "needs onnxruntime to run the model: pip install 'netlint-nn[probe]'"
 GROUP = 1 << 30
 """Bytes of values that are fetched at a time."""
-LENGTHS = (16, 64, 32, 128, 224, 1)
-"""What lengths with names may be, other than that of the batch: the first that the model runs with."""
 LEAK_SAMPLES = 4
 SAME = 1e-5
 """Differences below this part of the outputs' spread are rounding."""
-
-_NUMPY = {
-    "float32": np.float32,
-    "float64": np.float64,
-    "float16": np.float16,
-    "int64": np.int64,
-    "int32": np.int32,
-    "int16": np.int16,
-    "int8": np.int8,
-    "uint8": np.uint8,
-    "bool": np.bool_,
-}
 
 
 class OnnxRunner:
     """Runs one ONNX model; `source` is its file, or its bytes."""
 
-    def __init__(self, source: Path | bytes, request: Request, data: Data | None = None) -> None:
+    def __init__(self, source: Path | bytes, request: Request, data: Data | None = None, why: str = "") -> None:
+        """`why`: why the model is not run in torch, which gives gradients as well."""
         self._source = source
         self._request = request
         self._data = data
+        self._why = f": {why}" if why else ""
         self._model: _Model | None = None
 
     def run(self, stage: str, graph: Graph, training: Training) -> Any:
         """Do a stage. Raises `Unavailable` where that cannot be done."""
         if stage not in ("passes", "leak"):
-            raise Unavailable("onnxruntime runs the model forward, in inference mode alone: give the PyTorch model")
+            raise Unavailable(f"onnxruntime runs the model forward alone; {_LIVE}{self._why}")
         if find_spec("onnxruntime") is None:
             raise Unavailable(MISSING)
         if self._model is None:
             self._model = _Model(self._source, graph, self._request.device)
-        feed = _Feed(graph, training, self._request, self._data, self._model)
-        return _passes(feed) if stage == "passes" else _leak(feed)
+        fed = _Fed(Feed(graph, training, self._request, self._data, self._model, SAMPLES), self._model, self._why)
+        return _passes(fed) if stage == "passes" else _leak(fed)
 
 
 class _Model:
@@ -96,6 +87,41 @@ class _Model:
         """The values of these names. Raises what onnxruntime raises."""
         return list(self._session.run(list(names), dict(feed)))
 
+    def tried(self, values: Mapping[str, Array], samples: int) -> int:
+        """Whether it runs on these values at all, then on any number of samples. Raises `Unavailable`."""
+        try:
+            self.run(values, self.names[-1:])
+        except Exception as error:
+            raise Unavailable(f"the model does not run: {_first_line(error)}") from None
+        return samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """A model with its inputs."""
+
+    feed: Feed
+    model: _Model
+    why: str
+
+    @property
+    def graph(self) -> Graph:
+        return self.feed.graph
+
+    def setup(self, samples: int | None = None) -> Setup:
+        """What the findings print."""
+        count = samples or self.feed.samples
+        about = f" {self.feed.about}" if self.feed.about else ""
+        return Setup(
+            device=self.model.device,
+            runner="onnxruntime",
+            batch=f"{self.feed.origin}, {count} sample{'s' * (count != 1)}{about}",
+            samples=count,
+            seed=self.feed.request.seed,
+            synthetic=not self.feed.real,
+            notes=(f"in inference mode, without gradients{self.why}",),
+        )
+
 
 def _read(onnx: Any, source: Path | bytes) -> Any:
     """The model without the weights that lie in other files."""
@@ -124,112 +150,27 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-class _Feed:
-    """What the model is fed, with lengths that it runs with."""
-
-    def __init__(self, graph: Graph, training: Training, request: Request, data: Data | None, model: _Model) -> None:
-        self.graph = graph
-        self.training = training
-        self.request = request
-        self.model = model
-        self.batch = next(
-            (value.shape[0] for value in graph.inputs if value.shape and isinstance(value.shape[0], str)), None
-        )
-        self.about = ""
-        self.real = data is not None
-        self.values = fitted(data, graph.inputs) if data is not None else self._synthetic(SAMPLES)
-        self.origin = data.name if data is not None else "synthetic"
-        if data is not None:
-            self._try(self.values)
-
-    @property
-    def samples(self) -> int:
-        first = next(iter(self.values.values()), None)
-        return int(first.shape[0]) if first is not None and first.ndim else 1
-
-    def _synthetic(self, samples: int) -> dict[str, Array]:
-        """Raises `Unavailable` where the model runs with none of the lengths that are tried."""
-        why: Exception | None = None
-        free = any(dim is None or (isinstance(dim, str) and dim != self.batch) for dim in self._dims())
-        for length in LENGTHS if free else LENGTHS[:1]:
-            made = self.drawn(samples, length)
-            try:
-                self._try(made)
-            except Unavailable as error:
-                why = error
-            else:
-                self.length = length
-                return made
-        raise why or Unavailable("the model has no inputs")
-
-    def _dims(self) -> Iterator[int | str | None]:
-        for value in self.graph.inputs:
-            if value.shape is None:
-                raise Unavailable(f"the rank of the input {value.name} is not known: --batch FILE.npz gives data")
-            yield from value.shape
-
-    def drawn(self, samples: int, length: int, seed: int = 0) -> dict[str, Array]:
-        """Synthetic inputs."""
-        synthetic = Synthetic(self.graph, self.training, self.request.seed + seed)
-        made = {value.name: self._one(synthetic, value, samples, length) for value in self.graph.inputs}
-        self.about = synthetic.about
-        return made
-
-    def _one(self, synthetic: Synthetic, value: Value, samples: int, length: int) -> Array:
-        kind = _NUMPY.get(value.dtype or "")
-        if kind is None:
-            raise Unavailable(f"the input {value.name} holds {value.dtype}: --batch FILE.npz gives data")
-        shape = [
-            dim if isinstance(dim, int) else samples if dim == self.batch and dim is not None else length
-            for dim in value.shape or ()
-        ]
-        if np.dtype(kind).kind == "f":
-            return synthetic.floats(shape, value).astype(kind)
-        if kind is np.bool_:
-            return np.ones(shape, np.bool_)
-        drawn = synthetic.integers(shape, value, None)
-        return np.full(shape, int("mask" in value.name), kind) if drawn is None else drawn.astype(kind)
-
-    def _try(self, values: Mapping[str, Array]) -> None:
-        try:
-            self.model.run(values, [out.name for out in self.graph.outputs if out.name in self.model.names][:1])
-        except Exception as error:
-            raise Unavailable(f"the model does not run: {_first_line(error)}") from None
-
-    def setup(self, samples: int | None = None) -> Setup:
-        """What the findings print."""
-        count = samples or self.samples
-        about = f" {self.about}" if self.about else ""
-        return Setup(
-            device=self.model.device,
-            runner="onnxruntime",
-            batch=f"{self.origin}, {count} sample{'s' * (count != 1)}{about}",
-            samples=count,
-            seed=self.request.seed,
-            synthetic=not self.real,
-            notes=("in inference mode, without gradients",),
-        )
-
-
-def _passes(feed: _Feed) -> Passes:
-    values = {out.name: out for node in feed.graph.nodes for out in node.outputs if out is not None}
-    wanted = [values[name] for name in feed.model.names]
+def _passes(fed: _Fed) -> Passes:
+    values = {out.name: out for node in fed.graph.nodes for out in node.outputs if out is not None}
+    wanted = [values[name] for name in fed.model.names]
     seen: dict[Value, Seen] = {}
     outputs: dict[Value, Floats] = {}
-    for group in _groups(wanted, feed):
-        for value, array in zip(group, feed.model.run(feed.values, [value.name for value in group]), strict=True):
-            node = feed.graph.producer(value)
+    for group in _groups(wanted, fed.feed):
+        for value, array in zip(group, fed.model.run(fed.feed.values, [value.name for value in group]), strict=True):
+            node = fed.graph.producer(value)
             if node is None or not isinstance(array, np.ndarray) or array.dtype.kind != "f" or not array.size:
                 continue
             if (one := seen_in(array, node)) is not None:
                 seen[value] = one
-            if feed.graph.is_output(value) and array.ndim > 1 and array.shape[0] == feed.samples:
+            if fed.graph.is_output(value) and array.ndim > 1 and array.shape[0] == fed.feed.samples:
                 outputs[value] = array[:16].reshape(min(16, array.shape[0]), -1)[:, :4096].astype(np.float64)
     return Passes(
-        setup=feed.setup(),
+        setup=fed.setup(),
         seen=seen,
         weights=(),
-        inputs={value: _ends(feed.values[value.name]) for value in feed.graph.inputs if value.name in feed.values},
+        inputs={
+            value: _ends(fed.feed.values[value.name]) for value in fed.graph.inputs if value.name in fed.feed.values
+        },
         outputs=outputs,
     )
 
@@ -238,7 +179,7 @@ def _ends(array: Array) -> tuple[float, float]:
     return (float(array.min()), float(array.max())) if array.size else (math.nan, math.nan)
 
 
-def _groups(values: Sequence[Value], feed: _Feed) -> Iterator[list[Value]]:
+def _groups(values: Sequence[Value], feed: Feed) -> Iterator[list[Value]]:
     """Values in the order of execution, so many at a time as fit into memory."""
     known = Results(feed.graph, feed.training).get(shapes)
     group: list[Value] = []
@@ -260,8 +201,9 @@ def _nbytes(known: Shapes, value: Value, samples: int) -> float:
     return 8.0 * math.prod(dim if isinstance(dim, int) else samples for dim in shape)
 
 
-def _leak(feed: _Feed) -> Leak:
+def _leak(fed: _Fed) -> Leak:
     """One sample after the other is exchanged; what changes in the outputs of the others leaks."""
+    feed = fed.feed
     if feed.batch is None or feed.real:
         raise Unavailable("the number of samples is fixed in the file" if feed.batch is None else "needs own samples")
     if feed.graph.of(*RANDOM):
@@ -273,16 +215,16 @@ def _leak(feed: _Feed) -> Leak:
     names = [out.name for out in feed.graph.outputs if placed_axis(out, feed.batch) == 0]
     if not names:
         raise Unavailable("no output has an axis of samples")
-    calm = [_rows(array) for array in feed.model.run(base, names)]
+    calm = [_rows(array) for array in fed.model.run(base, names)]
     pairs: list[tuple[int, int, float]] = []
     own = 0.0
     for changed in range(LEAK_SAMPLES):
         mixed = {value.name: _exchanged(value, base, other, changed, feed.batch) for value in feed.graph.inputs}
-        moved = _moved(calm, [_rows(array) for array in feed.model.run(mixed, names)])
+        moved = _moved(calm, [_rows(array) for array in fed.model.run(mixed, names)])
         size = _size(base, mixed)
         own = max(own, moved[changed] / size)
         pairs += [(changed, at, amount / size) for at, amount in enumerate(moved) if at != changed and amount > 0]
-    return Leak(feed.setup(LEAK_SAMPLES), tuple(pairs), own)
+    return Leak(fed.setup(LEAK_SAMPLES), tuple(pairs), own)
 
 
 def _rows(array: Array) -> Array:

@@ -78,6 +78,21 @@ experts (float[N, 3] x) => (float[N, 2] y)
 }
 ```
 
+Attention whose heads are mixed by layers before and behind the softmax (talking heads): it runs over positions, the
+layers' units are the heads.
+
+```torch
+# given inputs=2,4,6,6
+class TalkingHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.before = nn.Linear(4, 4)
+        self.behind = nn.Linear(4, 4)
+    def forward(self, scores):
+        mixed = self.before(scores.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.behind(mixed.softmax(dim=-1).permute(0, 2, 3, 1))
+```
+
 Expert routers: the best experts are picked.
 
 ```onnx
@@ -131,19 +146,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netlint.analyses.axes import axes
+from netlint.analyses.axes_units import units_axis
 from netlint.analyses.layers import Layer
-from netlint.analyses.roles import Roles, roles
+from netlint.analyses.roles import Roles, SoftmaxLike, roles
+from netlint.analyses.shapes import shapes
 from netlint.graph import Graph, Node
 from netlint.ops import NORMALISATION
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
 
-@rule("ACT011", "softmax-hidden", level=WARNING, since="0.2", requires=(roles,))
+@rule("ACT011", "softmax-hidden", level=WARNING, since="0.2", requires=(roles, shapes, axes, units_axis))
 def softmax_hidden(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
     for node in scope.graph.of("Softmax", "LogSoftmax", "Div", "Mul", "Sub"):
         soft = known.softmax(node)
-        if soft is None or not _between_layers(scope.graph, known, node):
+        if soft is None or not _between_layers(scope.graph, known, node) or _over_positions(scope, soft):
             continue
         before, after = known.before(node), known.after(node)
         yield Finding(
@@ -168,6 +186,16 @@ def _between_layers(graph: Graph, known: Roles, node: Node) -> bool:
     if any(known.reads_inputs_too(layer) for layer in ahead.layers):
         return False  # what a generator makes, and a discriminator compares with the data
     return bool(ahead.layers) and all(_biased(graph, layer) for layer in ahead.layers)
+
+
+def _over_positions(scope: Scope, soft: SoftmaxLike) -> bool:
+    """Whether it normalises over neither units nor samples: it weights positions, as attention does."""
+    rank = scope[shapes].rank(soft.data)
+    over = scope[roles].softmax_axes(soft, rank) if rank else None
+    units = scope[units_axis].counting(soft.data)
+    if not over or not units or None in units:
+        return False
+    return not units & {*over} and scope[axes].state(soft.data) == "known" and scope[axes].batch(soft.data) not in over
 
 
 def _biased(graph: Graph, layer: Layer) -> bool:

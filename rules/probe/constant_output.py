@@ -77,6 +77,7 @@ Goodfellow, Bengio, Courville: Deep Learning, section 8.4, on breaking symmetry.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from netlint.analyses.layers import layers
@@ -141,7 +142,8 @@ def _constant(scope: Scope, found: Passes, change: float) -> Iterator[Finding]:
 
 def _same(rows: Floats, change: float) -> bool:
     """Whether the samples' rows are equal but for rounding."""
-    return bool(abs(rows - rows[:1]).max() <= change * max(abs(rows).max(), 1e-30))
+    size = float(abs(rows).max())
+    return isfinite(size) and bool(abs(rows - rows[:1]).max() <= change * max(size, 1e-30))
 
 
 def _may_open(scope: Scope, found: Passes) -> bool:

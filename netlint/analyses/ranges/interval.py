@@ -127,7 +127,6 @@ class Range(NamedTuple):
 TOP = Range(-INF, INF, nan=True)
 """Nothing is known."""
 
-UNIT = Range(0.0, 1.0)
 REALS = Range(-INF, INF, nan=False)
 """Any finite number."""
 ZERO = Range(0.0, 0.0, integral=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,85 +14,116 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 _CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)} | {f"conv_transpose{n}d": n for n in (1, 2, 3)}
-_LOSSES_ALIKE = frozenset(
-    {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"}
-    | {"kl_div", "poisson_nll_loss", "soft_margin_loss", "multilabel_soft_margin_loss"}
-)
-_FLOAT_ONLY = frozenset({"matmul", "addmm", "bmm", "__matmul__", "layer_norm", "rms_norm", "group_norm", "softmax"})
+
+
+class _Call:
+    """A call of an operator that is watched."""
+
+    def __init__(self, watch: Watch, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        self.watch, self.name, self.args, self._kwargs = watch, name, args, kwargs
+        self.value = self.arg(0, "input")
+
+    def arg(self, place: int, key: str, default: Any = None) -> Any:
+        return self.args[place] if len(self.args) > place else self._kwargs.get(key, default)
 
 
 def of_call(watch: Watch, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    def arg(place: int, key: str) -> Any:
-        return args[place] if len(args) > place else kwargs.get(key)
+    if asks := _ASKS.get(name):
+        asks(_Call(watch, name, args, kwargs))
 
-    value = arg(0, "input")
-    if name in _CONVOLUTIONS:
-        _convolution(
-            watch, name, value, arg(1, "weight"), arg(6, "groups") if len(args) > 6 else kwargs.get("groups", 1)
-        )
-    elif name == "linear":
-        width = arg(1, "weight").shape[-1]
-        _features(watch, value, width)
-        watch.miss(value, value.shape[-1], width)
-    elif name in ("embedding", "embedding_bag"):
-        watch.ask(value, kind="int", high=arg(1, "weight").shape[0])
-    elif name in ("batch_norm", "instance_norm"):
-        stored = arg(1, "running_mean")
-        stored = stored if stored is not None else kwargs.get("weight")
-        if stored is not None:
-            watch.ask(value, kind="float", sizes={1: stored.shape[0]})
-            watch.miss(value, value.shape[1], stored.shape[0])
-    elif name in ("layer_norm", "rms_norm"):
-        width = tuple(arg(1, "normalized_shape"))
-        watch.ask(value, kind="float", sizes={place - len(width): size for place, size in enumerate(width)})
-        watch.miss(value, value.shape[-1], width[-1])
-    elif name == "one_hot":
-        watch.ask(value, kind="int", high=max(arg(1, "num_classes") or 1, 1))
-    elif name in ("cross_entropy", "nll_loss"):
-        target = arg(1, "target")
-        shape = (value.shape[0], *value.shape[2:]) if value.dim() > 1 else ()
-        watch.ask(target, kind="int", high=value.shape[1 if value.dim() > 1 else 0], like=tuple(shape))
-    elif name in _LOSSES_ALIKE:
-        watch.ask(arg(1, "target"), kind="float", like=tuple(value.shape))
-        watch.ask(value, kind="float", like=tuple(arg(1, "target").shape))
-    elif name == "__getitem__":
-        index = args[1] if isinstance(args[1], tuple) else (args[1],)
-        for axis, part in enumerate(index):
-            if isinstance(part, torch.Tensor) and watch.trace(value) is None:
-                watch.ask(part, kind="int", high=value.shape[axis])
-    elif name in ("gather", "index_select", "take", "take_along_dim"):
-        axis = 0 if name == "take" else arg(1, "dim")
-        watch.ask(arg(1 if name == "take" else 2, "index"), kind="int", high=value.shape[axis or 0])
-    elif name in ("masked_fill", "masked_fill_"):
-        watch.ask(arg(1, "mask"), kind="bool")
-    elif name == "where":
-        watch.ask(value if value is not None else kwargs.get("condition"), kind="bool")
-    elif name in (
-        "add",
-        "mul",
-        "sub",
-        "div",
-        "__add__",
-        "__radd__",
-        "__mul__",
-        "__sub__",
-        "__truediv__",
-        "add_",
-        "__iadd__",
-    ):
-        _broadcast(watch, args[0], args[1])
-    elif name in _FLOAT_ONLY:
-        for operand in args[:2]:
-            watch.ask(operand, kind="float")
-        if name in ("matmul", "__matmul__"):
-            left, right = args[0], args[1]
-            watch.miss(left, left.shape[-1], right.shape[-2 if right.dim() > 1 else 0])
-            if watch.trace(right) is None:
-                watch.ask(left, sizes={-1: right.shape[-2 if right.dim() > 1 else 0]})
-    elif name in ("view", "reshape"):
-        _viewed(watch, value, args[1:])
-    elif name == "einsum" and isinstance(value, str):
-        _einsum(watch, value, args[1] if isinstance(args[1], tuple | list) else args[1:])
+
+def _convolution(call: _Call) -> None:
+    weight, value = call.arg(1, "weight"), call.value
+    channels = weight.shape[0] if "transpose" in call.name else weight.shape[1] * int(call.arg(6, "groups") or 1)
+    rank = _CONVOLUTIONS[call.name] + 2
+    sizes = {1 - rank: channels} if value.dim() in (rank, rank - 1) else {}
+    call.watch.ask(value, kind="float", rank=rank, sizes=sizes)
+
+
+def _linear(call: _Call) -> None:
+    width = call.arg(1, "weight").shape[-1]
+    _features(call.watch, call.value, width)
+    call.watch.miss(call.value, call.value.shape[-1], width)
+
+
+def _embedding(call: _Call) -> None:
+    call.watch.ask(call.value, kind="int", high=call.arg(1, "weight").shape[0])
+
+
+def _channel_norm(call: _Call) -> None:
+    stored = call.arg(1, "running_mean")
+    stored = stored if stored is not None else call.arg(3, "weight")
+    if stored is not None:
+        call.watch.ask(call.value, kind="float", sizes={1: stored.shape[0]})
+        call.watch.miss(call.value, call.value.shape[1], stored.shape[0])
+
+
+def _layer_norm(call: _Call) -> None:
+    width = tuple(call.arg(1, "normalized_shape"))
+    sizes = {place - len(width): size for place, size in enumerate(width)}
+    call.watch.ask(call.value, kind="float", sizes=sizes)
+    call.watch.miss(call.value, call.value.shape[-1], width[-1])
+
+
+def _one_hot(call: _Call) -> None:
+    call.watch.ask(call.value, kind="int", high=max(call.arg(1, "num_classes") or 1, 1))
+
+
+def _class_loss(call: _Call) -> None:
+    scores = call.value
+    shape = (scores.shape[0], *scores.shape[2:]) if scores.dim() > 1 else ()
+    high = scores.shape[1 if scores.dim() > 1 else 0]
+    call.watch.ask(call.arg(1, "target"), kind="int", high=high, like=tuple(shape))
+
+
+def _loss_of_alikes(call: _Call) -> None:
+    target = call.arg(1, "target")
+    call.watch.ask(target, kind="float", like=tuple(call.value.shape))
+    call.watch.ask(call.value, kind="float", like=tuple(target.shape))
+
+
+def _indexed(call: _Call) -> None:
+    index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
+    for axis, part in enumerate(index):
+        if isinstance(part, torch.Tensor) and call.watch.trace(call.value) is None:
+            call.watch.ask(part, kind="int", high=call.value.shape[axis])
+
+
+def _taken(call: _Call) -> None:
+    call.watch.ask(call.arg(1, "index"), kind="int", high=call.value.shape[0])
+
+
+def _gathered(call: _Call) -> None:
+    high = call.value.shape[call.arg(1, "dim") or 0]
+    call.watch.ask(call.arg(2, "index"), kind="int", high=high)
+
+
+def _taken_along(call: _Call) -> None:
+    dim = call.arg(2, "dim")
+    high = call.value.numel() if dim is None else call.value.shape[dim]
+    call.watch.ask(call.arg(1, "indices"), kind="int", high=high)
+
+
+def _masked(call: _Call) -> None:
+    call.watch.ask(call.arg(1, "mask"), kind="bool")
+
+
+def _where(call: _Call) -> None:
+    call.watch.ask(call.arg(0, "condition", call.value), kind="bool")
+
+
+def _floats(call: _Call) -> None:
+    for operand in call.args[:2]:
+        call.watch.ask(operand, kind="float")
+
+
+def _matmul(call: _Call) -> None:
+    _floats(call)
+    left, right = call.args[0], call.args[1]
+    inner = right.shape[-2 if right.dim() > 1 else 0]
+    call.watch.miss(left, left.shape[-1], inner)
+    if call.watch.trace(right) is None:
+        call.watch.ask(left, sizes={-1: inner})
 
 
 def _features(watch: Watch, value: Any, width: int) -> None:
@@ -111,15 +142,9 @@ def _features(watch: Watch, value: Any, width: int) -> None:
         watch.ask(value, kind="float", sizes={-1: width})
 
 
-def _convolution(watch: Watch, name: str, value: Any, weight: Any, groups: Any) -> None:
-    channels = weight.shape[0] if "transpose" in name else weight.shape[1] * int(groups or 1)
-    rank = _CONVOLUTIONS[name] + 2
-    place = -(rank - 1)
-    watch.ask(value, kind="float", rank=rank, sizes={place: channels} if value.dim() in (rank, rank - 1) else {})
-
-
-def _broadcast(watch: Watch, left: Any, right: Any) -> None:
+def _broadcast(call: _Call) -> None:
     """A sum of what follows the inputs and of what is stored in the model: positions, mostly."""
+    watch, left, right = call.watch, call.args[0], call.args[1]
     if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor):
         return
     for own, other in ((left, right), (right, left)):
@@ -133,8 +158,12 @@ def _broadcast(watch: Watch, left: Any, right: Any) -> None:
             watch.miss(moving, got, want)
 
 
-def _einsum(watch: Watch, equation: str, operands: Sequence[torch.Tensor]) -> None:
+def _einsum(call: _Call) -> None:
     """A letter that stands for two lengths: one that follows the inputs, one that is stored in the model."""
+    watch, equation = call.watch, call.value
+    if not isinstance(equation, str):
+        return
+    operands = call.args[1] if isinstance(call.args[1], tuple | list) else call.args[1:]
     lengths: dict[str, int] = {}
     moving: dict[str, tuple[torch.Tensor, int]] = {}
     for letters, operand in zip(equation.split("->")[0].replace(" ", "").split(","), operands, strict=True):
@@ -148,7 +177,8 @@ def _einsum(watch: Watch, equation: str, operands: Sequence[torch.Tensor]) -> No
         watch.miss(*moving[letter], lengths[letter])
 
 
-def _viewed(watch: Watch, value: torch.Tensor, sizes: Sequence[Any]) -> None:
+def _viewed(call: _Call) -> None:
+    watch, value, sizes = call.watch, call.value, call.args[1:]
     wanted = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list | torch.Size) else tuple(sizes)
     if len(wanted) == 2 and value.dim() > 2 and isinstance(wanted[1], int) and wanted[1] > 0:
         got = value[0].numel()
@@ -156,6 +186,50 @@ def _viewed(watch: Watch, value: torch.Tensor, sizes: Sequence[Any]) -> None:
         if got != wanted[1] and wanted[1] not in merged:
             watch.miss(value, got, wanted[1])
             watch.mixed = watch.mixed or watch.current
+
+
+_LOSSES_OF_ALIKES = (
+    *("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy"),
+    *("binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "soft_margin_loss"),
+    "multilabel_soft_margin_loss",
+)
+_ARITHMETIC = (
+    "add",
+    "mul",
+    "sub",
+    "div",
+    "__add__",
+    "__radd__",
+    "__mul__",
+    "__sub__",
+    "__truediv__",
+    "add_",
+    "__iadd__",
+)
+
+_ASKS: Mapping[str, Callable[[_Call], None]] = {
+    **dict.fromkeys(_CONVOLUTIONS, _convolution),
+    "linear": _linear,
+    **dict.fromkeys(("embedding", "embedding_bag"), _embedding),
+    **dict.fromkeys(("batch_norm", "instance_norm"), _channel_norm),
+    "layer_norm": _layer_norm,
+    "rms_norm": _layer_norm,
+    **dict.fromkeys(("group_norm", "softmax", "addmm", "bmm"), _floats),
+    "one_hot": _one_hot,
+    **dict.fromkeys(("cross_entropy", "nll_loss"), _class_loss),
+    **dict.fromkeys(_LOSSES_OF_ALIKES, _loss_of_alikes),
+    "__getitem__": _indexed,
+    "take": _taken,
+    **dict.fromkeys(("gather", "index_select"), _gathered),
+    "take_along_dim": _taken_along,
+    **dict.fromkeys(("masked_fill", "masked_fill_"), _masked),
+    "where": _where,
+    **dict.fromkeys(_ARITHMETIC, _broadcast),
+    **dict.fromkeys(("matmul", "__matmul__"), _matmul),
+    **dict.fromkeys(("view", "reshape"), _viewed),
+    "einsum": _einsum,
+}
+"""By the operator's name, what it asks of what arrives."""
 
 
 def of_module(watch: Watch, module: nn.Module, args: Sequence[Any]) -> None:

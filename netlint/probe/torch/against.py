@@ -26,7 +26,7 @@ def against(running: Running) -> Against:
     file = running.request.against
     if not file:
         raise Unavailable(NEEDED)
-    if running.subject.step is not None:
+    if running.source.step is not None:
         raise Unavailable(
             "compares the forward pass with its export, and a training step was recorded: leave out --step"
         )

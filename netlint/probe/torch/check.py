@@ -36,7 +36,7 @@ def gradient_check(running: Running) -> GradientCheck:
         batch = few.on(running.device, torch.float64)
         inputs = [tensor.requires_grad_() for tensor in batch.tensors() if tensor.is_floating_point()]
         weights = _some(parameters(running.model))
-        loss = running.loss(running(batch))
+        loss = running.loss(running(batch), batch)
         function = _function(running, batch, loss)
         groups: dict[str, list[torch.Tensor]] = {INPUT: inputs} if inputs else {}
         groups |= {name: [weight] for name, weight in weights.items()}

@@ -43,7 +43,7 @@ class Trainee:
         self._weights = list(parameters(running.model).values())
         if not self._weights:
             raise Unavailable("the model has no parameters that training moves")
-        self.loss: Loss = running.true_loss(running(batch))
+        self.loss: Loss = running.true_loss(running(batch), batch)
         self.clear()
         self._first = [tensor.detach().clone() for tensor in self._state()]
 

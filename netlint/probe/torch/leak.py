@@ -11,8 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from netlint.analysis import Unavailable
 from netlint.frontends.torch import functions
-from netlint.frontends.torch.symbolic import BATCH
 from netlint.graph import Value
+from netlint.probe.arrays import placed_axis
 from netlint.probe.observed import Leak
 
 from . import losses
@@ -28,9 +28,9 @@ _Placed = tuple[torch.Tensor, int]
 def leak(running: Running) -> Leak:
     """For each sample a random projection of its outputs, differentiated by all inputs at once."""
     clock = Clock(running.request.seconds("leak"))
-    if running.subject.step is not None:
+    if running.source.step is not None:
         raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
-    if not running.subject.recording.symbolic:
+    if running.source.samples_axis is None:
         raise Unavailable("which axis holds the samples is not known")
     few = running.batch.first(SAMPLES)
     if few.samples < 2:
@@ -59,13 +59,16 @@ def _differentiable(running: Running, batch: Batch) -> list[_Placed]:
     if len(tensors) != len(values):
         return []
     placed = [
-        (tensor, axis) for tensor, value in zip(tensors, values, strict=True) if (axis := _axis(value)) is not None
+        (tensor, axis)
+        for tensor, value in zip(tensors, values, strict=True)
+        if (axis := _axis(value, running)) is not None
     ]
     return [(tensor.requires_grad_(), axis) for tensor, axis in placed if tensor.is_floating_point()]
 
 
-def _axis(value: Value) -> int | None:
-    return value.shape.index(BATCH) if value.shape is not None and BATCH in value.shape else None
+def _axis(value: Value, running: Running) -> int | None:
+    name = running.source.samples_axis
+    return placed_axis(value, name) if name is not None else None
 
 
 def _outputs(running: Running, result: Any, samples: int) -> list[_Placed]:
@@ -73,7 +76,7 @@ def _outputs(running: Running, result: Any, samples: int) -> list[_Placed]:
     found = list(losses.floats(result))
     values = [value for value in running.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
     if len(found) == len(values):
-        placed = [(tensor, _axis(value)) for tensor, value in zip(found, values, strict=True)]
+        placed = [(tensor, _axis(value, running)) for tensor, value in zip(found, values, strict=True)]
     else:
         placed = [(tensor, 0 if tensor.dim() else None) for tensor in found]
     return [

@@ -22,7 +22,7 @@ RUNS = 3
 
 def modes(running: Running) -> Modes:
     """The same samples in both modes; the spread of repeated and of smaller training-mode runs is expected."""
-    if running.subject.step is not None:
+    if running.source.step is not None:
         raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
     clock = Clock(running.request.seconds("modes"))
     half = running.batch.samples // 2

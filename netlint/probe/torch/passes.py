@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
+from netlint.analysis import Unavailable
 from netlint.graph import Value
 from netlint.probe.observed import Passes, WeightSeen
 
 from .data import Batch
-from .follow import Follower, following
 from .losses import Loss
-from .plan import plan
 from .running import Running, gradients, parameters
 from .statistics import Statistics
-
-if TYPE_CHECKING:
-    from netlint.probe.observed import Floats
 
 _KEPT_NUMBERS = 1 << 12
 """Numbers of each sample of an output that are kept."""
@@ -27,73 +23,67 @@ _KEPT_SAMPLES = 16
 
 
 def passes(running: Running) -> Passes:
-    """Run once; where numbers are missing or infinite, once more with care."""
-    found, suspect = _once(running, careful=False)
-    return _once(running, careful=True)[0] if suspect else found
+    """Run once; where numbers are missing or infinite, once more with care for the values that have them."""
+    found, suspects = _once(running, None)
+    return found if suspects is None else _once(running, suspects)[0]
 
 
-def _once(running: Running, careful: bool) -> tuple[Passes, bool]:
-    statistics = Statistics(careful)
+def _once(running: Running, suspects: Sequence[Value] | None) -> tuple[Passes, Sequence[Value] | None]:
+    """The passes, and of which values numbers are missing or infinite; None: of none, or that is known already.
+
+    Until the numbers are fetched, nothing here waits for the device.
+    """
+    statistics = Statistics(suspects or ())
     with running.lent():
         weights = _in_order(running)
         batch = running.batch.on(running.device)
-        follower = Follower(plan(running.subject.recording, running.graph), statistics.see, batch.samples)
-        with following(follower, running.subject.recording.thorough):
+        with running.source.followed(running.graph, statistics.see, batch.samples) as followed:
             result = running(batch)
-        loss, total = _loss(running, result)
+        loss, total = _loss(running, result, batch)
         grads = _gradients(total, weights)
-        norms = statistics.add(_norms([weight.detach() for weight in weights.values()], careful))
-        arrived = [name for name, grad in grads.items() if grad is not None]
-        grad_norms = statistics.add(_norms([grads[name] for name in arrived], careful))
+        arrived = {name: grad for name, grad in grads.items() if grad is not None}
+        norms = statistics.add(_norms([weight.detach() for weight in weights.values()], suspects))
+        grad_norms = statistics.add(_norms(list(arrived.values()), suspects))
         inputs = statistics.add([end for tensor in batch.tensors() for end in _ends(tensor)])
         last = statistics.add([total.detach()] if total is not None else [])
-        outputs = _outputs(statistics.outputs, batch)
+        outputs = dict(_first(statistics.outputs, batch))
+        places = statistics.add(list(outputs.values()))
         statistics.close()
         numbers = statistics.fetch()
-    seen = statistics.seen(numbers)
-    total_number = float(numbers[last][0]) if total is not None else None
+    if followed.lost and suspects is None:
+        running.notes.append(f"not all of the run could be followed: {followed.lost}")
     found = Passes(
         setup=running.setup(loss if total is not None else None),
-        seen=seen,
-        weights=_weights(weights, arrived, numbers[norms], numbers[grad_norms]),
-        loss=total_number if total_number is not None and not loss.made_up else None,
-        inputs=_extremes(running, numbers[inputs]),
+        seen=statistics.seen(numbers),
+        weights=_weights(weights, dict(zip(arrived, numbers.each(grad_norms), strict=True)), numbers.each(norms)),
+        loss=numbers.each(last)[0] if total is not None and not loss.made_up else None,
+        inputs=_extremes(running, numbers.each(inputs)),
         targets=loss.targets() if loss.targets is not None else None,
-        outputs=outputs,
+        outputs={
+            value: numbers.at(place).reshape(out.shape)
+            for (value, out), place in zip(outputs.items(), places, strict=True)
+        },
     )
-    if follower.lost and not careful:
-        running.notes.append(f"not all of the run could be followed: {follower.lost}")
-        found = _noted(found, running)
-    return found, not _all_finite(numbers) and not careful
+    odd = statistics.suspects(numbers)
+    odd_weights = not np.isfinite([*numbers.each(norms), *numbers.each(grad_norms)]).all()
+    return found, odd if suspects is None and (odd or odd_weights) else None
 
 
 def _in_order(running: Running) -> dict[str, torch.nn.Parameter]:
     """The parameters that training moves, in the order in which they are used."""
-    place = {str(node.target): at for at, node in enumerate(running.subject.recording.graph.nodes)}
+    place = {name: at for at, name in enumerate(running.source.order())}
     found = parameters(running.model)
     return dict(sorted(found.items(), key=lambda entry: place.get(entry[0], len(place))))
 
 
-def _norms(tensors: list[Any], careful: bool) -> Any:
+def _norms(tensors: list[torch.Tensor], suspects: Sequence[Value] | None) -> Sequence[torch.Tensor]:
     """Euclidean norms; with care none is infinite only since its square is."""
-    return torch._foreach_norm(tensors, 2, torch.float64 if careful else None)
+    return torch._foreach_norm(tensors, 2, None if suspects is None else torch.float64) if tensors else ()
 
 
-def _noted(found: Passes, running: Running) -> Passes:
-    from dataclasses import replace
-
-    return replace(found, setup=replace(found.setup, notes=tuple(running.notes)))
-
-
-def _all_finite(numbers: Floats) -> bool:
-    return bool(np.isfinite(numbers).all())
-
-
-def _loss(running: Running, result: Any) -> tuple[Loss, torch.Tensor | None]:
+def _loss(running: Running, result: Any, batch: Batch) -> tuple[Loss, torch.Tensor | None]:
     """The loss, and its value; None where no output has a gradient."""
-    from netlint.analysis import Unavailable
-
-    loss = running.loss(result)
+    loss = running.loss(result, batch)
     try:
         return loss, loss.of(result)
     except Unavailable:
@@ -111,38 +101,33 @@ def _gradients(total: torch.Tensor | None, weights: Mapping[str, torch.Tensor]) 
 
 
 def _weights(
-    weights: Mapping[str, torch.Tensor], arrived: list[str], norms: Floats, grad_norms: Floats
+    weights: Mapping[str, torch.Tensor], grad_norms: Mapping[str, float], norms: Sequence[float]
 ) -> tuple[WeightSeen, ...]:
-    by_name = dict(zip(arrived, grad_norms, strict=True))
     found = []
     for (name, weight), norm in zip(weights.items(), norms, strict=True):
         root = max(weight.numel(), 1) ** 0.5
-        grad = by_name.get(name)
-        found.append(WeightSeen(name, float(norm) / root, None if grad is None else float(grad) / root))
+        grad = grad_norms.get(name)
+        found.append(WeightSeen(name, norm / root, None if grad is None else grad / root))
     return tuple(found)
 
 
-def _ends(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _ends(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
     """Least and largest element."""
-    if not tensor.numel() or tensor.is_complex():
-        return torch.full((), torch.nan), torch.full((), torch.nan)
-    lo, hi = torch.aminmax(tensor.detach())
-    return lo, hi
+    if not tensor.numel() or tensor.is_complex() or tensor.layout is not torch.strided:
+        return [torch.full((), torch.nan, device=tensor.device)] * 2
+    return torch.aminmax(tensor.detach())
 
 
-def _extremes(running: Running, numbers: Floats) -> dict[Value, tuple[float, float]]:
+def _extremes(running: Running, numbers: Sequence[float]) -> dict[Value, tuple[float, float]]:
     """By input of the graph, where it is clear which tensor that is."""
-    pairs = numbers.reshape(-1, 2)
     inputs = running.graph.inputs
-    if len(pairs) != len(inputs):
+    if len(numbers) != 2 * len(inputs):
         return {}
-    return {value: (float(lo), float(hi)) for value, (lo, hi) in zip(inputs, pairs, strict=True)}
+    return dict(zip(inputs, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
 
 
-def _outputs(found: Mapping[Value, torch.Tensor], batch: Batch) -> dict[Value, Floats]:
-    """Of outputs with a batch axis the first samples."""
-    return {
-        value: tensor[:_KEPT_SAMPLES].flatten(1)[:, :_KEPT_NUMBERS].cpu().double().numpy()
-        for value, tensor in found.items()
-        if tensor.dim() > 1 and tensor.shape[0] == batch.samples and tensor.numel()
-    }
+def _first(found: Mapping[Value, torch.Tensor], batch: Batch) -> Iterator[tuple[Value, torch.Tensor]]:
+    """The first samples of outputs with a batch axis."""
+    for value, tensor in found.items():
+        if tensor.dim() > 1 and tensor.shape[0] == batch.samples and tensor.numel():
+            yield value, tensor[:_KEPT_SAMPLES].flatten(1)[:, :_KEPT_NUMBERS]

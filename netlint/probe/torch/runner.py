@@ -13,22 +13,24 @@ import torch
 from netlint.analysis import Unavailable
 from netlint.frontends import TargetError
 from netlint.frontends.torch.errors import said
-from netlint.frontends.torch.target import Captured, Subject
+from netlint.frontends.torch.target import Captured
 from netlint.graph import Graph
-from netlint.probe.attach import Missing
+from netlint.probe.attach import FileRunner, Missing
 from netlint.probe.files import Data, read
 from netlint.probe.request import Request
 from netlint.probe.synthetic import SAMPLES
 from netlint.training import Training
 
-from . import data
 from .against import against
 from .check import gradient_check
+from .data import Batch
+from .executed import Executed
 from .fit import overfit, ramp
 from .leak import leak
 from .modes import modes
 from .passes import passes
 from .running import Running, why
+from .source import Recorded, Source
 
 _STAGES: Mapping[str, Callable[[Running], Any]] = {
     "passes": passes,
@@ -47,31 +49,40 @@ def probed(captured: Captured, request: Request, tell: Callable[[str], None] = l
     Raises `TargetError` for a device that is not there.
     """
     if captured.subject is None:
-        runner: Any = Missing("the model was not run when it was captured, so it cannot be run now")
+        runner: Any = FileRunner(request, lambda why: Missing(f"not run when it was captured; as a graph: {why}"))
     else:
         found = _data(request.batch) if request.batch else None
-        runner = TorchRunner(captured.subject, request, tell, found)
+        runner = TorchRunner(Recorded(captured.subject), request, tell, found)
         if found is not None:
-            runner.check(captured.graph)
+            runner.check(captured.graph, captured.training)
     return replace(captured, graph=replace(captured.graph, runner=runner))
 
 
-class TorchRunner:
-    """Runs a live model. What fails once for good is not tried again."""
+def executing(graph: Graph, request: Request, training: Training) -> TorchRunner:
+    """A runner of the graph of a file, which has run once. Raises `Unavailable` where torch cannot run it, and
+    `TargetError` as `probed` does."""
+    found = _data(request.batch) if request.batch else None
+    runner = TorchRunner(Executed(graph), request, lambda stage: None, found)
+    runner.check(graph, training)
+    return runner
 
-    def __init__(self, subject: Subject, request: Request, tell: Callable[[str], None], found: Data | None) -> None:
+
+class TorchRunner:
+    """Runs a model. What fails once for good is not tried again."""
+
+    def __init__(self, source: Source, request: Request, tell: Callable[[str], None], found: Data | None) -> None:
         self._tell = tell
         self._data = found
-        self._subject = subject
+        self._source = source
         self._request = request
         self._device = device(request.device)
         self._broken = ""
         self._samples = SAMPLES
         self._halved: list[str] = []
 
-    def check(self, graph: Graph) -> None:
+    def check(self, graph: Graph, training: Training) -> None:
         """Raises `TargetError` where the data of a file do not fit the model."""
-        data.batch(self._subject, graph, Training(), self._request, self._samples, self._device.type, self._data)
+        self._batch(graph, training)
 
     def run(self, stage: str, graph: Graph, training: Training) -> Any:
         """Do a stage. Raises `Unavailable` where that cannot be done, or the model fails."""
@@ -79,6 +90,8 @@ class TorchRunner:
             raise Unavailable(self._broken)
         if stage not in _STAGES:
             raise Unavailable(f"the torch runner has no stage {stage}")
+        if stage in self._source.refused:
+            raise Unavailable(self._source.refused[stage])
         self._tell("probe")
         try:
             return self._done(stage, graph, training)
@@ -87,11 +100,9 @@ class TorchRunner:
 
     def _done(self, stage: str, graph: Graph, training: Training) -> Any:
         while True:
-            batch = data.batch(
-                self._subject, graph, training, self._request, self._samples, self._device.type, self._data
-            )
+            batch = self._batch(graph, training)
             batch = batch.first(self._samples) if batch.real and self._halved else batch
-            running = Running(self._subject, graph, training, self._request, self._device, batch, list(self._halved))
+            running = Running(self._source, graph, training, self._request, self._device, batch, list(self._halved))
             if not running.is_training:
                 running.notes.append("in inference mode, as it was recorded")
             try:
@@ -105,12 +116,15 @@ class TorchRunner:
                     raise Unavailable(self._failure(error)) from None
                 self._halve(batch)
 
-    def _halve(self, batch: data.Batch) -> None:
+    def _batch(self, graph: Graph, training: Training) -> Batch:
+        return self._source.batch(graph, training, self._request, self._samples, self._device.type, self._data)
+
+    def _halve(self, batch: Batch) -> None:
         """Try half the samples. Raises `Unavailable` where there is one only."""
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        fixed = not batch.real and not self._subject.recording.symbolic
+        fixed = not batch.real and self._source.samples_axis is None
         if batch.samples < 2 or fixed:
             self._broken = f"memory runs out with {batch.samples} sample{'s' * (batch.samples != 1)}"
             raise Unavailable(self._broken)

@@ -15,7 +15,7 @@ from netlint.analyses.ranges import training_ranges
 from netlint.analysis import Results, Unavailable
 from netlint.frontends.torch import frames
 from netlint.frontends.torch.errors import said
-from netlint.frontends.torch.target import Subject, in_mode
+from netlint.frontends.torch.target import in_mode
 from netlint.graph import Graph
 from netlint.probe.observed import Setup
 from netlint.probe.request import Request
@@ -25,6 +25,7 @@ from . import losses
 from .data import Batch
 from .kept import lent
 from .losses import Loss
+from .source import Source
 from .targets import Targets
 
 
@@ -32,7 +33,7 @@ from .targets import Targets
 class Running:
     """A model that is about to be run under a contract."""
 
-    subject: Subject
+    source: Source
     graph: Graph
     training: Training
     request: Request
@@ -42,12 +43,12 @@ class Running:
 
     @property
     def model(self) -> nn.Module:
-        return self.subject.model
+        return self.source.model
 
     @property
     def is_training(self) -> bool:
         """Whether the graph is of training mode."""
-        return self.subject.mode == "train" or (not self.subject.mode and self.model.training)
+        return self.source.mode == "train" or (not self.source.mode and self.model.training)
 
     def setup(self, loss: Loss | None = None, batch: Batch | None = None) -> Setup:
         """What the findings print."""
@@ -68,7 +69,7 @@ class Running:
     def lent(self, dtype: torch.dtype | None = None, mode: str | None = None) -> Iterator[None]:
         """The model on the device, in the mode that was recorded unless another is given."""
         with (
-            in_mode(self.model, self.subject.mode if mode is None else mode),
+            in_mode(self.model, self.source.mode if mode is None else mode),
             lent(self.model, self.device, self.request.seed, dtype),
         ):
             if mode is not None:
@@ -77,17 +78,17 @@ class Running:
 
     def __call__(self, batch: Batch) -> Any:
         """Run what was recorded on a batch that lies on the device."""
-        step = self.subject.step
+        step = self.source.step
         target = self.model if step is None else step.run
         return _execute(target, batch)
 
-    def loss(self, result: Any) -> Loss:
-        """What the gradients of a result are of."""
+    def loss(self, result: Any, batch: Batch) -> Loss:
+        """What the gradients of the result of a batch are of; its targets lie where it does."""
         if (found := losses.returned(result)) is not None and self._returns_loss(found):
             return Loss(self._loss_name(), _returned)
-        targets = Targets(self.training, self.request.seed, self.batch.targets, self._span())
+        targets = Targets(self.training, self.request.seed, batch.targets, self._span())
         stated = losses.named(self.training, targets)
-        if stated is not None and self.subject.step is None:
+        if stated is not None and self.source.step is None:
             return stated
         seed = self.request.seed
         return Loss(losses.MADE_UP, lambda found: losses.projected(found, seed), made_up=True)
@@ -103,12 +104,12 @@ class Running:
         return found.requires_grad
 
     def _loss_name(self) -> str:
-        step = self.subject.step
+        step = self.source.step
         return "the model's own" if step is None else f"the step {getattr(step.source, '__name__', 'given')}"
 
-    def true_loss(self, result: Any) -> Loss:
+    def true_loss(self, result: Any, batch: Batch) -> Loss:
         """A loss that training would lower. Raises `Unavailable` where nobody has said."""
-        loss = self.loss(result)
+        loss = self.loss(result, batch)
         if loss.made_up:
             raise Unavailable(losses.NEEDED)
         return loss

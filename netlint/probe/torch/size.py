@@ -18,14 +18,19 @@ LEAST = 2
 """Batch normalisation refuses one sample."""
 
 
-def samples(recording: Recording, recorded: int, most: int, kind: str) -> int:
-    """The largest power of two, `most` at most, that keeps within the bounds; `LEAST` at least."""
-    products = sum(map(_products, recording.graph.nodes)) / max(recorded, 1)
-    bound = min(BYTES / max(nbytes(recording, recorded), 1.0), PRODUCTS.get(kind, PRODUCTS["cpu"]) / max(products, 1.0))
+def fitting(nbytes: float, products: float, most: int, kind: str) -> int:
+    """The largest power of two, `most` at most, that keeps within the bounds; `LEAST` at least. Both of one sample."""
+    bound = min(BYTES / max(nbytes, 1.0), PRODUCTS.get(kind, PRODUCTS["cpu"]) / max(products, 1.0))
     found = most
     while found > max(bound, LEAST):
         found //= 2
     return max(found, min(LEAST, most))
+
+
+def samples(recording: Recording, recorded: int, most: int, kind: str) -> int:
+    """Of a recording that was made with so many samples."""
+    products = sum(map(_products, recording.graph.nodes)) / max(recorded, 1)
+    return fitting(nbytes(recording, recorded), products, most, kind)
 
 
 def nbytes(recording: Recording, recorded: int) -> float:

@@ -1,13 +1,9 @@
-"""Statistics of values and gradients: reduced where they lie, fetched once at the end.
-
-Whole reductions (maximum, sum, norm) run at the speed of memory; `var_mean`, comparisons and per-element counts do not
-on a CPU, so deviations come from sums of squares and zeros from the norm of the signs.
-"""
+"""Statistics of values and gradients: reduced where they lie, fetched once at the end."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +14,8 @@ from netlint.graph import Value
 from netlint.probe.arrays import MARGIN
 from netlint.probe.observed import Seen, Units
 
+from .folded import KINDS, Folded, Part
+from .heaps import Heaps, Numbers, Place
 from .plan import Watched
 
 if TYPE_CHECKING:
@@ -26,89 +24,86 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Row:
-    """Where the numbers of one value begin in the list of all."""
+    """Where the numbers of one value are."""
 
     watched: Watched
     count: int
-    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    careful: bool
+    places: dict[str, Place] = field(default_factory=dict)
+    judged: int = 1
+    """Of how many elements, or distributions, it was counted which are saturated."""
     hook: Any = None
 
 
 class Statistics:
     """Collects the statistics of one run."""
 
-    def __init__(self, careful: bool = False) -> None:
-        self.careful = careful
-        """Whether numbers may be missing or infinite: they are counted apart, in float64."""
+    def __init__(self, suspects: Collection[Value] = ()) -> None:
+        self._suspects = suspects
+        """Values with numbers that may be missing or infinite: these are counted apart, in float64."""
         self._rows: dict[Value, _Row] = {}
-        self._parts: list[torch.Tensor] = []
-        self._length = 0
+        self._heaps = Heaps()
         self.outputs: dict[Value, torch.Tensor] = {}
 
     def see(self, watched: Watched, tensor: torch.Tensor) -> None:
         """Take the statistics of a value, and those of its gradient when that arrives."""
         if watched.output and tensor.dim():
             self.outputs[watched.value] = tensor.detach()
-        if not watched.statistics or not tensor.is_floating_point() or not tensor.numel():
+        if not watched.statistics or tensor.dtype not in KINDS or not tensor.numel():
             return
         if tensor.layout is not torch.strided or watched.value in self._rows:
             return
-        row = self._rows[watched.value] = _Row(watched, tensor.numel())
+        row = self._rows[watched.value] = _Row(watched, tensor.numel(), watched.value in self._suspects)
         self._forward(row, tensor.detach())
         if tensor.requires_grad:
             row.hook = tensor.register_hook(lambda grad: self._backward(row, grad))
 
     def _forward(self, row: _Row, tensor: torch.Tensor) -> None:
-        axis = row.watched.axis
-        if self.careful:
-            tensor = tensor.double()
-            finite = torch.isfinite(tensor)
-            self._put(row, "nonfinite", (~finite).sum())
-            self._put(row, "nan", torch.isnan(tensor).sum())
-            self._put(row, "lo", _over(torch.amin, torch.nan_to_num(tensor, math.inf, math.inf, -math.inf), axis))
-            self._put(row, "hi", _over(torch.amax, torch.nan_to_num(tensor, -math.inf, math.inf, -math.inf), axis))
-            self._put(row, "finite", _over(torch.sum, finite.double(), axis))
-            tensor = torch.nan_to_num(tensor, 0.0, 0.0, 0.0)
-        else:
-            self._put(row, "lo", _over(torch.amin, tensor, axis))
-            self._put(row, "hi", _over(torch.amax, tensor, axis))
-        self._put(row, "sum", _sum(tensor, axis))
-        self._put(row, "norm", _norm(tensor, axis))
-        self._put(row, "nonzero", _norm(tensor.sign(), axis))
-        self._saturation(row, tensor)
+        folded = Folded(tensor.double() if row.careful else tensor, row.watched.axis)
+        folded = self._finite(row, folded) if row.careful else self._ends(row, folded)
+        self._put(row, "sum", folded.sum())
+        self._put(row, "squares", folded.squares())
+        self._put(row, "nonzero", folded.nonzero())
+        self._saturation(row, tensor, folded)
 
-    def _saturation(self, row: _Row, tensor: torch.Tensor) -> None:
-        """Shares through signs: of x - c, +1 above, -1 below."""
+    def _ends(self, row: _Row, folded: Folded) -> Folded:
+        lo, hi = folded.ends()
+        self._put(row, "lo", lo)
+        self._put(row, "hi", hi)
+        return folded
+
+    def _finite(self, row: _Row, folded: Folded) -> Folded:
+        """The ends without what is missing, and counts; zeros stand for what is not finite afterwards."""
+        view = folded.view
+        self._put(row, "nan", folded.of(torch.isnan(view).double()).sum())
+        self._put(row, "finite", folded.of(torch.isfinite(view).double()).sum())
+        self._put(row, "lo", folded.of(torch.nan_to_num(view, math.inf, math.inf, -math.inf)).ends()[0])
+        self._put(row, "hi", folded.of(torch.nan_to_num(view, -math.inf, math.inf, -math.inf)).ends()[1])
+        return folded.of(torch.nan_to_num(view, 0.0, 0.0, 0.0))
+
+    def _saturation(self, row: _Row, tensor: torch.Tensor, folded: Folded) -> None:
         if row.watched.softmax is not None and row.watched.softmax < tensor.dim():
             most = tensor.amax(row.watched.softmax)
-            self._put(row, "saturated", _above(most, 1.0 - MARGIN))
+            row.judged = most.numel()
+            self._put(row, "saturated", Folded(most, None).beyond(0.0, 1.0 - MARGIN))
         elif row.watched.span is not None:
             lo, hi = row.watched.span
-            middle, reach = (lo + hi) / 2, (hi - lo) / 2
-            self._put(row, "saturated", _above((tensor - middle).abs_(), reach * (1 - 2 * MARGIN)))
+            row.judged = row.count
+            self._put(row, "saturated", folded.beyond((lo + hi) / 2, (hi - lo) / 2 * (1 - 2 * MARGIN)))
 
     def _backward(self, row: _Row, grad: torch.Tensor) -> None:
         if "grad" in row.places or grad.shape.numel() != row.count or grad.layout is not torch.strided:
             return
         with torch.no_grad():
-            grad = grad.detach().double() if self.careful else grad.detach()
-            axis = row.watched.axis
-            most, least = _over(torch.amax, grad, axis), _over(torch.amin, grad, axis)
-            self._put(row, "most", torch.maximum(most, -least))
-            self._put(row, "grad", torch.linalg.vector_norm(grad, dtype=_wide(grad)))
+            folded = Folded(grad.detach().double() if row.careful else grad.detach(), row.watched.axis)
+            self._put(row, "grad", folded.squares())
 
-    def _put(self, row: _Row, name: str, numbers: torch.Tensor) -> None:
-        part = numbers.reshape(-1)
-        row.places[name] = self._length, self._length + part.numel()
-        self._parts.append(part)
-        self._length += part.numel()
+    def _put(self, row: _Row, name: str, part: Part) -> None:
+        row.places[name] = self._heaps.put(part)
 
-    def add(self, numbers: Sequence[torch.Tensor]) -> slice:
-        """Further numbers to fetch with the others, one each."""
-        start = self._length
-        self._parts += [number.reshape(1) for number in numbers]
-        self._length += len(numbers)
-        return slice(start, self._length)
+    def add(self, numbers: Sequence[torch.Tensor]) -> list[Place]:
+        """Further numbers to fetch with the others."""
+        return [self._heaps.put(Part("sum", part.reshape(1, -1))) for part in numbers]
 
     def close(self) -> None:
         """No more gradients are awaited."""
@@ -116,75 +111,33 @@ class Statistics:
             if row.hook is not None:
                 row.hook.remove()
 
-    def fetch(self) -> Floats:
+    def fetch(self) -> Numbers:
         """All numbers, in one transfer."""
-        if not self._parts:
-            return np.zeros(0)
-        return _joined(self._parts).cpu().double().numpy()
+        return self._heaps.fetch()
 
-    def seen(self, numbers: Floats) -> dict[Value, Seen]:
+    def suspects(self, numbers: Numbers) -> list[Value]:
+        """Values some of whose numbers are missing or infinite."""
+        return [
+            value
+            for value, row in self._rows.items()
+            if not all(np.isfinite(numbers.at(place)).all() for place in row.places.values())
+        ]
+
+    def seen(self, numbers: Numbers) -> dict[Value, Seen]:
         """What was seen of each value, in the order of execution."""
         with np.errstate(invalid="ignore", over="ignore"):  # infinities are what is to be told
-            return {value: _seen(row, numbers, self.careful) for value, row in self._rows.items()}
+            return {value: _seen(row, numbers) for value, row in self._rows.items()}
 
 
-def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    kinds = {part.dtype for part in parts}
-    wanted = torch.float32 if kinds <= {torch.float32, torch.float16, torch.bfloat16} else torch.float64
-    if any(part.device.type != parts[0].device.type for part in parts):
-        return torch.cat([part.cpu().to(wanted) for part in parts])
-    return torch.cat([part.to(wanted) for part in parts] if len(kinds) > 1 else list(parts))
-
-
-def _wide(tensor: torch.Tensor) -> torch.dtype | None:
-    """Sums of half-precision numbers are wanted in single."""
-    return torch.float32 if tensor.dtype in (torch.float16, torch.bfloat16) else None
-
-
-def _others(tensor: torch.Tensor, axis: int | None) -> tuple[int, ...]:
-    return tuple(place for place in range(tensor.dim()) if place != axis)
-
-
-def _over(reduce: Any, tensor: torch.Tensor, axis: int | None) -> torch.Tensor:
-    """A reduction over all axes but one."""
-    others = _others(tensor, axis)
-    found: torch.Tensor = reduce(tensor, others) if others else tensor
-    return found
-
-
-def _sum(tensor: torch.Tensor, axis: int | None) -> torch.Tensor:
-    others = _others(tensor, axis)
-    return torch.sum(tensor, others, dtype=_wide(tensor)) if others else tensor
-
-
-def _norm(tensor: torch.Tensor, axis: int | None) -> torch.Tensor:
-    """Root of the sum of squares over all axes but one: inner axes first, which lie together."""
-    wide = _wide(tensor)
-    if wide is not None:
-        tensor = tensor.to(wide)
-    if axis is None or tensor.dim() == 1:
-        return torch.linalg.vector_norm(tensor) if axis is None else tensor.abs()
-    inner, outer = tuple(range(axis + 1, tensor.dim())), tuple(range(axis))
-    if not inner:
-        return (tensor * tensor).sum(outer).sqrt_()
-    rows = torch.linalg.vector_norm(tensor, dim=inner)
-    return torch.linalg.vector_norm(rows, dim=outer) if outer else rows
-
-
-def _above(tensor: torch.Tensor, bound: float) -> torch.Tensor:
-    """The share of elements above a bound."""
-    return (tensor - bound).sign_().mean(dtype=torch.float32).add_(1.0).mul_(0.5)
-
-
-def _seen(row: _Row, numbers: Floats, careful: bool) -> Seen:
-    parts = {name: numbers[start:stop] for name, (start, stop) in row.places.items()}
+def _seen(row: _Row, numbers: Numbers) -> Seen:
+    parts = {name: numbers.at(place) for name, place in row.places.items()}
     size = row.count / parts["sum"].size
-    finite: Floats = parts["finite"] if careful else np.full(parts["sum"].size, float(size), dtype=np.float64)
-    nonfinite = int(parts["nonfinite"][0]) if careful else 0
+    finite: Floats = parts["finite"] if row.careful else np.full(parts["sum"].size, float(size), dtype=np.float64)
+    nonfinite = row.count - round(float(finite.sum()))
     total = max(float(finite.sum()), 1.0)
-    mean, std = _moments(parts["sum"].sum() / total, np.square(parts["norm"]).sum() / total)
+    mean, std = _moments(parts["sum"].sum() / total, parts["squares"].sum() / total)
     lo, hi = float(parts["lo"].min()), float(parts["hi"].max())
-    nonzero: Floats = np.round(np.square(parts["nonzero"])).astype(np.float64)
+    nonzero: Floats = np.round(parts["nonzero"]).astype(np.float64)
     grad = parts.get("grad")
     zeros = 1.0 - (float(nonzero.sum()) + nonfinite) / row.count
     return Seen(
@@ -196,16 +149,16 @@ def _seen(row: _Row, numbers: Floats, careful: bool) -> Seen:
         hi=hi if lo <= hi else math.nan,
         zeros=min(max(zeros, 0.0), 1.0),
         nonfinite=nonfinite,
-        nans=int(parts["nan"][0]) if careful else 0,
-        saturated=float(parts["saturated"][0]) if "saturated" in parts else None,
-        grad=None if grad is None else float(grad[0]) / math.sqrt(row.count),
+        nans=round(float(parts["nan"].sum())) if row.careful else 0,
+        saturated=float(parts["saturated"].sum()) / row.judged if "saturated" in parts else None,
+        grad=None if grad is None else math.sqrt(float(grad.sum()) / row.count),
         units=_units(parts, finite, nonzero, size) if row.watched.axis is not None else None,
     )
 
 
 def _units(parts: dict[str, Floats], finite: Floats, nonzero: Floats, size: float) -> Units:
     count = np.maximum(finite, 1.0)
-    mean, std = _moments(parts["sum"] / count, np.square(parts["norm"]) / count)
+    mean, std = _moments(parts["sum"] / count, parts["squares"] / count)
     half = (parts["hi"] - parts["lo"]) / 2
     return Units(
         lo=parts["lo"],
@@ -213,7 +166,7 @@ def _units(parts: dict[str, Floats], finite: Floats, nonzero: Floats, size: floa
         mean=mean,
         std=np.where(np.isfinite(half), np.minimum(std, half), std),
         zeros=np.clip(1.0 - (nonzero + size - finite) / size, 0.0, 1.0),
-        grad=parts.get("most"),
+        grad=np.sqrt(parts["grad"] / size) if "grad" in parts else None,
     )
 
 

@@ -1,0 +1,112 @@
+"""What a model file is fed: the user's data, or synthetic numbers of lengths that it runs with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from netlint.analysis import Unavailable
+from netlint.graph import Graph, Value
+from netlint.training import Training
+
+from .files import Data, fitted
+from .request import Request
+from .synthetic import Array, Synthetic
+
+LENGTHS = (16, 64, 32, 128, 224, 1)
+"""What lengths with names may be, other than that of the batch: the first that the model runs with."""
+TRIED = 2
+"""Samples of the runs that tell which length that is."""
+
+_NUMPY = {
+    "float32": np.float32,
+    "float64": np.float64,
+    "float16": np.float16,
+    "int64": np.int64,
+    "int32": np.int32,
+    "int16": np.int16,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "bool": np.bool_,
+}
+
+
+class Model(Protocol):
+    """Something that runs."""
+
+    def tried(self, values: Mapping[str, Array], samples: int) -> int:
+        """Run it on a few samples; how many a batch of at most so many may have. Raises `Unavailable`."""
+
+
+class Feed:
+    """Inputs of one graph."""
+
+    def __init__(
+        self, graph: Graph, training: Training, request: Request, data: Data | None, model: Model, samples: int
+    ) -> None:
+        """Raises `Unavailable` where the model does not run."""
+        self.graph = graph
+        self.training = training
+        self.request = request
+        self.batch = batch_name(graph)
+        self.about = ""
+        self.real = data is not None
+        self.origin = data.name if data is not None else "synthetic"
+        self.values = fitted(data, graph.inputs) if data is not None else self._synthetic(model, samples)
+        if data is not None:
+            model.tried(self.values, samples)
+
+    @property
+    def samples(self) -> int:
+        first = next(iter(self.values.values()), None)
+        return int(first.shape[0]) if first is not None and first.ndim else 1
+
+    def _synthetic(self, model: Model, samples: int) -> dict[str, Array]:
+        """Raises `Unavailable` where the model runs with none of the lengths that are tried."""
+        why: Exception | None = None
+        free = any(dim is None or (isinstance(dim, str) and dim != self.batch) for dim in self._dims())
+        for length in LENGTHS if free else LENGTHS[:1]:
+            made = self.drawn(TRIED, length)
+            try:
+                count = model.tried(made, samples)
+            except Unavailable as error:
+                why = error
+            else:
+                self.length = length
+                return self.drawn(count, length)
+        raise why or Unavailable("the model has no inputs")
+
+    def _dims(self) -> Iterator[int | str | None]:
+        for value in self.graph.inputs:
+            if value.shape is None:
+                raise Unavailable(f"the rank of the input {value.name} is not known: --batch FILE.npz gives data")
+            yield from value.shape
+
+    def drawn(self, samples: int, length: int, seed: int = 0) -> dict[str, Array]:
+        """Synthetic inputs."""
+        synthetic = Synthetic(self.graph, self.training, self.request.seed + seed)
+        made = {value.name: self._one(synthetic, value, samples, length) for value in self.graph.inputs}
+        self.about = synthetic.about
+        return made
+
+    def _one(self, synthetic: Synthetic, value: Value, samples: int, length: int) -> Array:
+        kind = _NUMPY.get(value.dtype or "")
+        if kind is None:
+            raise Unavailable(f"the input {value.name} holds {value.dtype}: --batch FILE.npz gives data")
+        shape = [
+            dim if isinstance(dim, int) else samples if dim == self.batch and dim is not None else length
+            for dim in value.shape or ()
+        ]
+        if np.dtype(kind).kind == "f":
+            return synthetic.floats(shape, value).astype(kind)
+        if kind is np.bool_:
+            return np.ones(shape, np.bool_)
+        drawn = synthetic.integers(shape, value, None)
+        return np.full(shape, int("mask" in value.name), kind) if drawn is None else drawn.astype(kind)
+
+
+def batch_name(graph: Graph) -> str | None:
+    """The name of the number of samples; None where that is fixed."""
+    return next((value.shape[0] for value in graph.inputs if value.shape and isinstance(value.shape[0], str)), None)

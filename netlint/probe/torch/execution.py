@@ -1,0 +1,178 @@
+"""A graph as a torch module: what was read from a file, run operator by operator, with gradients."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from netlint.analyses.layers import layers
+from netlint.analyses.parameters import parameters
+from netlint.analysis import Results, Unavailable
+from netlint.graph import Body, Graph, Node, TensorUnreadable, Value
+from netlint.ops import NORMALISATION, RECURRENT
+from netlint.training import Training
+
+from .operators import FUNCTIONS, Call
+
+MOST = 4 << 30
+"""Bytes of constants that are loaded."""
+
+See = Callable[[Node, Value, torch.Tensor], None]
+_LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Execution(nn.Module):
+    """Runs a graph. Its parameters are the weights that training would move, by the names of their values."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Raises `Unavailable` for a graph that cannot be run."""
+        super().__init__()
+        self._graph = graph
+        self._nodes = _main(graph)
+        _refuse_unknown(graph)
+        used = {value for node in graph.nodes for value in node.inputs if value is not None} | set(graph.outputs)
+        used |= {value for body in _bodies(graph) for value in body.outputs if value is not None}
+        constants = [value for value in used if value.constant is not None]
+        if sum(value.constant.nbytes for value in constants if value.constant is not None) > MOST:
+            raise Unavailable(f"its weights take more than {MOST >> 30} GiB")
+        self._named = _names(graph, constants)
+        learnt = _trained(graph)
+        for value, name in self._named.items():
+            tensor = _tensor(value)
+            if value in learnt and tensor.is_floating_point():
+                self._parameters[name] = nn.Parameter(tensor)
+            else:
+                self._buffers[name] = tensor
+        self._last = _last_uses(self._nodes, graph)
+        self.see: See | None = None
+        """Is shown what nodes compute."""
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs in the order of the graph."""
+        known: dict[Value, torch.Tensor] = dict(zip(self._graph.inputs, inputs, strict=True))
+        for value, name in self._named.items():
+            found = self._parameters.get(name)
+            known[value] = found if found is not None else self._buffer(name)
+        wide = any(tensor.dtype is torch.float64 for tensor in self.parameters())
+        wide = wide and not any(value.dtype == "float64" for value in self._named)
+        self._run(self._nodes, known, wide, self._last)
+        return tuple(known[value] for value in self._graph.outputs)
+
+    def _buffer(self, name: str) -> torch.Tensor:
+        found = self._buffers[name]
+        assert found is not None
+        return found
+
+    def _run(
+        self, nodes: Iterable[Node], known: dict[Value, torch.Tensor], wide: bool, last: dict[Node, list[Value]]
+    ) -> None:
+        for node in nodes:
+            results = self._branch(node, known, wide) if node.op == "If" else _computed(node, known, self._graph, wide)
+            for value, tensor in zip(node.outputs, results, strict=False):
+                if value is not None and tensor is not None:
+                    known[value] = tensor
+                    if self.see is not None:
+                        self.see(node, value, tensor)
+            for value in last.get(node, ()):
+                del known[value]
+
+    def _branch(self, node: Node, known: dict[Value, torch.Tensor], wide: bool) -> Sequence[torch.Tensor | None]:
+        condition = node.input(0)
+        assert condition is not None
+        body = node.bodies["then_branch" if bool(known[condition].reshape(-1)[0]) else "else_branch"]
+        see, self.see = self.see, None
+        self._run(body.nodes, known, wide, {})
+        self.see = see
+        return [known[value] if value is not None else None for value in body.outputs]
+
+
+def _computed(node: Node, known: dict[Value, torch.Tensor], graph: Graph, wide: bool) -> Sequence[torch.Tensor | None]:
+    inputs = [known[value] if value is not None else None for value in node.inputs]
+    try:
+        found = FUNCTIONS[node.full_op](Call(node, inputs, graph.opset.get("", 1), wide))
+    except (Unavailable, torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except Exception as error:
+        if "allocate memory" in str(error):
+            raise
+        raise Unavailable(f"{node.op} at {node.loc.path} raises {_first_line(error)}") from None
+    return [found] if isinstance(found, torch.Tensor) else found
+
+
+def _bodies(graph: Graph) -> list[Body]:
+    return [body for holder in graph.nodes for body in holder.bodies.values()]
+
+
+def _main(graph: Graph) -> list[Node]:
+    """The nodes outside of bodies."""
+    inside = {node for body in _bodies(graph) for node in body.nodes}
+    return [node for node in graph.nodes if node not in inside]
+
+
+def _refuse_unknown(graph: Graph) -> None:
+    counts = Counter(node.full_op for node in graph.nodes if node.full_op not in FUNCTIONS and node.op != "If")
+    if counts:
+        shown = ", ".join(f"{op} ({count})" for op, count in counts.most_common(4))
+        raise Unavailable(f"torch is not taught these operators: {shown}{', …' if len(counts) > 4 else ''}")
+
+
+def _names(graph: Graph, constants: Sequence[Value]) -> dict[Value, str]:
+    """A name of its own for each constant, in the order of use."""
+    place = {value: at for at, value in enumerate(value for node in graph.nodes for value in node.inputs)}
+    ordered = sorted(constants, key=lambda value: place.get(value, len(place)))
+    counts = Counter(value.name for value in constants)
+    return {
+        value: value.name if value.name and counts[value.name] == 1 else f"{value.name}#{at}"
+        for at, value in enumerate(ordered)
+    }
+
+
+def _last_uses(nodes: Sequence[Node], graph: Graph) -> dict[Node, list[Value]]:
+    """By node the values that nothing reads behind it; what bodies read is kept to the end."""
+    main = set(nodes)
+    last: dict[Node, list[Value]] = {}
+    for node in nodes:
+        for value in node.outputs:
+            users = graph.uses(value)
+            if value is not None and users and main.issuperset(users) and not graph.is_output(value):
+                last.setdefault(users[-1], []).append(value)
+    return last
+
+
+def _tensor(value: Value) -> torch.Tensor:
+    assert value.constant is not None
+    try:
+        array = np.array(value.constant.load())
+    except TensorUnreadable as error:
+        raise Unavailable(f"the weight {value.name} cannot be read: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise Unavailable(f"the constant {value.name} holds {value.dtype}")
+    found = torch.from_numpy(array)
+    return found.to(_LOW[value.dtype]) if value.dtype in _LOW else found
+
+
+def _trained(graph: Graph) -> set[Value]:
+    """The constants that training moves: those that say so, or weights, biases and scales where nothing is said."""
+    results = Results(graph, Training())
+    known = results.get(parameters)
+    asked = [value for layer in results.get(layers).all for value in (layer.weight, layer.bias)]
+    for node in graph.nodes:
+        if node.op in NORMALISATION or node.op == "PRelu":
+            asked += node.inputs[1:3]
+        elif node.op in RECURRENT:
+            asked += node.inputs[1:4]
+    stored = [known.stored(value) for value in asked if value is not None]
+    learnt = {found.value for found in stored if found is not None and found.value.trainable is not False}
+    stated = {value for node in graph.nodes for value in node.inputs if value is not None and value.trainable}
+    return learnt | stated
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, short."""
+    text: Any = str(error).strip().splitlines()
+    return str(text[0])[:300] if text else type(error).__name__
