@@ -77,7 +77,7 @@ def test_what_a_target_names(name: str) -> None:
         ("Two(1, 2, 3)", "too many positional arguments"),
         ("Net(width='a')", "cannot be built: TypeError: "),
         ("made(1)", "leave out the arguments"),
-        ("Odd", "runs on none of the inputs that were tried"),
+        ("Odd", "inputs that get there at torch_factories.py:158: ValueError: not these\ntorch.fx.symbolic_trace: "),
         ("Bare", "has no method forward | name the model that calls it"),
         ("pair", "makes no model: pair gives a tuple of 2"),
     ],
@@ -487,7 +487,7 @@ def test_a_step_of_a_lazy_model() -> None:
         ("no_such_step", "has a step, {}:no_such_step, that names nothing"),
         ("trainer_step", "has a step that takes criterion and optimizer, which netlint cannot make"),
         ("misspelt_step", "cannot be run: NameError: name 'losss' is not defined (torch_factories.py:"),
-        ("unmet_step", "runs on none of the inputs that were tried"),
+        ("unmet_step", "inputs that get there at torch_factories.py:"),
     ],
 )
 def test_a_step_that_cannot_be_recorded_is_no_forward_pass_instead(step: str, message: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 _CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)} | {f"conv_transpose{n}d": n for n in (1, 2, 3)}
+_ONE_TENSOR = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase, nn.ReLU)
 
 
 class _Call:
@@ -235,13 +236,19 @@ _ASKS: Mapping[str, Callable[[_Call], None]] = {
 def of_module(watch: Watch, module: nn.Module, args: Sequence[Any]) -> None:
     """Demands of modules that check their input themselves before they call an operator."""
     value = args[0]
-    if isinstance(module, nn.RNNBase):
+    if isinstance(value, tuple):
+        if isinstance(module, _ONE_TENSOR):
+            watch.refusal = watch.widths.several(module, value)
+    elif isinstance(module, nn.RNNBase):
         watch.ask(value, kind="float", rank=3, sizes={-1: module.input_size})
         watch.refused(value, value.shape[-1], module.input_size)
+        watch.refusal = watch.widths.unfit("", value, -1, module.input_size, "features", module)
     elif isinstance(module, nn.RNNCellBase):
         watch.ask(value, kind="float", rank=2, sizes={-1: module.input_size})
+        watch.refusal = watch.widths.unfit("", value, -1, module.input_size, "features", module)
     elif isinstance(module, nn.MultiheadAttention):
         watch.ask(value, kind="float", rank=3, sizes={-1: module.embed_dim})
+        watch.refusal = watch.widths.unfit("", value, -1, module.embed_dim, "features", module)
     elif isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
         width = module.self_attn.embed_dim
         for operand in args[:2]:

@@ -15,11 +15,12 @@ from netlint.frontends import TargetError
 from . import families
 from .demand import Demand, Misfit
 from .errors import said
+from .faults import Failed, cause, fault
 from .inputs import Example, Slot, parameters_of
 from .layout import Layout
 from .resolve import where
-from .telling import WATCHES
-from .watch import Watch, watching
+from .telling import watched
+from .watch import Watch
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class Climb(Generic[T]):
     last: tuple[int, Misfit] | None = None
     """The slot that was made shorter or longer for this run, and why."""
     errors: list[str] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
 
     def climb(self, slots: list[Slot], settled: bool = False) -> Found[T] | None:
         """Runs with these slots and with what failing runs make of them; None if that leads nowhere."""
@@ -79,21 +81,25 @@ class Climb(Generic[T]):
         example = self.layout.example(slots, self.origin)
         self.runs += 1
         try:
-            with watching() as watch:
-                WATCHES.append(watch)
-                try:
-                    result = self.attempt(example)
-                finally:
-                    WATCHES.pop()
+            with watched(self.model) as watch:
+                result = self.attempt(example)
         except Exception as error:
             text = reason(error)
-            self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(_cause(error))}")
-            if type(_cause(error)) in _NO_FAULT_OF_THE_INPUTS:
+            self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(cause(error))}")
+            self.failed.append(Failed(tuple(slots), watch.calls, error, fault(error, watch)))
+            if type(cause(error)) in _NO_FAULT_OF_THE_INPUTS:
                 raise TargetError(
-                    f"cannot be run: {text.splitlines()[0]}{where(_cause(error))}", "correct it"
+                    f"cannot be run: {text.splitlines()[0]}{where(cause(error))}", "correct it"
                 ) from error
             return None, watch, text
         return (result, example), watch, ""
+
+    def again(self, slots: Sequence[Slot]) -> Failed | None:
+        """One more run, as far as it fails."""
+        before = len(self.failed)
+        if time.monotonic() < self.until:
+            self.run(slots)
+        return self.failed[-1] if len(self.failed) > before else None
 
     def refined(self, slots: list[Slot], watch: Watch, error: str) -> list[Slot] | None:
         """What the run asked for; None if nothing can be read off it."""
@@ -242,12 +248,8 @@ class Climb(Generic[T]):
 
 def reason(error: BaseException) -> str:
     """What an error says, and what it was caused by where it wraps another."""
-    why = _cause(error)
+    why = cause(error)
     return f"{type(why).__name__}: {said(why)}".strip()
-
-
-def _cause(error: BaseException) -> BaseException:
-    return error.__cause__ if isinstance(error, TargetError) and error.__cause__ is not None else error
 
 
 def _axes(place: int) -> int:

@@ -33,6 +33,8 @@ class MetaCalls:
         """What the call returns."""
         if torch._C._is_any_autocast_enabled():
             args, kwargs = autocast(info.name, self._device, args, kwargs)
+        if info.name in _ONE_DTYPE:
+            _alike(args)
         rule = RULES.get(func)
         if rule is not None and (made := _by_rule(rule, args, kwargs)) is not None:
             return made
@@ -57,6 +59,19 @@ class MetaCalls:
         else:
             self._memo[key] = template
         return result
+
+
+_ONE_DTYPE = frozenset(
+    ("linear", "matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", *(f"conv{n}d" for n in (1, 2, 3)))
+)
+
+
+def _alike(args: Sequence[Any]) -> None:
+    """Refuses factors of two precisions, which meta tensors let pass."""
+    kinds = {arg.dtype for arg in args[:2] if isinstance(arg, torch.Tensor) and arg.dtype.is_floating_point}
+    if len(kinds) > 1:
+        names = sorted(str(kind).removeprefix("torch.") for kind in kinds)
+        raise RuntimeError(f"factors must have the same dtype, and are {names[0]} and {names[1]}")
 
 
 def _quickly(func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
-
-from netlint.frontends import TargetError
 
 from . import families
 from .batches import Parts
 from .climb import Climb, Found, reason
+from .faults import STATE, Failed, NoInputs, repeated
 from .guess import TARGETS, first_guess, guess_by_name
 from .inputs import BATCH, Example, Slot, attribute
 from .layout import Layout
@@ -24,14 +23,11 @@ IMAGE_SIZES = (224, 32, 64, 28, 96, 128, 256, 299, 512)
 LENGTHS = (16, 128, 64, 32, 8, 256, 512, 1024, 4096, 16_000)
 
 
-class NoInputs(TargetError):
-    """No example input was found."""
-
-
 def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None = None) -> Found[T]:
     """Runs `attempt` until it succeeds. Raises `NoInputs`, with what was tried."""
     dtype = _dtype(model)
     errors: list[str] = []
+    failed: list[Failed] = []
     carried = None if step else attribute(model)
     if carried is not None:
         try:
@@ -48,10 +44,23 @@ def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None 
             if found is not None:
                 return found
         errors += list(dict.fromkeys([*finder.errors[:2], *finder.errors[-1:]]))
+        failed += finder.failed
+    _blame(failed, finder)
     raise NoInputs(
         "\n".join(["runs on none of the inputs that were tried", *dict.fromkeys(errors[:5])]),
-        _STATE if step is None else f"{_STATE}, or name a step that takes tensors: def step(model, x, y): …",
+        STATE if step is None else f"{STATE}, or name a step that takes tensors: def step(model, x, y): …",
     )
+
+
+def _blame(failed: Sequence[Failed], finder: Climb[Any]) -> None:
+    """Raises what is wrong with the model itself, if that is why no input was found."""
+    sure = [run for run in failed if run.fault is not None]
+    if sure:
+        furthest = max(sure, key=lambda run: run.calls)
+        assert furthest.fault is not None
+        raise furthest.fault from furthest.error
+    if failed and (fault := repeated(failed, finder.again)) is not None:
+        raise fault
 
 
 def _dtype(model: nn.Module) -> str:
@@ -60,7 +69,6 @@ def _dtype(model: nn.Module) -> str:
     return str(kinds.pop()).removeprefix("torch.") if len(kinds) == 1 else ""
 
 
-_STATE = "state them: --input 1,3,224,224 or --input ids:int64:1,128"
 LAYERS = "the signature and the first layers"
 
 

@@ -23,6 +23,7 @@ from . import guard, recipe
 from . import inputs as example_inputs
 from .configured import configured
 from .errors import said
+from .faults import NoInputs, fault
 from .fx import program
 from .inputs import Example
 from .layout import Layout
@@ -30,8 +31,8 @@ from .made import made_by, module_alone, unwrapped
 from .record import record_symbolic
 from .recording import Recording
 from .resolve import attribute, module_of, users_code
-from .search import NoInputs, search
-from .telling import tell, telling
+from .search import search
+from .telling import tell, telling, watched
 
 Stage = Callable[[str], None]
 
@@ -169,7 +170,7 @@ def captured_model(
             recording, example = found.result, found.example
         else:
             stage("record")
-            recording = attempt(example)
+            recording = _judged(model, attempt, example)
     origin = f"{GUESSED}{example.origin}" if example.guessed else example.origin
     facts = {INPUTS: Known(str(example), origin)}
     if recording.notes:
@@ -180,6 +181,19 @@ def captured_model(
         facts |= failed
     subject = Subject(model, example, step, recording, mode)
     return Captured(lower(program(recording, _name(model))), training, facts, subject)
+
+
+def _judged(model: nn.Module, attempt: Callable[[Example], Recording], example: Example) -> Recording:
+    """The run on these inputs; one that fails is watched, to see whether it is for the inputs. Raises `TargetError`."""
+    try:
+        return attempt(example)
+    except TargetError as error:
+        first = error
+    try:
+        with watched(model) as watch:
+            return attempt(example)
+    except TargetError as error:
+        raise fault(error, watch) or first from first
 
 
 def _symbolic(model: nn.Module, error: NoInputs) -> Captured:

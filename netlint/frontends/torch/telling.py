@@ -9,10 +9,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from .watch import Watch
+from .watch import Watch, watching
 
 WATCHES: list[Watch] = []
 """The watch on the run in progress; whoever calls the model tells it the inputs."""
+
+
+@contextlib.contextmanager
+def watched(model: nn.Module) -> Iterator[Watch]:
+    """A watch on the runs inside."""
+    with watching(model) as watch:
+        WATCHES.append(watch)
+        try:
+            yield watch
+        finally:
+            WATCHES.pop()
 
 
 def tell(args: Any, kwargs: Any) -> None:

@@ -12,21 +12,27 @@ from torch.overrides import TorchFunctionMode
 
 from .asked import of_call, of_module
 from .demand import Demand, Misfit, Trace
-
-_MOVES = frozenset({"permute", "transpose", "swapaxes", "t", "unsqueeze", "squeeze"})
+from .widths import MOVES, Widths, moved
 
 
 class Watch(TorchFunctionMode):
     """Records demands and misfits while a model runs. `with watch.on(tensors): …`; the inputs are met in any order."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module | None = None) -> None:
         super().__init__()
+        self.widths = Widths(model)
         self.demands: list[Demand] = []
         self.misfit: Misfit | None = None
         """Of the last call that failed."""
         self.current: Misfit | None = None
         self.mixed: Misfit | None = None
         """A flattening that fits no sample: it mixes the samples of a batch, whether or not it fails."""
+        self.calls = 0
+        """How far the run has come."""
+        self.refusal = ""
+        """Why the module that was entered last refuses what layers give it, whatever the inputs."""
+        self._clash: tuple[BaseException | None, str] = (None, "")
+        """Of the last call that failed: its error, and how the layers behind it do not fit."""
         self._traces: dict[int, Trace] = {}
         self._kept: list[Any] = []  # ids stay unique as long as their tensors live
 
@@ -34,6 +40,9 @@ class Watch(TorchFunctionMode):
         """A run begins with these inputs (nested ones flattened by the caller)."""
         self._traces.clear()
         self.demands.clear()
+        self.widths.clear()
+        self.refusal = ""
+        self.calls = 0
         self.misfit = self.mixed = None
         for slot, tensor in enumerate(inputs):
             if isinstance(tensor, torch.Tensor):
@@ -50,17 +59,27 @@ class Watch(TorchFunctionMode):
                 self._after(name, args, kwargs, result)
             return result
         self.current = None
+        self.calls += 1
         with contextlib.suppress(Exception):  # a demand that cannot be read is none
             of_call(self, name, args, kwargs)
         current = self.current
         try:
             result = func(*args, **kwargs)
-        except Exception:
+        except Exception as error:
             self.misfit = current
+            with contextlib.suppress(Exception):
+                self._clash = error, self.widths.clash(name, args, kwargs)
             raise
         with contextlib.suppress(Exception):
             self._after(name, args, kwargs, result)
+        with contextlib.suppress(Exception):
+            self.widths.after(name, args, kwargs, result)
         return result
+
+    def clash(self, error: BaseException) -> str:
+        """How layers do not fit together, where that is why this was raised; empty: nothing of the kind is known."""
+        raised, found = self._clash
+        return found if raised is error else self.refusal
 
     def _put(self, tensor: torch.Tensor, trace: Trace) -> None:
         self._kept.append(tensor)
@@ -125,20 +144,12 @@ class Watch(TorchFunctionMode):
         first = args[0] if args else None
         if self.trace(first) is not source or source.slot is None or not isinstance(first, torch.Tensor):
             return Trace(slots)
-        if name in _MOVES:
-            axes = _moved(name, args[1:], kwargs, first.dim())
+        if name in MOVES:
+            axes = moved(name, args[1:], kwargs, first.dim())
             return Trace(slots, source.slot, tuple(source.axes[axis] if axis is not None else None for axis in axes))
         if tensor.shape == first.shape and name not in ("flip", "roll"):
             return Trace(slots, source.slot, source.axes)
         return Trace(slots)
-
-
-def _moved(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], rank: int) -> list[int | None]:
-    """Which axis of a tensor each axis of its moved view is; None: a new one."""
-    lengths = [index + 2 for index in range(rank)]
-    with torch._C.DisableTorchFunction():
-        moved = getattr(torch.empty(lengths, device="meta"), name)(*args, **kwargs)
-    return [length - 2 if length > 1 else None for length in moved.shape]
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -153,18 +164,24 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 @contextlib.contextmanager
-def watching() -> Iterator[Watch]:
+def watching(model: nn.Module | None = None) -> Iterator[Watch]:
     """A watch on what runs inside; whoever runs a model calls `Watch.start` with its inputs."""
-    watch = Watch()
+    watch = Watch(model)
 
     def enter(module: nn.Module, args: Any) -> None:
-        if args and isinstance(args[0], torch.Tensor):
+        watch.widths.enter(module)
+        watch.refusal = ""
+        if args and isinstance(args[0], (torch.Tensor, tuple)):
             with contextlib.suppress(Exception):
                 of_module(watch, module, args)
 
-    hook = nn.modules.module.register_module_forward_pre_hook(enter)
+    hooks = (
+        nn.modules.module.register_module_forward_pre_hook(enter),
+        nn.modules.module.register_module_forward_hook(lambda *_: watch.widths.leave(), always_call=True),
+    )
     try:
         with watch:
             yield watch
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
