@@ -19,7 +19,7 @@ from netlint.frontends.torch.target import in_mode
 from netlint.graph import Graph
 from netlint.probe.observed import Setup
 from netlint.probe.request import Request
-from netlint.training import Interval, Training
+from netlint.training import Interval, Known, Training
 
 from . import losses
 from .data import Batch
@@ -41,6 +41,7 @@ class Running:
     device: torch.device
     batch: Batch
     notes: list[str] = field(default_factory=list)
+    _span: Interval | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -69,6 +70,8 @@ class Running:
     @contextmanager
     def lent(self, dtype: torch.dtype | None = None, mode: str | None = None) -> Iterator[None]:
         """The model on the device, in the mode that was recorded unless another is given."""
+        if isinstance(self.training.loss, Known):  # from here on the analyses would read weights from the device
+            self._span = self._bounds()
         with (
             in_mode(self.model, self.source.mode if mode is None else mode),
             lent(self.model, self.device, self.request.seed, dtype),
@@ -92,14 +95,13 @@ class Running:
         """What the gradients of the result of a batch are of; its targets lie where it does."""
         if (found := losses.returned(result)) is not None and self._returns_loss(found):
             return Loss(self._loss_name(), _returned)
-        targets = Targets(self.training, self.request.seed, batch.targets, self._span())
+        targets = Targets(self.training, self.request.seed, batch.targets, self._span)
         stated = losses.named(self.training, targets)
         if stated is not None and self.source.step is None:
             return stated
-        seed = self.request.seed
-        return Loss(losses.MADE_UP, lambda found: losses.projected(found, seed), made_up=True)
+        return Loss(losses.MADE_UP, losses.Projection(self.request.seed), made_up=True)
 
-    def _span(self) -> Interval | None:
+    def _bounds(self) -> Interval | None:
         """What the first output can be, for any weights; None: anything."""
         outputs = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
         found = Results(self.graph, self.training).get(training_ranges).of(outputs[0]) if outputs else None
