@@ -73,11 +73,10 @@ class _Commands(click.Group):
 
 def _check_spelling(word: str) -> None:
     """A word that is no target, but nearly a command. Raises `UsageError`."""
-    near = get_close_matches(word, COMMANDS, n=1, cutoff=0.75) if word.isalpha() else []
-    if near and not os.path.lexists(word):
-        raise click.UsageError(
-            f"there is neither a command nor a target '{word}'; did you mean the command '{near[0]}'?"
-        )
+    if not word.isalpha() or os.path.lexists(word):
+        return
+    for command in get_close_matches(word, COMMANDS, n=1, cutoff=0.75):
+        raise click.UsageError(f"neither a command nor a target '{word}'; did you mean the command '{command}'?")
 
 
 @click.group(
