@@ -20,6 +20,7 @@ NETLINT_RULE = "netlint rule sigmoid-hidden"
 NETLINT_COMPLETION = "completion of netlint rule"
 NETLINT_VERSION = "netlint --version"
 NETLINT_AGAIN = "netlint, result known"
+NETLINT_SETTINGS = "netlint, result known, with settings"
 NETLINT_ONE_JOB = "netlint --jobs 1, 500 models"
 NETLINT_TWO_JOBS = "netlint --jobs 2, 500 models"
 POLYGRAPHY_TEN = "polygraphy check lint, 10 processes for 10 models"
@@ -67,12 +68,33 @@ def startup_commands(tools: Tools) -> list[Command]:
 
 
 def cached_commands(model: Path, tools: Tools) -> list[Command]:
-    """A model whose result is known from the uncounted run, beside the least that netlint can do."""
+    """A model whose result is known from the uncounted run, beside the least that netlint can do.
+
+    Once more with settings for single rules, whose names have to be understood.
+    """
     executable = str(tools.netlint_bin / "netlint")
     if not Path(executable).exists():
         return []
     again = (executable, "--exit-zero", "--cache-dir", str(model.parent / "netlint-cache"), str(model))
-    return [Command(NETLINT_VERSION, (executable, "--version")), Command(NETLINT_AGAIN, again)]
+    settings = model.parent / "netlint-settings.toml"
+    settings.write_text(_SETTINGS)
+    return [
+        Command(NETLINT_VERSION, (executable, "--version")),
+        Command(NETLINT_AGAIN, again),
+        Command(NETLINT_SETTINGS, (*again, "--config", str(settings))),
+    ]
+
+
+_SETTINGS = """
+[rules.oversized-kernel]
+level = "warning"
+min-kernel = 8
+
+[[overrides]]
+module = "backbone.*"
+ignore = ["INI", "sigmoid-hidden"]
+reason = "an example"
+"""
 
 
 def many_commands(models: Sequence[Path], tools: Tools) -> list[Command]:

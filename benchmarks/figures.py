@@ -11,6 +11,7 @@ from benchmarks.commands import (
     NETLINT_HELP,
     NETLINT_ONE_JOB,
     NETLINT_RULE,
+    NETLINT_SETTINGS,
     NETLINT_TWO_JOBS,
     NETLINT_VERSION,
     ONNX_LOAD,
@@ -85,6 +86,7 @@ TARGETS = (
     Target("netlint --help beside a bare click command, CPU", 3, (STARTUP, NETLINT_HELP), (STARTUP, BARE_CLICK)),
     Target("completion beside a bare click command, CPU", 3, (STARTUP, NETLINT_COMPLETION), (STARTUP, BARE_CLICK)),
     Target("an unchanged model beside netlint --version, CPU", 1.5, (CACHED, NETLINT_AGAIN), (CACHED, NETLINT_VERSION)),
+    Target("the same with settings for rules, CPU", 2, (CACHED, NETLINT_SETTINGS), (CACHED, NETLINT_VERSION)),
     Target(
         "many_500: one process beside two, duration",
         1.7,

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import StringIO
 
 from .finish import MARK
+from .records import record
 
 _ASKS = re.compile(r"#\s*netlint:\s*ignore\b\s*(?:\[(?P<names>[^\]#]*)\])?(?P<reason>[^#]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comment:
     """One comment, as it stands in a file."""
 
@@ -31,10 +31,12 @@ def comments(text: str) -> list[Comment]:
     """The comments in a Python file that silence findings; what looks like one inside a string is none."""
     if MARK not in text:
         return []
-    return list(_comments(text))
+    asking = list(_ASKS.finditer(text))  # some of them inside strings
+    return list(_comments(text, text.count("\n", 0, asking[-1].start()) + 1)) if asking else []
 
 
-def _comments(text: str) -> Iterator[Comment]:
+def _comments(text: str, last: int) -> Iterator[Comment]:
+    """Those up to the end of the statement that the line `last` is in: it takes longer to read on than to find them."""
     import tokenize
 
     waiting: list[tuple[int, re.Match[str]]] = []
@@ -46,6 +48,8 @@ def _comments(text: str) -> Iterator[Comment]:
             elif token.type == tokenize.NEWLINE:
                 yield from (_comment(line, asks, range(start, token.start[0] + 1)) for line, asks in waiting)
                 waiting, start = [], 0
+                if token.start[0] > last:
+                    return
             elif token.type not in (tokenize.NL, tokenize.INDENT, tokenize.DEDENT):
                 start = start or token.start[0]
     except (tokenize.TokenError, SyntaxError):

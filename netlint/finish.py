@@ -45,12 +45,19 @@ def files_of(report: Report) -> dict[str, set[int]]:
     return lines
 
 
-def speaks(report: Report, settings: Settings, read: Read) -> bool:
-    """Whether settings, metadata or source files have anything to say about single findings."""
-    levels = any("level" in table for table in settings.rules.values())
-    if report.ignore or settings.overrides or levels:
+def silences(report: Report, settings: Settings, read: Read) -> bool:
+    """Whether settings, metadata or source files may ask to silence something."""
+    if report.ignore or any(settings.overrides[index].level is None for index in settings.overriding(report.target)):
         return True
     return any(MARK in source[1] for recorded in files_of(report) if (source := read(recorded)))
+
+
+def grades(report: Report, settings: Settings) -> bool:
+    """Whether settings may give findings another level."""
+    return bool(report.findings) and (
+        any("level" in table for table in settings.rules.values())
+        or any(settings.overrides[index].level is not None for index in settings.overriding(report.target))
+    )
 
 
 def settled(results: Iterable[Report | Failure]) -> tuple[Report | Failure, ...]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
+from typing import Any
 
 from .config import KeyPath, Settings
+from .records import record
 from .reported import Reported
 from .rule import Evidence, Level
 from .settings.rules import RuleSettings
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Stated:
     """A level that the settings give to findings of some rules, in some modules (none named: in all)."""
 
@@ -22,7 +24,7 @@ class _Stated:
     by: KeyPath
 
 
-def levelled(findings: tuple[Reported, ...], target: str, settings: RuleSettings) -> tuple[Reported, ...]:
+def levelled(findings: tuple[Reported, ...], target: str, settings: RuleSettings[Any]) -> tuple[Reported, ...]:
     """Findings at the levels that the settings give them; their evidence says so."""
     stated = [_Stated({code}, (), level, path) for code, (level, path) in settings.levels().items()]
     for index, override, meant in settings.exceptions(target):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from . import collector
 from .cache import Cache, Entry
 from .frontends import TargetError
-from .plans import Plans
+from .plans import Plans, beside
 from .report import Failure
 from .reported import Report
 from .targets import STDIN, load
@@ -78,9 +78,8 @@ class Linter:
         if self._cache is None or target == STDIN or self._plans.capture(target).probe:
             return None
         plans, settings = self._plans, self._plans.settings(target)
-        beside = settings.file.parent if settings.file else Path.cwd()
         rests_on = (replace(settings, content=b""), tuple(plans.select), tuple(plans.ignore), plans.stated)
-        return self._cache.entry(target, beside, settings.rule_folders, repr(rests_on))
+        return self._cache.entry(target, beside(settings), settings.rule_folders, repr(rests_on))
 
     def _in_processes(self, targets: Sequence[str], count: int) -> Iterator[tuple[int, Report | Failure]]:
         from .pool import Died, in_processes

@@ -14,6 +14,7 @@ from .targets import CHECKPOINTS, STDIN, is_python
 from .training import Training
 
 if TYPE_CHECKING:
+    from .cache import Cache
     from .registry import Registry
     from .settings.explain import Explained
     from .settings.rules import RuleSettings
@@ -53,11 +54,12 @@ class Plans:
         self._config = config
         self._capture = capture or Capture()
         self._settings: dict[Path, Settings] = {}
-        self._registries: dict[tuple[Path, ...], Registry] = {}
+        self._registries: dict[tuple[Path, ...], Registry[Rule]] = {}
+        self._listed: dict[tuple[Path, ...], Registry[Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs; it loads the rules itself."""
-        return {**self.__dict__, "_registries": {}}
+        return {**self.__dict__, "_registries": {}, "_listed": {}}
 
     def settings(self, target: str = "") -> Settings:
         """The settings for a target."""
@@ -79,11 +81,21 @@ class Plans:
         for target in {_folder(target): target for target in targets}.values():
             self.plan(target)
 
-    def about_rules(self, target: str = "") -> RuleSettings:
+    def about_rules(self, target: str = "") -> RuleSettings[Rule]:
         from .settings.rules import RuleSettings
 
         settings = self.settings(target)
         return RuleSettings(settings, self._registry(settings.rule_folders))
+
+    def known_rules(self, target: str, cache: Cache | None) -> RuleSettings[Any]:
+        """The same over the rules as they are listed where results of earlier runs are, or else imported."""
+        from .settings.rules import RuleSettings
+
+        settings = self.settings(target)
+        folders = settings.rule_folders
+        if folders not in self._listed:
+            self._listed[folders] = self._list(beside(settings), folders, cache)
+        return RuleSettings(settings, self._listed[folders])
 
     def capture(self, target: str) -> Capture:
         return self._capture.otherwise(self.settings(target).capture(target))
@@ -107,12 +119,28 @@ class Plans:
             raise ConfigError(f"{self._config} has no [tool.netlint]")
         return settings
 
-    def _registry(self, folders: tuple[Path, ...]) -> Registry:
+    def _list(self, place: Path, folders: tuple[Path, ...], cache: Cache | None) -> Registry[Any]:
+        from .registry import Registry
+        from .suppress import comes_after
+
+        if cache and folders not in self._registries and (listed := cache.rules(place, folders)):
+            return Registry(listed)
+        rules = self._registry(folders)
+        if cache:
+            cache.list_rules(place, folders, ((rule, comes_after(rule)) for rule in rules.values()))
+        return rules
+
+    def _registry(self, folders: tuple[Path, ...]) -> Registry[Rule]:
         if folders not in self._registries:
             from .registry import load_rules
 
             self._registries[folders] = load_rules(folders)
         return self._registries[folders]
+
+
+def beside(settings: Settings) -> Path:
+    """Where results for targets under these settings are kept."""
+    return settings.file.parent if settings.file else Path.cwd()
 
 
 def _folder(target: str) -> Path:

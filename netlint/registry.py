@@ -5,32 +5,32 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from pkgutil import walk_packages
 from types import ModuleType
+from typing import TypeVar
 
 from .analysis import Analysis
-from .errors import RegistryError, UnknownRule
+from .errors import RegistryError, UnknownRule, get_close_matches
 from .plugins import plugins
-from .rule import Level, Rule
+from .rule import LOCAL, Level, Rule, RuleInfo
 from .training import did_you_mean
+
+R = TypeVar("R", bound=RuleInfo)
 
 SECTIONS = ("What it does", "Why is this bad", "Example", "Use instead")
 _CODE = re.compile(r"[A-Z]{2,}\d{3}")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
-class Registry(Mapping[str, Rule]):
+class Registry(Mapping[str, R]):
     """The rules by code, in order of their codes."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[R]) -> None:
         self._rules = {rule.code: rule for rule in sorted(rules, key=lambda rule: rule.code)}
         self._by_name = {rule.name: rule for rule in self._rules.values()}
 
-    def __getitem__(self, code: str) -> Rule:
+    def __getitem__(self, code: str) -> R:
         return self._rules[code]
 
     def __iter__(self) -> Iterator[str]:
@@ -39,7 +39,7 @@ class Registry(Mapping[str, Rule]):
     def __len__(self) -> int:
         return len(self._rules)
 
-    def find(self, text: str) -> Rule:
+    def find(self, text: str) -> R:
         """The rule of that code or name, case forgiven. Raises `UnknownRule`."""
         found = self._rules.get(text.upper()) or self._by_name.get(text.lower().replace("_", "-"))
         if found is None:
@@ -50,7 +50,7 @@ class Registry(Mapping[str, Rule]):
             raise UnknownRule(f"unknown rule '{text}'{hint}")
         return found
 
-    def select(self, text: str) -> list[Rule]:
+    def select(self, text: str) -> list[R]:
         """The rules a selector means: a code, a name, a code's prefix (`ACT`) or `all`, case forgiven.
 
         Raises `UnknownRule`.
@@ -66,7 +66,7 @@ class Registry(Mapping[str, Rule]):
             return matched
 
 
-def load_rules(folders: Iterable[Path] = ()) -> Registry:
+def load_rules(folders: Iterable[Path] = ()) -> Registry[Rule]:
     """All installed rules and those in the folders, checked. Raises `RegistryError`."""
     problems: list[str] = []
     modules: list[ModuleType] = []
@@ -84,7 +84,17 @@ def load_rules(folders: Iterable[Path] = ()) -> Registry:
     return Registry(rules)
 
 
+def imported(rule: RuleInfo) -> Rule:
+    """A rule that is known by its place alone, itself."""
+    if isinstance(rule, Rule):
+        return rule
+    found = _rules_in(import_module(rule.module))
+    return next(one for one in found if one.code == rule.code)
+
+
 def _package_modules(package: ModuleType) -> list[ModuleType]:
+    from pkgutil import walk_packages
+
     names = [info.name for info in walk_packages(getattr(package, "__path__", []), package.__name__ + ".")]
     return [package, *map(import_module, names)]
 
@@ -93,9 +103,11 @@ def _folder_modules(folder: Path, problems: list[str]) -> list[ModuleType]:
     if not folder.is_dir():
         problems.append(f"the rule folder '{folder}' does not exist: correct rule-folders in the settings")
         return []
+    from importlib.util import module_from_spec, spec_from_file_location
+
     found = []
     for path in sorted(folder.rglob("*.py")):
-        name = "netlint_local." + ".".join(path.relative_to(folder).with_suffix("").parts)
+        name = LOCAL + ".".join(path.relative_to(folder).with_suffix("").parts)
         spec = spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None  # a .py file always has both
         module = sys.modules[name] = module_from_spec(spec)

@@ -21,6 +21,10 @@ __all__ = ["ERROR", "NOTE", "WARNING", "Claim", "Evidence", "Finding", "Level", 
 __all__ += ["Unavailable", "rule"]
 
 
+LOCAL = "netlint_local."
+"""How the modules of rules in folders are called; they cannot be imported by these names."""
+
+
 class Level(IntEnum):
     """A promise. ERROR: wrong on every input that meets the printed assumptions. WARNING: a harmful pattern, or
     proved under a printed assumption. NOTE: advice, never changes the exit status."""
@@ -106,6 +110,14 @@ class RuleInfo:
     @property
     def summary(self) -> str:
         return self.page.strip().split("\n", 1)[0].rstrip(".")
+
+
+@record
+class Listed(RuleInfo):
+    """A rule that is known without having been imported."""
+
+    after: bool
+    """Whether it judges suppressions, which it does after all the others."""
 
 
 @record

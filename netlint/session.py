@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .cache import Cache
 from .capture import Capture
 from .config import Settings
-from .finish import reader, settled, speaks
+from .finish import grades, reader, settled, silences
 from .frontends import TargetError
 from .linter import Linter
 from .plans import Plans
@@ -140,12 +141,17 @@ class Session:
     def _finished(self, report: R, target: str, ran_here: bool) -> R:
         """What becomes of a report: levels, suppressions, baseline. `ran_here`: the source is where it was recorded."""
         settings, read = self._plans.settings(target), reader(self._sources, ran_here)
-        if speaks(report, settings, read):
+        if silences(report, settings, read):
             from .suppress import judged
 
-            about_rules = self._plans.about_rules(target)
-            running = about_rules.chosen(self._plans.select, self._plans.ignore)
-            report = judged(report, about_rules, running, read, self._told)
+            known = self._plans.known_rules(target, self._cache)
+            running = known.chosen(self._plans.select, self._plans.ignore)
+            report = judged(report, known, running, read, self._told)
+        if grades(report, settings):
+            from .levels import levelled
+
+            findings = levelled(report.findings, report.target, self._plans.known_rules(target, self._cache))
+            report = replace(report, findings=findings)
         baseline = self._baseline_of(settings)
         return baseline.applied(report) if baseline else report
 

@@ -1,32 +1,38 @@
 """Who silences which findings: comments in the source, the model's own metadata, overrides in the settings.
 
 Requests are collected, held against the findings, and what came of each is handed to the rules that judge
-suppressions (`netlint.analyses.suppressions`).
+suppressions (`netlint.analyses.suppressions`). Results may be known from an earlier run: the engine, and the rules that
+do not judge suppressions, are imported only where one of those that do has something to say.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import field, replace
 from functools import partial
 from pathlib import PureWindowsPath
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from .analyses.suppressions import IGNORE, Suppression, suppressions
-from .comments import Comment, comments
-from .engine import lint
+from .analysis import Results, Scope
 from .errors import UnknownRule
-from .finish import Read, files_of
-from .graph import Graph, Location
-from .levels import levelled, lies_in
-from .registry import Registry
-from .reported import Report, Reported, Suppressed
-from .rule import Rule
+from .finish import MARK, Read, files_of
+from .graph import Graph
+from .levels import lies_in
+from .location import Location
+from .records import record
+from .registry import Registry, imported
+from .reported import Crashed, Report, Reported, Suppressed
+from .rule import Listed, Rule, RuleInfo
 from .settings.rules import RuleSettings
 from .training import Training
 
+if TYPE_CHECKING:
+    from .comments import Comment
+
 R = TypeVar("R", bound=Report)
+T = TypeVar("T", bound=RuleInfo)
 
 Told: TypeAlias = tuple[str, tuple[str, int] | None, str]
 """What was said of a line: the rule, the line, the message."""
@@ -35,7 +41,7 @@ SECURITY = "SEC"
 """The rules of these codes judge the model file itself: its metadata cannot silence them."""
 
 
-@dataclass
+@record
 class Request:
     """A wish to silence findings: which it covers, and of which rules it has silenced some."""
 
@@ -62,25 +68,29 @@ class Request:
         return replace(self.what, idle=tuple(idle))
 
 
-def at_once(rules: Sequence[Rule]) -> list[Rule]:
+def at_once(rules: Sequence[T]) -> list[T]:
     """The rules that judge the model; the others judge suppressions, when those have run."""
-    return [rule for rule in rules if suppressions not in rule.requires]
+    return [rule for rule in rules if not comes_after(rule)]
 
 
-def judged(report: R, settings: RuleSettings, rules: Sequence[Rule], read: Read, told: set[Told]) -> R:
-    """The report without what is silenced, with what is wrong with the requests, and at the levels of the settings.
+def comes_after(rule: RuleInfo) -> bool:
+    """Whether a rule judges suppressions."""
+    return rule.after if isinstance(rule, Listed) else isinstance(rule, Rule) and suppressions in rule.requires
+
+
+def judged(report: R, settings: RuleSettings[Any], rules: Sequence[RuleInfo], read: Read, told: set[Told]) -> R:
+    """The report without what is silenced, and with what is wrong with the requests.
 
     `rules` are all those chosen; `told` is what was said of lines that several targets of one run share, and is added
     to. Raises `ConfigError`.
     """
     wishes = requests(report, settings, read)
+    if not wishes:
+        return report
     kept, silenced = divided(report.findings, wishes)
-    if wishes:
-        about = _about(report, wishes, rules, settings)
-        more, also = divided(_once(about.findings, told), [wish for wish in wishes if wish.what.form == "override"])
-        kept, silenced = (*kept, *more), (*silenced, *also)
-        report = replace(report, crashed=(*report.crashed, *about.crashed))
-    return replace(report, findings=levelled(kept, report.target, settings), suppressed=silenced)
+    findings, crashed = _about(report, wishes, rules, settings)
+    more, also = divided(_once(findings, told), [wish for wish in wishes if wish.what.form == "override"])
+    return replace(report, findings=(*kept, *more), suppressed=(*silenced, *also), crashed=(*report.crashed, *crashed))
 
 
 def _once(findings: Iterable[Reported], told: set[Told]) -> Iterator[Reported]:
@@ -92,16 +102,36 @@ def _once(findings: Iterable[Reported], told: set[Told]) -> Iterator[Reported]:
             yield found
 
 
-def _about(report: Report, wishes: Sequence[Request], rules: Sequence[Rule], settings: RuleSettings) -> Report:
-    """What the rules about suppressions say of these."""
+def _about(
+    report: Report, wishes: Sequence[Request], rules: Sequence[RuleInfo], settings: RuleSettings[Any]
+) -> tuple[tuple[Reported, ...], tuple[Crashed, ...]]:
+    """What the rules about suppressions say of these; and those of them that failed."""
     running = {rule.code for rule in at_once(rules)}
     unsure = {skip.rule.code for skip in report.skipped} | {crash.rule.code for crash in report.crashed}
     outcome = tuple(wish.outcome(running, running - unsure) for wish in wishes)
-    judges = [rule for rule in rules if suppressions in rule.requires]
-    return lint(Graph((), (), (), {}), judges, Training(), settings.options(), given={suppressions: outcome})
+    judges = [imported(rule) for rule in rules if comes_after(rule)]
+    options = {rule.name: settings.options_of(rule) for rule in judges}
+    if all(_is_silent(rule, options[rule.name], outcome) for rule in judges):
+        return (), ()
+    from .engine import lint
+
+    about = lint(_NO_MODEL, judges, Training(), options, given={suppressions: outcome})
+    return about.findings, about.crashed
 
 
-def requests(report: Report, settings: RuleSettings, read: Read) -> list[Request]:
+_NO_MODEL = Graph((), (), (), {})
+
+
+def _is_silent(rule: Rule, options: Mapping[str, Any], outcome: tuple[Suppression, ...]) -> bool:
+    """Whether a rule has nothing to say of these suppressions: then there is nothing to report, as is most usual."""
+    results = Results(_NO_MODEL, Training(), {suppressions: outcome})
+    try:
+        return next(iter(rule.run(Scope(results, rule.name, rule.requires, rule.settings(options)))), None) is None
+    except Exception:
+        return False  # the engine says what became of it
+
+
+def requests(report: Report, settings: RuleSettings[Any], read: Read) -> list[Request]:
     """Every request that concerns a report. Raises `ConfigError`."""
     found = [*_in_comments(report, settings.registry, read), *_in_metadata(report, settings.registry)]
     return [*found, *_in_settings(report.target, settings)]
@@ -121,16 +151,18 @@ def divided(
     return tuple(kept), tuple(silenced)
 
 
-def _in_comments(report: Report, registry: Registry, read: Read) -> Iterator[Request]:
+def _in_comments(report: Report, registry: Registry[RuleInfo], read: Read) -> Iterator[Request]:
     lines = files_of(report)
     for recorded in sorted(lines):
         source = read(recorded)
-        for comment in comments(source[1]) if source else ():
-            assert source is not None
-            yield _commented(comment, recorded, source[0], lines[recorded], registry)
+        if source is not None and MARK in source[1]:
+            from .comments import comments
+
+            for comment in comments(source[1]):
+                yield _commented(comment, recorded, source[0], lines[recorded], registry)
 
 
-def _commented(comment: Comment, recorded: str, shown: str, lines: set[int], registry: Registry) -> Request:
+def _commented(comment: Comment, recorded: str, shown: str, lines: set[int], registry: Registry[RuleInfo]) -> Request:
     text = f"netlint: ignore[{', '.join(comment.names)}]"
     place = f"{PureWindowsPath(recorded).name} ▸ {text}"
     names, unknown = _rules(comment.names, registry)
@@ -147,11 +179,13 @@ def _commented(comment: Comment, recorded: str, shown: str, lines: set[int], reg
     )
 
 
-def _in_metadata(report: Report, registry: Registry) -> Iterator[Request]:
+def _in_metadata(report: Report, registry: Registry[RuleInfo]) -> Iterator[Request]:
     """`netlint.ignore = "name, name: reason; name: reason"`."""
     for part in filter(None, map(str.strip, re.split(r"[;\n]", report.ignore))):
         stated, _, reason = part.partition(":")
         names, unknown = _rules(tuple(filter(None, map(str.strip, stated.split(",")))), registry)
+        if not names and not unknown:
+            unknown = ("names no rule",)
         refused = tuple(name for name, codes in names.items() if any(code.startswith(SECURITY) for code in codes))
         text = f"{IGNORE} = {stated.strip()}"
         loc = Location(f"metadata ▸ {text}")
@@ -162,7 +196,7 @@ def _in_metadata(report: Report, registry: Registry) -> Iterator[Request]:
         )
 
 
-def _rules(names: Sequence[str], registry: Registry) -> tuple[dict[str, frozenset[str]], tuple[str, ...]]:
+def _rules(names: Sequence[str], registry: Registry[RuleInfo]) -> tuple[dict[str, frozenset[str]], tuple[str, ...]]:
     """The code of each name, and what is wrong with those that name no rule."""
     known, unknown = {}, []
     for name in names:
@@ -170,11 +204,20 @@ def _rules(names: Sequence[str], registry: Registry) -> tuple[dict[str, frozense
             rule = registry.find(name)
             known[rule.name] = frozenset({rule.code})
         except UnknownRule as error:
-            unknown.append(str(error))
+            several = _several(name, registry)
+            unknown.append(f"'{name}' means {several} rules: name those to silence" if several else str(error))
     return known, tuple(unknown)
 
 
-def _in_settings(target: str, settings: RuleSettings) -> Iterator[Request]:
+def _several(name: str, registry: Registry[RuleInfo]) -> int:
+    """How many rules a prefix means, which is enough to choose rules, and too little to silence them; 0: it is none."""
+    try:
+        return len(registry.select(name))
+    except UnknownRule:
+        return 0
+
+
+def _in_settings(target: str, settings: RuleSettings[Any]) -> Iterator[Request]:
     file = settings.settings
     for index, override, meant in settings.exceptions(target):
         if override.level is not None:

@@ -178,17 +178,87 @@ def test_a_known_result_is_printed_without_linting(model: Path) -> None:
     assert (model.parent / NAME / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
 
 
-def test_nothing_heavy_is_imported_for_a_known_result(model: Path) -> None:
-    lint(model.parent, "model.onnx")
+HEAVY = {"numpy", "onnx", "google.protobuf", "msgspec", "rich", "torch", "importlib.metadata", "netlint.engine"}
+
+
+def imported_by(folder: Path) -> set[str]:
+    """The modules that a run on the model imports."""
     program = (
         "import sys\nfrom netlint.cli import main\n"
         "try: main(['model.onnx'])\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=model.parent, capture_output=True, text=True)
-    loaded = set(done.stderr.split())
-    heavy = {"numpy", "onnx", "google.protobuf", "msgspec", "rich", "torch", "importlib.metadata", "netlint.engine"}
-    assert not loaded & (heavy | {"netlint.registry", "netlint.worker", "netlint.pool", "multiprocessing"})
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True)
+    return set(done.stderr.split())
+
+
+def test_nothing_heavy_is_imported_for_a_known_result(model: Path) -> None:
+    lint(model.parent, "model.onnx")
+    loaded = imported_by(model.parent)
+    assert not loaded & (HEAVY | {"netlint.registry", "netlint.worker", "netlint.pool", "multiprocessing"})
     assert not [name for name in loaded if name.startswith(("netlint_rules", "netlint.analyses"))]
+
+
+LEVEL = '[rules.sigmoid-hidden]\nlevel = "note"\n'
+OVERRIDE = '[[overrides]]\ntarget = "*.onnx"\nignore = ["ACT", "zero-weights"]\nreason = "gates"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "comment", "shown", "rules"),
+    [
+        (LEVEL, "", "2 notes", set()),
+        (OVERRIDE.replace('ignore = ["ACT",', 'level = "note"\nrules = ["ACT",'), "", "2 notes", set()),
+        (OVERRIDE.replace("*.onnx", "others"), "", "2 warnings", set()),
+        (OVERRIDE, "", "2 suppressed", {"netlint_rules.settings"}),
+        ("", "  # netlint: ignore[sigmoid-hidden] gates", "2 suppressed", {"netlint_rules.settings"}),
+    ],
+    ids=["level", "override-level", "other-target", "override", "comment"],
+)
+def test_rules_are_not_imported_to_apply_settings_to_a_known_result(
+    model: Path, settings: str, comment: str, shown: str, rules: set[str]
+) -> None:
+    folder = model.parent
+    (folder / "netlint.toml").write_text(settings)
+    (folder / "fixtures").mkdir()
+    (folder / "fixtures" / "nets.py").write_text("\n" * 95 + f"x = f(y){comment}\n")
+    first = lint(folder, "model.onnx")
+    assert f"1 model checked: {shown}" in first[1]
+    assert lint(folder, "model.onnx") == (*first[:2], False)
+    loaded = imported_by(folder)
+    assert not loaded & HEAVY
+    assert {
+        name.rpartition(".")[0] for name in loaded if name.startswith("netlint_rules.") and "_" in name[14:]
+    } == rules
+    for listed in (folder / NAME).glob("rules-*"):  # what is wrong with the list of rules does not matter
+        listed.write_bytes(b"noise")
+    assert lint(folder, "model.onnx") == (*first[:2], False)
+
+
+def test_rules_that_came_meanwhile_are_in_no_old_list(model: Path) -> None:
+    folder = model.parent
+    (folder / "netlint.toml").write_text(LEVEL)
+    lint(folder, "model.onnx")
+    (folder / "netlint.toml").write_text('rule-folders = ["lint"]\n' + LEVEL.replace("sigmoid-hidden", "my-own"))
+    (folder / "lint").mkdir()
+    (folder / "lint" / "my_own.py").write_text(MY_OWN)
+    first = lint(folder, "model.onnx", "-o", "concise")
+    assert "note MYR001" in first[1]
+    assert lint(folder, "model.onnx", "-o", "concise") == (*first[:2], False)
+
+
+MY_OWN = '''"""Mine.
+
+## What it does
+## Why is this bad
+## Example
+## Use instead
+"""
+from netlint.rule import *
+
+
+@rule("MYR001", "my-own", level=WARNING, since="1")
+def run(scope):
+    yield Finding("one", scope.graph.nodes[0])
+'''
 
 
 @pytest.mark.parametrize(
@@ -228,17 +298,12 @@ def test_settings_and_rules_make_another_result(model: Path) -> None:
     lint(folder, "model.onnx")
     (folder / "netlint.toml").write_text('ignore = ["sigmoid-hidden"]\nrule-folders = ["lint"]\n')
     (folder / "lint").mkdir()
-    page = '"""Mine.\n\n## What it does\n## Why is this bad\n## Example\n## Use instead\n"""\n'
-    rule = page + (
-        'from netlint.rule import *\n@rule("MYR001", "my-own", level=NOTE, since="1")\n'
-        'def run(scope):\n    yield Finding("one", scope.graph.nodes[0])\n'
-    )
-    (folder / "lint" / "my_own.py").write_text(rule)
+    (folder / "lint" / "my_own.py").write_text(MY_OWN)
     first = lint(folder, "model.onnx", "-o", "sarif")
     assert "ACT004" not in first[1]
     assert "MYR001" in first[1]
     assert lint(folder, "model.onnx", "-o", "sarif") == (*first[:2], False)
-    (folder / "lint" / "my_own.py").write_text(rule.replace('"one"', '"two"'))
+    (folder / "lint" / "my_own.py").write_text(MY_OWN.replace('"one"', '"two"'))
     assert "two" in lint(folder, "model.onnx", "-o", "json")[1]
 
 

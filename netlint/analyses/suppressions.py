@@ -5,10 +5,9 @@ No graph tells that, and nobody knows it before the other rules have run: `netli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from netlint.analysis import Scope, Unavailable, analysis
-from netlint.graph import Location
+from netlint.location import Location
+from netlint.records import record
 from netlint.reported import IDLE
 
 __all__ = ["IDLE", "IGNORE", "Suppression", "suppressions"]
@@ -17,7 +16,7 @@ IGNORE = "netlint.ignore"
 """The model's metadata in which it asks to be spared."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suppression:
     """One request to silence findings."""
 

@@ -20,7 +20,7 @@ MAX_ENTRY = 16 << 20
 """A longer result is not worth reading back."""
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Results of netlint; see https://bford.info/cachedir/\n"
-_ENTRY = r"[0-9a-f]{40}\.json|\.[0-9a-f]{40}\.\d+"
+_ENTRY = r"(rules-)?[0-9a-f]{40}\.json|\.(rules-)?[0-9a-f]{40}\.\d+"
 """Names of entries, and of entries that are being written."""
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from netlint.rule import RuleInfo
+from netlint.rule import LOCAL, RuleInfo
 
 Check: TypeAlias = Callable[[Any], bool]
 
@@ -25,10 +25,6 @@ TYPES = {
     **dict.fromkeys(("Known", "Interval", "Loss"), "training"),
 }
 """The types that a report is made of, and their modules, which are imported when one is met."""
-
-
-LOCAL = "netlint_local."
-"""How the modules of rules in folders are called; their pages are stored, for nothing can import them by name."""
 
 
 class Told:
@@ -62,7 +58,7 @@ def encode(value: Any) -> Any:
     if name and is_dataclass(value):
         content = [encode(getattr(value, field.name)) for field in fields(_type(name))]
         if isinstance(value, RuleInfo) and value.module.startswith(LOCAL):
-            content[-1] = value.page
+            content[-1] = value.page  # nothing can import it by its name
         return {name: content}
     if name:
         return {name: value.value}  # a Level

@@ -9,6 +9,7 @@ from typing import Any
 
 from netlint.capture import Capture
 from netlint.config import KeyPath, relative
+from netlint.rule import Rule
 from netlint.training import FIELDS, Training
 
 from .rules import Decision, Origin, RuleSettings
@@ -61,7 +62,7 @@ class Explained:
 class Explainer:
     """Settings, the flags beside them, and the target ("": none) that they are explained for."""
 
-    about: RuleSettings
+    about: RuleSettings[Rule]
     target: str
     select: Sequence[str]
     ignore: Sequence[str]
@@ -117,7 +118,7 @@ class Explainer:
             chosen = {option.name: stated.get(option.name, Stated(option.default, DEFAULT)) for option in rule.options}
             yield RuleState(code, rule.name, self._runs(decision), Stated(str(level), self._origin(by)), chosen)
 
-    def _runs(self, decision: Decision) -> Stated:
+    def _runs(self, decision: Decision[Rule]) -> Stated:
         off_by_default = not decision.runs and not decision.by
         why = f"{DEFAULT}: it is opt-in" if off_by_default and decision.rule.status == "opt-in" else ""
         unselected = self.select or self.about.settings.select

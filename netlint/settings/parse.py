@@ -169,6 +169,8 @@ def _known(here: KeyPath, table: Mapping[str, Any], keys: tuple[str, ...]) -> No
         if key not in keys:
             near = get_close_matches(key, keys, n=1, cutoff=0.5)
             hint = "; it belongs into the table training" if key in TRAINING_KEYS else did_you_mean(near, keys)
+            if not here and key == "tool":
+                hint = "; in netlint.toml the keys stand without tool.netlint"
             raise Mistake((*here, key), f"unknown key '{key}'{hint}", at_key=True)
 
 

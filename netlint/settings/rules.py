@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from netlint.config import LEVELS, OFF, PRESETS, KeyPath, Mistake, Override, Settings
-from netlint.errors import ConfigError, UnknownRule
+from netlint.errors import ConfigError, UnknownRule, get_close_matches
 from netlint.records import record
 from netlint.registry import Registry
-from netlint.rule import Level, Rule
+from netlint.rule import Level, Rule, RuleInfo
 from netlint.training import did_you_mean
+
+R = TypeVar("R", bound=RuleInfo)
 
 Origin: TypeAlias = KeyPath | str
 """What decided something: the way to a setting, a flag, or nothing (the default)."""
 
 
 @record
-class Decision:
+class Decision(Generic[R]):
     """Whether a rule runs, and what decided that."""
 
-    rule: Rule
+    rule: R
     runs: bool
     by: Origin = ()
 
 
 @record
-class RuleSettings:
+class RuleSettings(Generic[R]):
     """Settings applied to the rules that there are. Every method raises `ConfigError` for mistakes in what it reads."""
 
     settings: Settings
-    registry: Registry
+    registry: Registry[R]
 
-    def decisions(self, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> Mapping[str, Decision]:
+    def decisions(self, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> Mapping[str, Decision[R]]:
         """By code, whether each rule runs: `select` replaces the file's, `ignore` adds to it."""
         file = self.settings
         tables = self._leveled()
@@ -47,7 +48,7 @@ class RuleSettings:
             for code, rule in self.registry.items()
         }
 
-    def chosen(self, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list[Rule]:
+    def chosen(self, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list[R]:
         """The rules that run."""
         return [found.rule for found in self.decisions(select, ignore).values() if found.runs]
 
@@ -66,27 +67,36 @@ class RuleSettings:
         ]
         return [(index, file.overrides[index], meant[index]) for index in file.overriding(target)]
 
-    def options(self) -> dict[str, dict[str, Any]]:
+    def options(self: RuleSettings[Rule]) -> dict[str, dict[str, Any]]:
         """Option values by rule name, checked against what the rules declare."""
-        checked: dict[str, dict[str, Any]] = {}
-        for key, table in self.settings.rules.items():
+        return {self.registry[code].name: self.options_of(self.registry[code]) for code in self._tables()}
+
+    def options_of(self, rule: Rule) -> dict[str, Any]:
+        """The option values that the file states for a rule, checked against what it declares."""
+        key = self._tables().get(rule.code, "")
+        stated = ((name, value) for name, value in self.settings.rules.get(key, {}).items() if name != "level")
+        return {name: self._option(rule, key, name, value) for name, value in stated}
+
+    def _tables(self) -> dict[str, str]:
+        """The rules, by code, that have a table in the file, and what it is called there."""
+        found: dict[str, str] = {}
+        for key in self.settings.rules:
             rule = self._rule(key)
-            if rule.name in checked:
+            if rule.code in found:
                 message = f"the rule {rule.name} has two tables"
                 raise self.settings.error(Mistake(("rules", key), message, at_key=True))
-            stated = {name: value for name, value in table.items() if name != "level"}
-            checked[rule.name] = {name: self._option(rule, key, name, value) for name, value in stated.items()}
-        return checked
+            found[rule.code] = key
+        return found
 
     def _leveled(self) -> dict[str, KeyPath]:
         """The rules, by code, to which the file gives a level, and the way to it."""
-        tables = self.settings.rules.items()
-        return {self._rule(key).code: ("rules", key, "level") for key, table in tables if "level" in table}
+        tables = self._tables().items()
+        return {code: ("rules", key, "level") for code, key in tables if "level" in self.settings.rules[key]}
 
     def _level(self, path: KeyPath) -> str:
         return str(self.settings.rules[str(path[1])]["level"])
 
-    def _rule(self, key: str) -> Rule:
+    def _rule(self, key: str) -> R:
         try:
             return self.registry.find(key)
         except UnknownRule as error:

@@ -32,7 +32,7 @@ def schema() -> Schema:
     return of(load_rules(find_settings(Path.cwd()).rule_folders))
 
 
-def of(registry: Registry) -> Schema:
+def of(registry: Registry[Rule]) -> Schema:
     described = _described(registry)
     assert set(described) == set(KEYS)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "netlint-settings", "title": "netlint"}
@@ -44,7 +44,7 @@ def of(registry: Registry) -> Schema:
     }
 
 
-def _described(registry: Registry) -> Mapping[str, Schema]:
+def _described(registry: Registry[Rule]) -> Mapping[str, Schema]:
     selectors: Schema = {"type": "array", "items": {"$ref": "#/$defs/selector"}}
     return {
         "required-version": _about("The releases of netlint these settings are for, e.g. >=0.3, <1", _TEXT),
@@ -83,7 +83,7 @@ def _one_of(names: Any) -> Schema:
     return {"enum": list(names)}
 
 
-def _selector(registry: Registry) -> Schema:
+def _selector(registry: Registry[Rule]) -> Schema:
     names = [name for rule in registry.values() for name in (rule.name, rule.code)]
     prefixes = sorted({rule.code.rstrip("0123456789") for rule in registry.values()})
     return {"anyOf": [{"enum": ["all", *prefixes, *names]}, {"pattern": f"^({'|'.join(prefixes)})\\d{{1,2}}$"}]}
@@ -154,7 +154,7 @@ def _override(selectors: Schema) -> Schema:
     return _table(keys, required=["reason"], allOf=[about, {"oneOf": [silences, levels]}])
 
 
-def _rules(registry: Registry) -> Any:
+def _rules(registry: Registry[Rule]) -> Any:
     for rule in registry.values():
         for name in (rule.name, rule.code):
             yield name, _rule(rule)

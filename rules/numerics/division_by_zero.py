@@ -159,6 +159,34 @@ int64[1] axis = {-1}>
 }
 ```
 
+A weighted sum of distributions, which sums to its weights, and a part of a product that was joined to it for the
+purpose, here the sum of the other columns' weights:
+
+```torch
+# given inputs=2,5,8
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.content, self.place = nn.Linear(8, 5), nn.Linear(8, 5)
+        self.gate = nn.Parameter(torch.ones(1))
+    def forward(self, x):
+        gate = self.gate.sigmoid()
+        p = (1 - gate) * self.content(x).softmax(-1) + gate * self.place(x).softmax(-1)
+        return p / p.sum(dim=-1, keepdim=True)
+```
+
+```torch
+# given inputs=2,5,8
+class LinearAttention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(8, 4), nn.Linear(8, 4), nn.Linear(8, 4)
+    def forward(self, x):
+        q, k, v = self.q(x).relu(), self.k(x).relu(), F.pad(self.v(x), (0, 1), value=1.0)
+        y = q @ (k.transpose(1, 2) @ v)
+        return y[..., :-1] / (y[..., -1:] + 1e-5)
+```
+
 ## Known limits
 
 A parameter as divisor is taken at its stored value, unless that is 0 or the model says that it is trained. A Where

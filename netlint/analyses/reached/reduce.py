@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netlint.graph import Node
+from netlint.graph import Node, Value
 
 from . import Reached
 from . import interval as inner
@@ -29,12 +29,36 @@ def _sum(known: Reached, node: Node) -> Reach | None:
     a = arg(known, node)
     if a is None or known.ranges.sums_to_one(node.input(0)) is not None:
         return None
+    if a.lo >= 0 and _mixes_distributions(known, node.input(0)):
+        return None
     product = maker(known, node.input(0))
     if product is not None and product.op == "Mul" and all(is_unit(known, v) for v in product.inputs):
         return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=a.sources)
     if a.raw:
         return replace(a, raw=False)
     return a.like(_grown(a.lo), _grown(a.hi), a.at_lo, a.at_hi)
+
+
+def _mixes_distributions(known: Reached, value: Value | None, far: int = 4) -> bool:
+    """Whether among the terms of a value are distributions, each multiplied as a whole: summed they give what they are
+    multiplied with, and not all of their elements are rounded to 0 together."""
+    if known.ranges.sums_to_one(value) is not None:
+        return True
+    node = maker(known, value)
+    if node is None or not far:
+        return False
+    if node.op == "Add":
+        return any(_mixes_distributions(known, term, far - 1) for term in node.inputs)
+    return node.op == "Mul" and any(_scaled(known, *pair) for pair in (node.inputs[:2], node.inputs[1::-1]))
+
+
+def _scaled(known: Reached, distribution: Value | None, factor: Value | None) -> bool:
+    """Whether one factor of a product is a distribution, and the other the same for all its elements."""
+    axes, rank = known.ranges.sums_to_one(distribution), known.shapes.rank(distribution)
+    sizes = known.shapes.of(factor)
+    if axes is None or rank is None or sizes is None:
+        return False
+    return all(len(sizes) < rank - axis % rank or sizes[axis % rank - rank] == 1 for axis in axes)
 
 
 def _grown(x: float) -> float:

@@ -12,6 +12,7 @@ from . import Reached
 from . import interval as inner
 from .arithmetic import ARITHMETIC
 from .interval import INF, How, Reach
+from .parts import axes_picked, joined
 from .reduce import REDUCTIONS
 from .step import Transfer, arg, same_as
 from .unary import UNARY
@@ -63,12 +64,20 @@ def _branches(known: Reached, node: Node, value: Value) -> Reach | None:
     return joined
 
 
+def _part(known: Reached, node: Node) -> Reach | None:
+    """A part of a whole; of pieces that were joined along the axis, it may be one that reaches less."""
+    return (
+        None if any(joined(known, node.input(0), axis) for axis in axes_picked(known, node)) else same_as(known, node)
+    )
+
+
 _TABLE: dict[str, Transfer] = {
     **UNARY,
     **REDUCTIONS,
     **ARITHMETIC,
-    **dict.fromkeys(ops.LAYOUT - {"Concat", "Split"}, same_as),
-    **dict.fromkeys(("Split", "Dropout", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"), same_as),
+    **dict.fromkeys(ops.LAYOUT - {"Concat", "Gather", "Slice", "Split"}, same_as),
+    **dict.fromkeys(("Slice", "Split", "Gather"), _part),
+    **dict.fromkeys(("Dropout", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear"), same_as),
     **dict.fromkeys(("Floor", "Ceil", "Round"), same_as),
     "Attention": lambda known, node: arg(known, node, 2),
 }

@@ -30,7 +30,7 @@ INPUT = "input"
 
 def gradient_check(running: Running) -> GradientCheck:
     """One direction for each of some parameters, and for the inputs."""
-    clock = Clock(running.request.seconds("gradient_check"))
+    clock = running.clock("gradient_check")
     few = running.batch.first(SAMPLES)
     with running.lent(dtype=torch.float64), undropped(running.model):
         batch = few.on(running.device, torch.float64)

@@ -66,9 +66,9 @@ class Trainee:
 
     def step(self, optimizer: Optimizer, losses: list[float]) -> float:
         """One step; the loss before it. Where that is no number there is no step."""
-        self._clock.check(_progress(losses))
         total = self.loss.of(self._running(self._batch))
         number = float(total)
+        self._clock.check(_progress(losses))
         if not math.isfinite(number):
             return number
         if any(weight.grad is not None for weight in self._weights):
@@ -91,7 +91,7 @@ def _lent(running: Running) -> Iterator[None]:
 
 def overfit(running: Running) -> Overfit:
     """Adam on a few samples, at the rate of a few that lowers the loss most in the first steps."""
-    clock = Clock(running.request.seconds("overfit"))
+    clock = running.clock("overfit")
     few = running.batch.first(SAMPLES)
     with _lent(running):
         trainee = Trainee(running, few.on(running.device), clock)
@@ -130,7 +130,7 @@ def _learnt(trainee: Trainee, rate: float) -> list[float]:
 
 def ramp(running: Running) -> Ramp:
     """The optimizer that the contract names, else Adam, on the batch at hand."""
-    clock = Clock(running.request.seconds("ramp"))
+    clock = running.clock("ramp")
     stated = running.training.optimizer
     name = stated.value if isinstance(stated, Known) and stated.value in OPTIMIZERS else "adam"
     with _lent(running):

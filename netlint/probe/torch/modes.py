@@ -14,7 +14,7 @@ from netlint.training import Known
 from . import losses
 from .data import Batch
 from .kept import seeded
-from .running import Clock, Running
+from .running import Running
 
 RUNS = 3
 """Training-mode runs, each with other random numbers."""
@@ -24,7 +24,7 @@ def modes(running: Running) -> Modes:
     """The same samples in both modes; the spread of repeated and of smaller training-mode runs is expected."""
     if running.source.step is not None:
         raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
-    clock = Clock(running.request.seconds("modes"))
+    clock = running.clock("modes")
     half = running.batch.samples // 2
     with running.lent(mode="train"), torch.no_grad():
         batch = running.batch.on(running.device)
