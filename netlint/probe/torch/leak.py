@@ -18,6 +18,7 @@ from netlint.probe.observed import Leak
 from . import losses
 from .data import Batch
 from .running import Clock, Running
+from .smaller import smaller
 
 SAMPLES = 4
 
@@ -27,15 +28,15 @@ _Placed = tuple[torch.Tensor, int]
 
 def leak(running: Running) -> Leak:
     """For each sample a random projection of its outputs, differentiated by all inputs at once."""
-    clock = Clock(running.request.seconds("leak"))
+    clock = running.clock("leak")
     if running.source.step is not None:
         raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
     if running.source.samples_axis is None:
         raise Unavailable("which axis holds the samples is not known")
-    few = running.batch.first(SAMPLES)
-    if few.samples < 2:
+    if running.batch.samples < 2:
         raise Unavailable("needs two samples")
     with running.lent(mode="eval"):
+        few = smaller(running, SAMPLES)
         batch = few.on(running.device)
         tables = _Tables(batch.samples)
         inputs = _differentiable(running, batch)

@@ -14,7 +14,7 @@ from netlint.training import Known
 from . import losses
 from .data import Batch
 from .kept import seeded
-from .running import Clock, Running
+from .running import Running
 
 RUNS = 3
 """Training-mode runs, each with other random numbers."""
@@ -24,8 +24,8 @@ def modes(running: Running) -> Modes:
     """The same samples in both modes; the spread of repeated and of smaller training-mode runs is expected."""
     if running.source.step is not None:
         raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
-    clock = Clock(running.request.seconds("modes"))
-    half = running.batch.samples // 2
+    clock = running.clock("modes")
+    half, free = running.batch.samples // 2, running.source.samples_axis is not None
     with running.lent(mode="train"), torch.no_grad():
         batch = running.batch.on(running.device)
         _settle(running, batch)
@@ -35,7 +35,7 @@ def modes(running: Running) -> Modes:
             clock.check(f"{run} of {RUNS + 2} runs")
             runs.append(_run(running, batch, run, statistics))
         clock.check(f"{RUNS} of {RUNS + 2} runs")
-        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 else runs[0]
+        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 and free else runs[0]
         running.model.eval()
         calm = _run(running, batch, 0, statistics)
     spread = float(calm.std(correction=0)) if calm.numel() else 0.0

@@ -40,6 +40,12 @@ class Running:
     device: torch.device
     batch: Batch
     notes: list[str] = field(default_factory=list)
+    spare: float = 0.0
+    """Seconds that stages before left."""
+
+    def clock(self, stage: str) -> Clock:
+        """The time that a stage has from now on."""
+        return Clock(self.request.seconds(stage) + self.spare)
 
     @property
     def model(self) -> nn.Module:
@@ -75,6 +81,10 @@ class Running:
             if mode is not None:
                 self.model.train(mode == "train")
             yield
+
+    def first(self, count: int) -> Batch:
+        """So many samples, where the model takes any number."""
+        return self.batch.first(count) if self.source.samples_axis is not None else self.batch
 
     def __call__(self, batch: Batch) -> Any:
         """Run what was recorded on a batch that lies on the device."""
