@@ -68,14 +68,19 @@ class Batch:
         return replace(self, args=args, kwargs=kwargs)
 
     def on(self, device: torch.device, dtype: torch.dtype | None = None) -> Batch:
-        """The same on a device, floating-point numbers in `dtype` if one is given."""
+        """The same on a device, floating-point numbers in `dtype` if one is given.
+
+        Of a batch that lies on a GPU and on the CPU, what is on the CPU is meant to be there: lengths, for instance.
+        """
+        mixed = device.type == "cuda" and any(tensor.is_cuda for tensor in self.tensors())
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
             wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-            return tensor.detach().to(device, wanted, copy=True).requires_grad_(tensor.requires_grad)
+            place = tensor.device if mixed and tensor.device.type == "cpu" else device
+            return tensor.detach().to(place, wanted, copy=True).requires_grad_(tensor.requires_grad)
 
         args, kwargs = self.changed(move)
-        targets = move(self.targets) if isinstance(self.targets, torch.Tensor) else self.targets
+        targets = self.targets.to(device) if isinstance(self.targets, torch.Tensor) else self.targets
         return replace(self, args=args, kwargs=kwargs, targets=targets)
 
 
@@ -154,13 +159,18 @@ def _from_file(given: Arguments, tensors: list[torch.Tensor], graph: Graph, data
 def _drawn(synthetic: Synthetic, tensor: torch.Tensor, value: Value | None) -> torch.Tensor:
     """Numbers in place of those of an example; flags, counts and lengths stay as they are."""
     if tensor.is_floating_point():
-        return torch.from_numpy(synthetic.floats(tensor.shape, value)).to(tensor.dtype)
+        return torch.from_numpy(synthetic.floats(tensor.shape, value)).to(_real(tensor), tensor.dtype)
     if tensor.dtype in _INTEGERS and value is not None:
         example = None if tensor.is_meta else tensor.detach().cpu().numpy()
         drawn = synthetic.integers(tensor.shape, value, example)
         if drawn is not None:
-            return torch.from_numpy(drawn).to(tensor.dtype)
+            return torch.from_numpy(drawn).to(_real(tensor), tensor.dtype)
     return tensor.detach().clone()
+
+
+def _real(tensor: torch.Tensor) -> torch.device:
+    """Where it lies."""
+    return torch.device("cpu") if tensor.is_meta else tensor.device
 
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)

@@ -72,9 +72,9 @@ class Trainee:
 
     def step(self, optimizer: Optimizer, losses: list[float]) -> float:
         """One step; the loss before it. Where that is no number there is no step."""
-        self._clock.check(_progress(losses))
         total = self.loss.of(self._running(self._batch))
         number = float(total)
+        self._clock.check(_progress(losses))
         if not math.isfinite(number):
             return number
         if any(weight.grad is not None for weight in self._weights):

@@ -19,6 +19,12 @@ from torch.nn.parameter import is_lazy
 from netlint.analysis import Unavailable
 from netlint.frontends.torch import guard
 
+from .devices import spread
+
+
+class NoRoom(Unavailable):
+    """The weights do not fit on the device."""
+
 
 @contextmanager
 def lent(model: nn.Module, device: torch.device, seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
@@ -78,6 +84,7 @@ def _undecided() -> Iterator[None]:
 
 @contextmanager
 def _copies(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    stay = device.type == "cuda" and spread(model)
     kept: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, bool]] = []
     copies: dict[Hashable, torch.Tensor] = {}
     try:
@@ -86,7 +93,7 @@ def _copies(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -
                 raise Unavailable("it holds lazy modules that were never called; call the model once where it is made")
             grad, tensor.grad = (tensor.grad if tensor.is_leaf else None), None
             kept.append((tensor, tensor.data, grad, tensor.requires_grad))
-            tensor.data = _copy(tensor.data, device, dtype, copies)
+            tensor.data = _copy(tensor.data, tensor.device if stay and tensor.is_cuda else device, dtype, copies)
         yield
     except TypeError as error:
         raise Unavailable(f"its tensors cannot be copied: {error}") from None
@@ -110,7 +117,10 @@ def _copy(
     place = (data.data_ptr(), data.shape, data.stride(), data.dtype) if strided and data.numel() else id(data)
     if place not in copies:
         wanted = dtype if dtype is not None and data.is_floating_point() else data.dtype
-        copies[place] = data.to(device, wanted, copy=True)
+        try:
+            copies[place] = data.to(device, wanted, copy=True)
+        except torch.OutOfMemoryError:
+            raise NoRoom("its weights do not fit into the memory of the GPU") from None
     return copies[place]
 
 

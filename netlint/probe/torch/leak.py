@@ -91,12 +91,11 @@ def _largest(
     outputs: Sequence[_Placed], sources: Sequence[_Placed], samples: int, seed: int, clock: Clock
 ) -> torch.Tensor:
     """[output sample, input sample]: the largest absolute derivative."""
-    generator = torch.Generator()
-    generator.manual_seed(seed)
     projected = torch.zeros(samples, device=outputs[0][0].device, dtype=torch.float64)
-    for tensor, axis in outputs:
-        weights = torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
-        projected = projected + (tensor * weights).transpose(0, axis).reshape(samples, -1).sum(1).double()
+    drawn = losses.random_like([tensor for tensor, _ in outputs], seed)
+    for (tensor, axis), weights in zip(outputs, drawn, strict=True):
+        part = (tensor * weights).transpose(0, axis).reshape(samples, -1).sum(1)
+        projected = projected + part.to(projected.device, torch.float64)
     rows = []
     for sample in range(samples):
         clock.check(f"{sample} of {samples} samples")
@@ -112,7 +111,7 @@ def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[_Placed],
     for grad, (_, axis) in zip(grads, sources, strict=True):
         if grad is not None and grad.numel():
             each = grad.abs().transpose(0, axis).reshape(samples, -1).amax(1)
-            most = torch.maximum(most, each.double())
+            most = torch.maximum(most, each.to(most.device, torch.float64))
     return most
 
 

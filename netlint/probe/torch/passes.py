@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from netlint.analysis import Unavailable
-from netlint.frontends.torch.errors import said
 from netlint.graph import Value
 from netlint.probe.observed import Passes, WeightSeen
 
 from .data import Batch
+from .devices import of_the_gpu, out_of_memory
 from .kept import seeded
 from .losses import Loss
 from .running import Running, gradients, parameters, why
@@ -111,10 +111,9 @@ def _differentiated(
     """The gradients, and what the backward pass raised: then there are none."""
     try:
         return _gradients(total, weights), ""
-    except (torch.OutOfMemoryError, torch.AcceleratorError, MemoryError):
-        raise
     except Exception as error:  # code of the user's
-        if "allocate memory" in said(error) or "CUDA error" in said(error):
+        on_gpu = total is not None and total.is_cuda
+        if out_of_memory(error) or (on_gpu and of_the_gpu(error)):
             raise
         return dict.fromkeys(weights), why(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import torch
 
 from netlint.analysis import Unavailable
 from netlint.frontends import TargetError
-from netlint.frontends.torch.errors import said
 from netlint.frontends.torch.target import Captured
 from netlint.graph import Graph
 from netlint.probe.attach import FileRunner, Missing
@@ -26,8 +25,10 @@ from netlint.training import Training
 from .against import against
 from .check import gradient_check
 from .data import Batch
+from .devices import CPU, broken, device, home, of_the_gpu, out_of_memory
 from .executed import Executed
 from .fit import overfit, ramp
+from .kept import NoRoom
 from .leak import leak
 from .modes import modes
 from .passes import passes
@@ -48,9 +49,11 @@ _STAGES: Mapping[str, Callable[[Running], Any]] = {
 def probed(captured: Captured, request: Request, tell: Callable[[str], None] = lambda stage: None) -> Captured:
     """The capture with a runner in its graph; `tell` hears when the model's code runs (`probe`) and no more (`lint`).
 
-    Raises `TargetError` for a device that is not there.
+    Raises `ConfigError` for a device that is not there, `TargetError` for data that do not fit.
     """
     _there(request.against)
+    if request.device == "cuda":
+        device("cuda")
     if captured.subject is None:
         runner: Any = FileRunner(request, lambda why: Missing(f"not run when it was captured; as a graph: {why}"))
     else:
@@ -63,7 +66,7 @@ def probed(captured: Captured, request: Request, tell: Callable[[str], None] = l
 
 def executing(graph: Graph, request: Request, training: Training) -> TorchRunner:
     """A runner of the graph of a file, which has run once. Raises `Unavailable` where torch cannot run it, and
-    `TargetError` as `probed` does."""
+    `ConfigError` and `TargetError` as `probed` does."""
     _there(request.against)
     found = _data(request.batch) if request.batch else None
     runner = TorchRunner(Executed(graph), request, lambda stage: None, found)
@@ -79,10 +82,12 @@ class TorchRunner:
         self._data = found
         self._source = source
         self._request = request
-        self._device = device(request.device)
+        self._device = home(device(request.device), source.model)
         self._broken = ""
         self._samples = SAMPLES
-        self._halved: list[str] = []
+        self._halved = ""
+        self._left = ""
+        """Why it is run on the CPU although there is a GPU."""
         self._spare = 0.0
 
     def check(self, graph: Graph, training: Training) -> None:
@@ -102,32 +107,37 @@ class TorchRunner:
         try:
             return self._done(stage, graph, training)
         finally:
-            self._spare += self._left(stage, time.perf_counter() - start)
+            self._spare += self._unused(stage, time.perf_counter() - start)
             self._tell("lint")
 
-    def _left(self, stage: str, took: float) -> float:
+    def _unused(self, stage: str, took: float) -> float:
         """What a stage leaves of its time to those after it; the passes have none of their own."""
         return self._request.seconds(stage) - took if stage in SHARES else 0.0
 
     def _done(self, stage: str, graph: Graph, training: Training) -> Any:
         while True:
-            batch = self._batch(graph, training)
-            batch = batch.first(self._samples) if batch.real and self._halved else batch
-            running = Running(self._source, graph, training, self._request, self._device, batch, list(self._halved))
-            running.spare = max(self._spare, 0.0)
-            if not running.is_training:
-                running.notes.append("in inference mode, as it was recorded")
+            running = self._running(graph, training)
             try:
-                with _threads(self._source.products * batch.samples):
+                with _threads(self._source.products * running.batch.samples):
                     return _STAGES[stage](running)
-            except torch.OutOfMemoryError:
-                self._halve(batch)
-            except Unavailable:
-                raise
             except (Exception, SystemExit) as error:
-                if not _out_of_memory(error):
-                    raise Unavailable(self._failure(error)) from None
-                self._halve(batch)
+                full = out_of_memory(error) and not isinstance(error, Unavailable)
+                reason = "" if full else self._reason(error)
+            # Outside: no error may live on, its frames hold what lies in the memory of the GPU.
+            if reason:
+                raise Unavailable(reason)
+            if full:
+                self._halve(running.batch)
+
+    def _running(self, graph: Graph, training: Training) -> Running:
+        batch = self._batch(graph, training)
+        batch = batch.first(self._samples) if batch.real and self._halved else batch
+        notes = [note for note in (self._left, self._halved) if note]
+        running = Running(self._source, graph, training, self._request, self._device, batch, notes)
+        running.spare = max(self._spare, 0.0)
+        if not running.is_training:
+            running.notes.append("in inference mode, as it was recorded")
+        return running
 
     def _batch(self, graph: Graph, training: Training) -> Batch:
         return self._source.batch(graph, training, self._request, self._samples, self._device.type, self._data)
@@ -136,20 +146,34 @@ class TorchRunner:
         """Try half the samples. Raises `Unavailable` where there is one only."""
         gc.collect()
         if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+            with suppress(RuntimeError):  # an error of before that is only told now; the next run meets it as well
+                torch.cuda.empty_cache()
         fixed = not batch.real and self._source.samples_axis is None
         if batch.samples < 2 or fixed:
             self._broken = f"memory runs out with {batch.samples} sample{'s' * (batch.samples != 1)}"
             raise Unavailable(self._broken)
         self._samples = batch.samples // 2
-        self._halved = [f"memory ran out with {batch.samples} samples: run with {self._samples}"]
+        self._halved = f"memory ran out with {batch.samples} samples: run with {self._samples}"
 
-    def _failure(self, error: BaseException) -> str:
-        if isinstance(error, torch.AcceleratorError) or "CUDA error" in said(error):
-            # The device answers nothing more in this process.
+    def _reason(self, error: BaseException) -> str:
+        """Why a stage cannot be done; empty: it is to be tried again, on the CPU."""
+        if isinstance(error, Unavailable):
+            return "" if isinstance(error, NoRoom) and self._leaves_gpu(str(error)) else str(error)
+        on_gpu = self._device.type == "cuda" and of_the_gpu(error)
+        if on_gpu and self._leaves_gpu(f"the model raises {why(error)}"):
+            return ""
+        if broken(error):
             self._broken = f"the GPU fails: {why(error)}; --probe=cpu says more"
             return self._broken
-        return f"the model raises {why(error)}"
+        return f"the model raises {why(error)}{'; --probe=cpu runs it on the CPU' if on_gpu else ''}"
+
+    def _leaves_gpu(self, reason: str) -> bool:
+        """Go on with the CPU from here, unless somebody insists on the GPU."""
+        if self._device.type == "cpu" or self._request.device != "auto":
+            return False
+        self._device = CPU
+        self._left = f"on the CPU: on the GPU {reason}"
+        return True
 
 
 SMALL = 1 << 24
@@ -201,16 +225,3 @@ def _array(tensor: torch.Tensor) -> Any:
 
 
 _SAVE = "save a tensor, a tuple or a dict of tensors with torch.save"
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Of the CPU's memory torch says so in the text alone."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in said(error)
-
-
-def device(name: str) -> torch.device:
-    """The device of that name; `auto` is a GPU where there is one. Raises `TargetError`."""
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise TargetError("cannot be run on a GPU: torch sees none", "--probe=cpu runs it on the CPU")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")
