@@ -10,7 +10,7 @@ from netlint.analysis import Unavailable
 from netlint.probe.observed import GradientCheck
 
 from .data import Batch
-from .kept import seeded
+from .kept import put, seeded
 from .losses import Loss
 from .running import Clock, Running, gradients, parameters
 from .smaller import costly, smaller
@@ -70,12 +70,12 @@ def _some(weights: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Te
 
 def _function(running: Running, batch: Batch, loss: Loss) -> Callable[[], torch.Tensor]:
     """The loss as a function of what the tensors hold now: the same random numbers each time."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in running.model.buffers()]
+    buffers = list(running.model.buffers())
+    first = [buffer.detach().clone() for buffer in buffers]
 
     def function() -> torch.Tensor:
         with torch.no_grad():
-            for buffer, first in buffers:
-                buffer.copy_(first)
+            put(buffers, first)
         seeded(running.request.seed, running.device)
         return loss.of(running(batch.aside())).double()
 

@@ -13,7 +13,7 @@ from netlint.probe.observed import Overfit, Ramp
 from netlint.training import Known
 
 from .data import Batch
-from .kept import seeded
+from .kept import put, seeded
 from .losses import Loss
 from .optimizers import OPTIMIZERS, Optimizer
 from .running import Clock, Running, gradients, parameters
@@ -59,8 +59,7 @@ class Trainee:
     def again(self) -> None:
         """As it was at first."""
         with torch.no_grad():
-            for tensor, first in zip(self._state(), self._first, strict=True):
-                tensor.copy_(first)
+            put(self._state(), self._first)
         seeded(self._running.request.seed, self._running.device)
 
     def clear(self) -> None:

@@ -8,7 +8,7 @@ old memory afterwards.
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -51,6 +51,12 @@ def seeded(seed: int, device: torch.device) -> None:
     guard.seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)
+
+
+def put(tensors: Sequence[torch.Tensor], elements: Sequence[torch.Tensor]) -> None:
+    """Write elements into tensors, on a GPU in a few kernels."""
+    if tensors:
+        torch._foreach_copy_(tensors, elements)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from netlint.training import Known
 
 from . import losses
 from .data import Batch
-from .kept import seeded
+from .kept import put, seeded
 from .running import Running
 
 RUNS = 3
@@ -29,7 +29,8 @@ def modes(running: Running) -> Modes:
     with running.lent(mode="train"), torch.no_grad():
         batch = running.batch.on(running.device)
         _settle(running, batch)
-        statistics = [(buffer, buffer.clone()) for buffer in running.model.buffers()]
+        buffers = list(running.model.buffers())
+        statistics = buffers, [buffer.clone() for buffer in buffers]
         runs = []
         for run in range(RUNS):
             clock.check(f"{run} of {RUNS + 2} runs")
@@ -63,11 +64,10 @@ def _settle(running: Running, batch: Batch) -> None:
 
 
 def _run(
-    running: Running, batch: Batch, chance: int, statistics: list[tuple[torch.Tensor, torch.Tensor]]
+    running: Running, batch: Batch, chance: int, statistics: tuple[list[torch.Tensor], list[torch.Tensor]]
 ) -> torch.Tensor:
     """The outputs, flattened to [samples, numbers]."""
-    for buffer, first in statistics:
-        buffer.copy_(first)
+    put(*statistics)
     seeded(running.request.seed + chance, running.device)
     found = _flat(running(batch), batch.samples)
     if found is None:
