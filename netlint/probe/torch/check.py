@@ -13,6 +13,7 @@ from .data import Batch
 from .kept import put, seeded
 from .losses import Loss
 from .running import Clock, Running, gradients, parameters
+from .smaller import costly, smaller
 from .undropped import undropped
 
 SAMPLES = 3
@@ -31,11 +32,11 @@ INPUT = "input"
 def gradient_check(running: Running) -> GradientCheck:
     """One direction for each of some parameters, and for the inputs."""
     clock = running.clock("gradient_check")
-    few = running.batch.first(SAMPLES)
     with running.lent(dtype=torch.float64), undropped(running.model):
+        few = smaller(running, SAMPLES, torch.float64)
         batch = few.on(running.device, torch.float64)
-        inputs = [tensor.requires_grad_() for tensor in batch.tensors() if tensor.is_floating_point()]
-        weights = _some(parameters(running.model))
+        inputs = _inputs(running, batch)
+        weights = _some(parameters(running.model), GROUPS // 2 if costly(running, few) else GROUPS)
         loss = running.loss(running(batch), batch)
         function = _function(running, batch, loss)
         groups: dict[str, list[torch.Tensor]] = {INPUT: inputs} if inputs else {}
@@ -48,10 +49,22 @@ def gradient_check(running: Running) -> GradientCheck:
     return GradientCheck(running.setup(loss, few), derivatives)
 
 
-def _some(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _inputs(running: Running, batch: Batch) -> list[torch.Tensor]:
+    """The inputs to differentiate by; none where the model does not take any that have a gradient."""
+    found = [tensor.requires_grad_() for tensor in batch.tensors() if tensor.is_floating_point()]
+    try:
+        running(batch.aside())
+    except Exception:  # code of the user's: it may write into its inputs
+        for tensor in found:
+            tensor.requires_grad_(False)
+        return []
+    return found
+
+
+def _some(weights: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
     names = list(weights)
-    if len(names) > GROUPS:
-        names = [names[round(place * (len(names) - 1) / (GROUPS - 1))] for place in range(GROUPS)]
+    if len(names) > count:
+        names = [names[round(place * (len(names) - 1) / (count - 1))] for place in range(count)]
     return {name: weights[name] for name in names}
 
 

@@ -36,6 +36,9 @@ def lent(model: nn.Module, device: torch.device, seed: int, dtype: torch.dtype |
         stack.enter_context(_random(device))
         stack.enter_context(guard.unchanged(model))
         stack.enter_context(_copies(model, device, dtype))
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        if dtype is not None:  # what the model makes on the way has no type of its own
+            torch.set_default_dtype(dtype)
         stack.enter_context(guard.settings())
         stack.enter_context(_undecided())
         stack.enter_context(torch.enable_grad())

@@ -25,7 +25,7 @@ def modes(running: Running) -> Modes:
     if running.source.step is not None:
         raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
     clock = running.clock("modes")
-    half = running.batch.samples // 2
+    half, free = running.batch.samples // 2, running.source.samples_axis is not None
     with running.lent(mode="train"), torch.no_grad():
         batch = running.batch.on(running.device)
         _settle(running, batch)
@@ -36,7 +36,7 @@ def modes(running: Running) -> Modes:
             clock.check(f"{run} of {RUNS + 2} runs")
             runs.append(_run(running, batch, run, statistics))
         clock.check(f"{RUNS} of {RUNS + 2} runs")
-        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 else runs[0]
+        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 and free else runs[0]
         running.model.eval()
         calm = _run(running, batch, 0, statistics)
     spread = float(calm.std(correction=0)) if calm.numel() else 0.0
