@@ -90,7 +90,8 @@ def resnet50() -> Any:
 def measure(device: str, runs: int) -> Iterator[str]:
     """The whole probe, in a process that has used the device for nothing yet; then a table for each case."""
     first = cases(device)[0]
-    yield from _whole(first, device)
+    for loss in ("", LOSS):
+        yield from _whole(first, device, loss)
     for case in cases(device):
         seconds, launched = _timed(case, device, runs)
         yield f"\n{case.name} on {_name(device)}, forward and backward, median of {runs}\n"
@@ -101,19 +102,19 @@ def measure(device: str, runs: int) -> Iterator[str]:
             yield f"| {name} | {1e3 * median:.1f} | {median / bare:.2f} | {1e3 * issued:.1f} |"
 
 
-def _whole(case: Case, device: str) -> Iterator[str]:
-    """All stages under all rules, as `netlint.check(model, probe=..., loss=...)` runs them; imports are done before."""
+def _whole(case: Case, device: str, loss: str) -> Iterator[str]:
+    """All stages under all rules; imports are done before. The first that uses a GPU also waits until it is set up."""
     import netlint
     import netlint.probe.torch.runner
     from netlint.registry import load_rules
 
     load_rules()
-    model = case.model()
+    model, shape = case.model(), ",".join(map(str, case.shape[1:]))
     start = time.perf_counter()
-    report = netlint.check(model, inputs=f"float32:2,{','.join(map(str, case.shape[1:]))}", loss=LOSS, probe=device)
+    report = netlint.check(model, inputs=f"float32:2,{shape}", loss=loss or None, probe=device)
     taken = time.perf_counter() - start
     assert report.probe is not None
-    yield f"\nthe whole probe of a {case.name.partition(',')[0]} with {LOSS}: {taken:.2f} s after imports"
+    yield f"\nthe whole probe of a {case.name.partition(',')[0]}, {loss or 'no loss'}: {taken:.2f} s after imports"
     yield f"({report.probe.setup or report.probe.why})\n"
     yield "| stage | s |\n|---|---|"
     for spent in report.times:
