@@ -20,7 +20,7 @@ KEYS = (
     *("required-version", "extends", "select", "ignore", "fail-on", "baseline", "exclude", "rule-folders"),
     *("training", "targets", "overrides", "rules"),
 )
-PROBE_KEYS = ("probe", "probe-budget", "seed", "batch")
+PROBE_KEYS = ("probe", "probe-budget", "seed", "batch", "against")
 CAPTURE_KEYS = ("inputs", "step", "factory", "mode", "weights", "time-limit", *PROBE_KEYS)
 TRAINING_KEYS = tuple(name.replace("_", "-") for name in FIELDS)
 TARGET_KEYS = ("path", *CAPTURE_KEYS, *TRAINING_KEYS)
@@ -118,6 +118,7 @@ def _capture(here: KeyPath, entry: Mapping[str, Any]) -> Capture:
         probe_budget=_seconds((*here, "probe-budget"), entry.get("probe-budget")),
         seed=seed,
         batch=_text((*here, "batch"), entry.get("batch", "")),
+        against=_text((*here, "against"), entry.get("against", "")),
     )
 
 

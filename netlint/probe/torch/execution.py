@@ -18,6 +18,7 @@ from netlint.graph import Body, Graph, Node, TensorUnreadable, Value
 from netlint.ops import NORMALISATION, RECURRENT
 from netlint.training import Training
 
+from .devices import out_of_memory
 from .operators import FUNCTIONS, Call
 
 MOST = 4 << 30
@@ -105,10 +106,10 @@ def _computed(node: Node, known: dict[Value, torch.Tensor], graph: Graph, wide: 
     inputs = [known[value] if value is not None else None for value in node.inputs]
     try:
         found = FUNCTIONS[node.full_op](Call(node, inputs, graph.opset.get("", 1), wide))
-    except (Unavailable, torch.OutOfMemoryError, torch.AcceleratorError):
+    except Unavailable:
         raise
     except Exception as error:
-        if "allocate memory" in str(error):
+        if out_of_memory(error) or any(tensor is not None and tensor.is_cuda for tensor in inputs):
             raise
         raise Unavailable(f"{node.op} at {node.loc.path} raises {_first_line(error)}") from None
     return [found] if isinstance(found, torch.Tensor) else found

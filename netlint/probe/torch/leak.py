@@ -18,6 +18,7 @@ from netlint.probe.observed import Leak
 from . import losses
 from .data import Batch
 from .running import Clock, Running
+from .smaller import smaller
 
 SAMPLES = 4
 
@@ -32,10 +33,10 @@ def leak(running: Running) -> Leak:
         raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
     if running.source.samples_axis is None:
         raise Unavailable("which axis holds the samples is not known")
-    few = running.batch.first(SAMPLES)
-    if few.samples < 2:
+    if running.batch.samples < 2:
         raise Unavailable("needs two samples")
     with running.lent(mode="eval"):
+        few = smaller(running, SAMPLES)
         batch = few.on(running.device)
         tables = _Tables(batch.samples)
         inputs = _differentiable(running, batch)

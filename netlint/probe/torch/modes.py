@@ -13,7 +13,7 @@ from netlint.training import Known
 
 from . import losses
 from .data import Batch
-from .kept import seeded
+from .kept import put, seeded
 from .running import Running
 
 RUNS = 3
@@ -25,26 +25,28 @@ def modes(running: Running) -> Modes:
     if running.source.step is not None:
         raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
     clock = running.clock("modes")
-    half = running.batch.samples // 2
+    half, free = running.batch.samples // 2, running.source.samples_axis is not None
     with running.lent(mode="train"), torch.no_grad():
         batch = running.batch.on(running.device)
         _settle(running, batch)
-        statistics = [(buffer, buffer.clone()) for buffer in running.model.buffers()]
+        buffers = list(running.model.buffers())
+        statistics = buffers, [buffer.clone() for buffer in buffers]
         runs = []
         for run in range(RUNS):
-            clock.check(f"{run} of {RUNS + 2} runs")
+            clock.check(f"{run} of {RUNS + 3} runs")
             runs.append(_run(running, batch, run, statistics))
-        clock.check(f"{RUNS} of {RUNS + 2} runs")
-        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 else runs[0]
+        clock.check(f"{RUNS} of {RUNS + 3} runs")
+        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 and free else runs[0]
         running.model.eval()
         calm = _run(running, batch, 0, statistics)
+        again = _run(running, batch, 1, statistics)
     spread = float(calm.std(correction=0)) if calm.numel() else 0.0
     if not spread > 0:
         raise Unavailable("the outputs do not vary in inference mode")
     chance = max(_distance(one, runs[0]) for one in runs[1:])
     others = _distance(smaller, runs[0][: smaller.shape[0]])
     gap = max(_distance(one, calm) for one in runs)
-    return Modes(running.setup(), gap / spread, max(chance, others) / spread)
+    return Modes(running.setup(), gap / spread, max(chance, others) / spread, _distance(again, calm) / spread)
 
 
 def _settle(running: Running, batch: Batch) -> None:
@@ -63,11 +65,10 @@ def _settle(running: Running, batch: Batch) -> None:
 
 
 def _run(
-    running: Running, batch: Batch, chance: int, statistics: list[tuple[torch.Tensor, torch.Tensor]]
+    running: Running, batch: Batch, chance: int, statistics: tuple[list[torch.Tensor], list[torch.Tensor]]
 ) -> torch.Tensor:
     """The outputs, flattened to [samples, numbers]."""
-    for buffer, first in statistics:
-        buffer.copy_(first)
+    put(*statistics)
     seeded(running.request.seed + chance, running.device)
     found = _flat(running(batch), batch.samples)
     if found is None:

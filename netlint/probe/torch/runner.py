@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from netlint.frontends.torch.target import Captured
 from netlint.graph import Graph
 from netlint.probe.attach import FileRunner, Missing
 from netlint.probe.files import Data, read
-from netlint.probe.request import Request
+from netlint.probe.request import SHARES, Request
 from netlint.probe.synthetic import SAMPLES
 from netlint.training import Training
 
@@ -32,7 +33,7 @@ from .leak import leak
 from .modes import modes
 from .passes import passes
 from .running import Running, why
-from .source import Recorded, Source
+from .source import Recorded, Source, with_weights
 
 _STAGES: Mapping[str, Callable[[Running], Any]] = {
     "passes": passes,
@@ -50,13 +51,14 @@ def probed(captured: Captured, request: Request, tell: Callable[[str], None] = l
 
     Raises `ConfigError` for a device that is not there, `TargetError` for data that do not fit.
     """
+    _there(request.against)
     if request.device == "cuda":
         device("cuda")
     if captured.subject is None:
         runner: Any = FileRunner(request, lambda why: Missing(f"not run when it was captured; as a graph: {why}"))
     else:
         found = _data(request.batch) if request.batch else None
-        runner = TorchRunner(Recorded(captured.subject), request, tell, found)
+        runner = TorchRunner(Recorded(with_weights(captured.subject, request.seed)), request, tell, found)
         if found is not None:
             runner.check(captured.graph, captured.training)
     return replace(captured, graph=replace(captured.graph, runner=runner))
@@ -65,6 +67,7 @@ def probed(captured: Captured, request: Request, tell: Callable[[str], None] = l
 def executing(graph: Graph, request: Request, training: Training) -> TorchRunner:
     """A runner of the graph of a file, which has run once. Raises `Unavailable` where torch cannot run it, and
     `ConfigError` and `TargetError` as `probed` does."""
+    _there(request.against)
     found = _data(request.batch) if request.batch else None
     runner = TorchRunner(Executed(graph), request, lambda stage: None, found)
     runner.check(graph, training)
@@ -85,6 +88,7 @@ class TorchRunner:
         self._halved = ""
         self._left = ""
         """Why it is run on the CPU although there is a GPU."""
+        self._spare = 0.0
 
     def check(self, graph: Graph, training: Training) -> None:
         """Raises `TargetError` where the data of a file do not fit the model."""
@@ -99,16 +103,23 @@ class TorchRunner:
         if stage in self._source.refused:
             raise Unavailable(self._source.refused[stage])
         self._tell("probe")
+        start = time.perf_counter()
         try:
             return self._done(stage, graph, training)
         finally:
+            self._spare += self._unused(stage, time.perf_counter() - start)
             self._tell("lint")
+
+    def _unused(self, stage: str, took: float) -> float:
+        """What a stage leaves of its time to those after it; the passes have none of their own."""
+        return self._request.seconds(stage) - took if stage in SHARES else 0.0
 
     def _done(self, stage: str, graph: Graph, training: Training) -> Any:
         while True:
             running = self._running(graph, training)
             try:
-                return _STAGES[stage](running)
+                with _threads(self._source.products * running.batch.samples):
+                    return _STAGES[stage](running)
             except (Exception, SystemExit) as error:
                 full = out_of_memory(error) and not isinstance(error, Unavailable)
                 reason = "" if full else self._reason(error)
@@ -123,6 +134,7 @@ class TorchRunner:
         batch = batch.first(self._samples) if batch.real and self._halved else batch
         notes = [note for note in (self._left, self._halved) if note]
         running = Running(self._source, graph, training, self._request, self._device, batch, notes)
+        running.spare = max(self._spare, 0.0)
         if not running.is_training:
             running.notes.append("in inference mode, as it was recorded")
         return running
@@ -162,6 +174,28 @@ class TorchRunner:
         self._device = CPU
         self._left = f"on the CPU: on the GPU {reason}"
         return True
+
+
+SMALL = 1 << 24
+"""Multiplications of weights in a forward pass, below which it is not shared among threads."""
+
+
+@contextmanager
+def _threads(products: float) -> Iterator[None]:
+    """Small runs take one thread: sharing them costs more than it gives, and far more where the cores are busy."""
+    before = torch.get_num_threads()
+    if products < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _there(against: str) -> None:
+    """Raises `TargetError` for an export that is not there."""
+    if against and not Path(against).is_file():
+        raise TargetError(f"has no export to compare with: {against} does not exist", "check the path")
 
 
 def _data(file: str) -> Data:

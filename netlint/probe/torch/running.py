@@ -41,6 +41,8 @@ class Running:
     device: torch.device
     batch: Batch
     notes: list[str] = field(default_factory=list)
+    spare: float = 0.0
+    """Seconds that stages before left."""
     _span: Interval | None = None
 
     @property
@@ -82,8 +84,12 @@ class Running:
                 yield
 
     def clock(self, stage: str) -> Clock:
-        """Starts now."""
-        return Clock(self.request.seconds(stage), self.device)
+        """The time that a stage has from now on."""
+        return Clock(self.request.seconds(stage) + self.spare, self.device)
+
+    def first(self, count: int) -> Batch:
+        """So many samples, where the model takes any number."""
+        return self.batch.first(count) if self.source.samples_axis is not None else self.batch
 
     def __call__(self, batch: Batch) -> Any:
         """Run what was recorded on a batch that lies on the device."""
