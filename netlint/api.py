@@ -35,6 +35,7 @@ def check(
     probe: bool | str = False,
     probe_budget: float | None = None,
     seed: int | None = None,
+    against: str | os.PathLike[str] = "",
     select: Sequence[str] | str = (),
     ignore: Sequence[str] | str = (),
     config: str | os.PathLike[str] | None = None,
@@ -52,7 +53,8 @@ def check(
     `contract` (`task="regression"`, `classes=10` …) tell what the graph cannot.
 
     With `probe` (True, `"cpu"`, `"cuda"`) the model is run as well: on the inputs at hand where they are tensors, else
-    on synthetic ones; `probe_budget` is in seconds, `seed` that of all random numbers.
+    on synthetic ones; `probe_budget` is in seconds, `seed` that of all random numbers. `against` is the file of an ONNX
+    export that should compute the same.
 
     Raises `TargetError` where the model cannot be analysed, `ConfigError` and `ContractError` for mistakes in settings.
     """
@@ -63,7 +65,9 @@ def check(
     refuse_mistakes(loss, optimizer, scheduler, step)
     stated = parse_training(_texts(contract), lambda field: f"{field}=")
     stated = stated.otherwise(told(loss, optimizer, scheduler))
-    capture = replace(_capture(inputs, step, mode), probe=_device(probe), probe_budget=probe_budget, seed=seed)
+    capture = _capture(inputs, step, mode)
+    capture = replace(capture, probe=_device(probe, against), probe_budget=probe_budget, seed=seed)
+    capture = replace(capture, against=os.fspath(against))
     session = Session(Path(config) if config else None, _listed(select), _listed(ignore), stated, capture)
     if isinstance(model, str | os.PathLike):
         return _of_target(session, os.fspath(model))
@@ -102,11 +106,13 @@ def _capture(inputs: Any, step: Any, mode: str) -> Capture:
     return Capture(inputs=stated, step=step if isinstance(step, str) else "", mode=mode)
 
 
-def _device(probe: bool | str) -> str:
+def _device(probe: bool | str, against: str | os.PathLike[str]) -> str:
     """Where to run the model; empty: nowhere. Raises `ConfigError`."""
     found = "auto" if probe is True else probe or ""
     if found and found not in DEVICES:
         raise ConfigError(f"probe='{probe}' is not known; there are True, {', '.join(DEVICES)}")
+    if against and not found:
+        raise ConfigError("against= compares runs of the model, which probe=True makes")
     return found
 
 

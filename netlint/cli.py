@@ -13,7 +13,7 @@ import click
 
 from . import __version__, complete
 from .commands import BUG, CLEAN, USAGE, fail
-from .errors import UserError
+from .errors import UserError, get_close_matches
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -38,6 +38,7 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
+            _check_spelling(args[0])
             args = ["lint", *args]
         return super().parse_args(ctx, args)
 
@@ -68,6 +69,14 @@ class _Commands(click.Group):
         assert lint is not None
         write_sections(lint, ctx, formatter)
         self.format_commands(ctx, formatter)
+
+
+def _check_spelling(word: str) -> None:
+    """A word that is no target, but nearly a command. Raises `UsageError`."""
+    if not word.isalpha() or os.path.lexists(word):
+        return
+    for command in get_close_matches(word, COMMANDS, n=1, cutoff=0.75):
+        raise click.UsageError(f"neither a command nor a target '{word}'; did you mean the command '{command}'?")
 
 
 @click.group(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from fnmatch import fnmatch
 from glob import has_magic
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ from typing import Any, TypeAlias
 from .capture import Capture, python_target
 from .errors import ConfigError
 from .frontends import TargetError
+from .patterns import matches
 from .records import record
 from .rule import Level
 from .training import Training
@@ -181,7 +181,7 @@ def _way(path: str, folder: Path) -> str:
 
 
 def _any_match(names: Iterable[str], patterns: Iterable[str]) -> bool:
-    return any(fnmatch(name, pattern) for name in names for pattern in patterns)
+    return any(matches(name, pattern) for name in names for pattern in patterns)
 
 
 def find_settings(start: Path) -> Settings:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .errors import ConfigError
 from .frontends import TargetError
 from .probe.attach import Missing
 from .times import Clock
@@ -39,6 +40,8 @@ def serve() -> None:
         send("done", _JOBS[job.kind](job, lambda stage: send("stage", stage)))
     except TargetError as error:
         send("error", (str(error), error.help))
+    except ConfigError as error:
+        send("mistake", str(error))
     except (MemoryError, RecursionError) as error:
         send("error", (f"is too large or too deeply nested to analyse ({type(error).__name__})", ""))
     except KeyboardInterrupt:

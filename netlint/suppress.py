@@ -184,6 +184,8 @@ def _in_metadata(report: Report, registry: Registry[RuleInfo]) -> Iterator[Reque
     for part in filter(None, map(str.strip, re.split(r"[;\n]", report.ignore))):
         stated, _, reason = part.partition(":")
         names, unknown = _rules(tuple(filter(None, map(str.strip, stated.split(",")))), registry)
+        if not names and not unknown:
+            unknown = ("names no rule",)
         refused = tuple(name for name, codes in names.items() if any(code.startswith(SECURITY) for code in codes))
         text = f"{IGNORE} = {stated.strip()}"
         loc = Location(f"metadata ▸ {text}")
@@ -202,8 +204,17 @@ def _rules(names: Sequence[str], registry: Registry[RuleInfo]) -> tuple[dict[str
             rule = registry.find(name)
             known[rule.name] = frozenset({rule.code})
         except UnknownRule as error:
-            unknown.append(str(error))
+            several = _several(name, registry)
+            unknown.append(f"'{name}' means {several} rules: name those to silence" if several else str(error))
     return known, tuple(unknown)
+
+
+def _several(name: str, registry: Registry[RuleInfo]) -> int:
+    """How many rules a prefix means, which is enough to choose rules, and too little to silence them; 0: it is none."""
+    try:
+        return len(registry.select(name))
+    except UnknownRule:
+        return 0
 
 
 def _in_settings(target: str, settings: RuleSettings[Any]) -> Iterator[Request]:

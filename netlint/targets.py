@@ -52,6 +52,7 @@ def _expand(text: str) -> list[str]:
     if "\0" in text:
         raise TargetError("is not a path", "name a model file")
     if os.path.isdir(text):
+        _check_readable(text)
         found = sorted(_models_below(Path(text)))
         if not found:
             raise TargetError(f"holds no model ({', '.join(SUFFIXES)})", "name a folder with models, or a file")
@@ -66,6 +67,13 @@ def _expand(text: str) -> list[str]:
             raise TargetError("matches no file", "check the pattern")
         return [target for match in matches for target in (_expand(match) if os.path.isdir(match) else [match])]
     raise TargetError("does not exist", "check the path")
+
+
+def _check_readable(folder: str) -> None:
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise TargetError(f"cannot be read: {error.strerror or error}", "check its permissions") from None
 
 
 def _models_below(folder: Path) -> Iterator[str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from .capture import TIME_LIMIT, Capture, python_target
+from .errors import ConfigError
 from .frontends import TargetError
 from .probe.request import BUDGET
 from .training import Training
@@ -83,7 +84,8 @@ class _Ended(Exception):
 
 
 def run(job: Job, printed: Callable[[str], None] = lambda text: None, stop: threading.Event | None = None) -> Any:
-    """Do a job in a process of its own; `printed` is told what the user's code printed. Raises `TargetError`.
+    """Do a job in a process of its own; `printed` is told what the user's code printed. Raises `TargetError`, and
+    `ConfigError` for what this machine cannot do.
 
     `stop`, once set, ends it: raises `Stopped`.
     """
@@ -179,7 +181,7 @@ class _Worker:
         self._drain.start()
 
     def result(self) -> Any:
-        """Send the job and wait for what comes of it. Raises `_Ended` or `TargetError`."""
+        """Send the job and wait for what comes of it. Raises `_Ended`, `TargetError` or `ConfigError`."""
         try:
             self._send()
             while True:
@@ -190,6 +192,8 @@ class _Worker:
                     return content
                 elif kind == "bug":
                     raise WorkerBug(content)
+                elif kind == "mistake":
+                    raise ConfigError(content)
                 else:
                     raise TargetError(*content)
         finally:

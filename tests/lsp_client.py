@@ -22,6 +22,7 @@ CAPABILITIES = {
         "didChangeWatchedFiles": {"dynamicRegistration": True},
         "workspaceFolders": True,
         "configuration": True,
+        "workspaceEdit": {"documentChanges": True, "resourceOperations": ["create"]},
     },
     "textDocument": {"publishDiagnostics": {"relatedInformation": True, "dataSupport": True}},
 }

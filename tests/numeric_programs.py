@@ -457,7 +457,7 @@ PROGRAMS = [
     _p(
         "norm-penalty",
         "the length of a layer's output in a loss",
-        "n = ReduceL2(h, last) # note NUM011; ! = ReduceMean(n)",
+        "q = Mul(h, h); s = ReduceSum(q, last); n = Sqrt(s) # note NUM011; ! = ReduceMean(n)",
         "q = Mul(h, h); s = ReduceSum(q, last); g = Add(s, eps); n = Sqrt(g); ! = ReduceMean(n)",
     ),
     _p(
@@ -515,7 +515,7 @@ PROGRAMS = [
     _p(
         "fully-masked-attention",
         "a row of padding alone",
-        "i = Equal(ids, none); m = Where(i, never, h); ? = Softmax(m) # NUM010",
+        "i = Equal(ids, none); m = Where(i, never, h); ? = Softmax(m) # note NUM010",
         "i = Equal(ids, none); m = Where(i, very_low, h); ? = Softmax(m)",
     ),
     _p(

@@ -122,6 +122,7 @@ WINDOWS = (
     ("body", "expected"),
     [
         ("y = Relu (x)", ("known", 0)),
+        ("y = Bernoulli (x)", ("known", 0)),
         ("y = Transpose <perm = [1, 2, 0, 3]> (x)", ("known", 2)),
         ("y = Flatten (x)", ("known", 0)),
         (shape(-1, 8) + "y = Reshape (x, s)", ("mixed", None)),

@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from netlint.targets import expand
 from tests.conftest import FIXTURES, ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -74,6 +75,7 @@ def test_skipped_rules_are_listed_with_the_way_out(netlint: Run) -> None:
         (["--output=yaml", HEALTHY], "unknown output format 'yaml'; known: text, concise, json"),
         (["--output=sarfi", HEALTHY], "did you mean 'sarif'?"),
         (["-o", "text", "-o", "json", HEALTHY], "two outputs go to standard output; give each a file of its own"),
+        (["-o", "text", "-o", "json:-", HEALTHY], "two outputs go to standard output"),
         (["-o", "text:a", "-o", "json:a", HEALTHY], "two outputs go to a"),
         (["-o", "json:no/where", HEALTHY], "cannot write no/where: the folder no does not exist"),
         (["-o", "json:.", HEALTHY], "cannot write .: it is a folder"),
@@ -143,6 +145,24 @@ def test_the_other_reports_are_written_even_if_one_cannot_be(netlint: Run, tmp_p
     assert done.stderr == "netlint: cannot write /dev/full: No space left on device\n"
     assert "warning[ACT004]" in done.stdout
     assert "ACT004" in (tmp_path / "all.txt").read_text()
+
+
+def test_a_word_that_is_nearly_a_command_is_no_target(netlint: Run, tmp_path: Path) -> None:
+    done = netlint("basline", "create", "models")
+    assert done.returncode == 2
+    assert "neither a command nor a target 'basline'; did you mean the command 'baseline'?" in done.stderr
+    assert netlint("best").returncode == 3
+    (tmp_path / "lnit").write_bytes(HEALTHY.read_bytes())
+    assert "1 model checked" in netlint("lnit").stdout
+
+
+def test_a_folder_that_cannot_be_read_is_not_called_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(folder: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("netlint.targets.os.scandir", refuse)
+    (found,) = expand([str(tmp_path)])
+    assert str(found[1]) == "cannot be read: Permission denied"
 
 
 def test_a_folder_that_is_missing_is_said_before_anything_is_linted(netlint: Run) -> None:

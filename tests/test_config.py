@@ -15,6 +15,7 @@ from netlint.analysis import Results
 from netlint.config import Settings, find_settings, read_settings
 from netlint.errors import ConfigError
 from netlint.frontends.onnx import load_text
+from netlint.patterns import matches
 from netlint.registry import Registry, load_rules
 from netlint.rule import Level
 from netlint.settings.rules import RuleSettings
@@ -101,6 +102,7 @@ OVERRIDE = '[[overrides]]\nmodule = "a.*"\nreason = "r"\n'
     [
         ("selct = []", "unknown key 'selct'; did you mean 'select'?", "selct"),
         ("zzz = []", "unknown key 'zzz'; known: required-version, extends, select, ignore", "zzz"),
+        ("tool.netlint.select = []", "unknown key 'tool'; in netlint.toml the keys stand without tool.netlint", "tool"),
         ('loss = "mse"', "unknown key 'loss'; it belongs into the table training", "loss"),
         ("fail_on = 'note'", "unknown key 'fail_on'; did you mean 'fail-on'?", "fail_on"),
         ('select = ["sigmoid-hiden"]', "select: unknown rule 'sigmoid-hiden'; did you mean 'sig", '"sigmoid-hiden"'),
@@ -383,3 +385,29 @@ def test_mistakes_are_told_before_anything_is_linted(
     done = netlint("m.onnx")
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "meant"),
+    [
+        ("m.onnx", "m.onnx", True),
+        ("./m.onnx", "m.onnx", True),
+        ("old", "old/m.onnx", True),
+        ("old/", "old/deep/m.onnx", True),
+        ("old", "older/m.onnx", False),
+        ("old", "new/old.onnx", False),
+        ("*/old", "a/b/old/m.onnx", True),
+        ("**/m.onnx", "m.onnx", True),
+        ("**/m.onnx", "a/b/m.onnx", True),
+        ("**/m.onnx", "a/xm.onnx", False),
+        ("a/**/m.onnx", "a/m.onnx", True),
+        ("a/**/b/**/m.onnx", "a/x/b/m.onnx", True),
+        ("a/**/m.onnx", "b/m.onnx", False),
+        ("a/**", "a/b/m.onnx", True),
+        ("m[1].onnx", "m[1].onnx", True),
+        ("net.py:Net(sizes=[1, 2])", "net.py:Net(sizes=[1, 2])", True),
+        ("net.py:Net", "net.py:Network", False),
+    ],
+)
+def test_patterns_of_targets(pattern: str, name: str, meant: bool) -> None:
+    assert matches(name, pattern) is meant

@@ -386,6 +386,71 @@ def test_with_the_quick_fix_the_next_run_is_silent(tmp_path: Path) -> None:
         assert client.diagnostics(nets)[0]["code"] == "LOS002"
 
 
+def _override(client: Client, shown: Path, found: dict[str, Any], **context: Any) -> Any:
+    """The edit of the one quick fix for a diagnostic that stands on no line of code."""
+    context = {"diagnostics": [found], **context}
+    asked = {"textDocument": {"uri": shown.as_uri()}, "range": found["range"], "context": context}
+    actions = client.request("textDocument/codeAction", **asked)
+    if not actions:
+        return None
+    (action,) = actions
+    return action["title"], action["edit"]
+
+
+def test_what_stands_on_no_line_of_code_is_ignored_in_the_settings(tmp_path: Path) -> None:
+    model, settings = tmp_path / "models" / "nan.onnx", tmp_path / "netlint.toml"
+    model.parent.mkdir()
+    shutil.copy(FIXTURES / "nan_weight.onnx", model)
+    with Client([tmp_path]) as client:
+        client.open(model)
+        (found,) = client.diagnostics(model)
+        title, edit = _override(client, model, found)
+        assert title == "Ignore nonfinite-weights in models/nan.onnx: an override in netlint.toml"
+        made, written = edit["documentChanges"]
+        assert made == {"kind": "create", "uri": settings.as_uri()}
+        (text,) = written["edits"]
+        assert text["newText"].splitlines() == [
+            "[[overrides]]",
+            'target = "models/nan.onnx"',
+            'module = ["fc2"]',
+            'ignore = ["nonfinite-weights"]',
+            'reason = "TODO: reason"',
+        ]
+        settings.write_text(text["newText"])
+        client.notify("workspace/didChangeWatchedFiles", changes=[{"uri": settings.as_uri(), "type": 1}])
+        client.diagnostics(model, is_empty)
+        assert _override(client, model, found, only=["refactor", "source.organizeImports"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "end", "added"),
+    [
+        ("pyproject.toml", "[tool.netlint]", (0, 14), "\n\n[[tool.netlint.overrides]]"),
+        ("netlint.toml", "# 𝔸", (0, 4), "\n\n[[overrides]]"),
+        ("netlint.toml", "ignore = []\n", (1, 0), "\n[[overrides]]"),
+        ("netlint.toml", "overrides = []\n", None, ""),
+    ],
+)
+def test_overrides_are_appended_to_the_settings_there_are(
+    tmp_path: Path, name: str, before: str, end: tuple[int, int] | None, added: str
+) -> None:
+    model, settings = tmp_path / "nan.onnx", tmp_path / name
+    shutil.copy(FIXTURES / "nan_weight.onnx", model)
+    settings.write_text(before)
+    with Client([tmp_path]) as client:
+        client.open(model)
+        (found,) = client.diagnostics(model)
+        offered = _override(client, model, found)
+        if end is None:
+            assert offered is None  # no table can be added to what is written as one value
+            return
+        (edit,) = offered[1]["changes"][settings.as_uri()]
+        assert (edit["range"]["start"]["line"], edit["range"]["start"]["character"]) == end
+        assert edit["newText"].startswith(added)
+        client.save(settings, before + edit["newText"])
+        client.diagnostics(model, is_empty)
+
+
 def test_without_pygls_the_server_says_what_to_install() -> None:
     program = "import sys; sys.modules['pygls'] = None; from netlint.cli import main; main(['server'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)

@@ -72,15 +72,17 @@ def test_imports_are_found_from_the_root_of_a_package_and_from_the_folder(tmp_pa
 
 def test_targets_are_those_of_the_settings(tmp_path: Path) -> None:
     written(tmp_path, net="", nets__a="", nets__b="", pkg__mod="")
-    for name in ("a.onnx", "b.onnx", "c.txt", "out.onnx", "w.pt"):
+    for name in ("a.onnx", "b.onnx", "c.txt", "out.onnx", "w.pt", "deep/er/c.onnx", "deep/d.onnx", ".venv/e.onnx"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     paths = [
         "net.py:Net(classes=3)",
         "nets/*.py:Net",
         "pkg.mod:make",
         "gone.py:Net",
-        "*.onnx",
-        "**/*.onnx",
+        "./a.onnx",
+        "[b].onnx",
+        "deep/**/*.onnx",
         "x.py:f(a)",
     ]
     entries_ = "\n".join(f'[[targets]]\npath = "{path}"' for path in paths)
@@ -95,12 +97,27 @@ def test_targets_are_those_of_the_settings(tmp_path: Path) -> None:
         "gone.py:Net": None,
         "a.onnx": "a.onnx",
         "b.onnx": "b.onnx",
+        "deep/d.onnx": "deep/d.onnx",
+        "deep/er/c.onnx": "deep/er/c.onnx",
         "x.py:f(a)": None,
         "w.pt": "net.py",
     }
     read = configured(tmp_path / "nets", False)
-    assert [target.file for target in read] == [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    models = ("a.onnx", "b.onnx", "deep/d.onnx", "deep/er/c.onnx")
+    assert [target.file for target in read] == [tmp_path / name for name in models]
     assert {target.folder for target in read} == {Path(tmp_path.anchor)}  # below which no settings are trusted
+
+
+def test_a_large_tree_is_not_searched_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        (tmp_path / f"f{number}").mkdir()
+        (tmp_path / f"f{number}" / "m.onnx").touch()
+    (tmp_path / "netlint.toml").write_text('[[targets]]\npath = "**/*.onnx"\n')
+    assert len(configured(tmp_path, True)) == 6
+    monkeypatch.setattr("netlint.lsp.targets.MOST_FOLDERS", 4)
+    assert len(configured(tmp_path, True)) == 3
+    monkeypatch.setattr("netlint.lsp.targets.MOST_MODELS", 2)
+    assert [target.text for target in configured(tmp_path, True)] == ["f0/m.onnx", "f1/m.onnx"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
 import netlint
-from netlint.cli import cli
+from netlint.cli import cli, main
 from netlint.errors import ConfigError
 from netlint.probe.observed import Setup
 from netlint.probe.summary import Row, Summary
@@ -104,6 +104,19 @@ def test_nothing_runs_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("netlint.probe.onnx.OnnxRunner.run", never)
     assert netlint.check(Mlp(), inputs="2,10").probe is None
     assert netlint.check(CNN).probe is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("target", [f"{MODELS}:Mlp", str(CNN)])
+def test_a_gpu_that_is_not_there_is_a_mistake_of_the_command_line(
+    target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([target, "--probe=cuda"])
+    text = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "--probe=cuda finds no GPU: " in text and "--probe=cpu runs the model on the CPU" in text
+    assert len(text.splitlines()) == 1
 
 
 def test_a_word_that_is_no_device() -> None:

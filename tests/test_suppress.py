@@ -154,7 +154,7 @@ def test_unknown_names_and_missing_reasons(tmp_path: Path, lint: Callable[..., R
 
 
 def test_metadata(tmp_path: Path, lint: Callable[..., Report]) -> None:
-    ignore = "log-of-softmax, ini008: both meant; SEC001: trust me; zero-weights: none; nothing: x"
+    ignore = "log-of-softmax, ini008: both meant; SEC001: trust me; zero-weights: none; nothing: x; PRB: y; : z"
     report = lint(model(tmp_path / "m.onnx", ignore=ignore))
     origin = "netlint.ignore in the model's metadata"
     assert silenced(report) == [("LOS006", "both meant", origin), ("INI008", "both meant", origin)]
@@ -162,6 +162,8 @@ def test_metadata(tmp_path: Path, lint: Callable[..., Report]) -> None:
         "netlint.ignore = zero-weights silences no finding of zero-weights",
         "netlint.ignore = SEC001: a model cannot silence external-data-escape, which judges the file itself",
         "netlint.ignore = nothing: unknown rule 'nothing'; `netlint rules` lists them",
+        "netlint.ignore = PRB: 'PRB' means 14 rules: name those to silence",
+        "netlint.ignore = : names no rule",
     ]
     assert report.misstated == ()
 

@@ -58,6 +58,17 @@ def test_a_step_is_recorded() -> None:
     assert "LOS002" in codes(netlint.check(Classifier(), step=step, inputs=batch))
 
 
+def test_a_batch_in_parts_is_one_argument_of_a_step_that_takes_one() -> None:
+    class Lit(Classifier):
+        def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+            x, y = batch
+            return nn.functional.cross_entropy(self(x), y)
+
+    x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
+    for inputs in ((x, y), ((x, y),), ((x, y), 0)):
+        assert "LOS002" in codes(netlint.check(Lit(), step="training_step", inputs=inputs))
+
+
 def test_layers_of_the_library_alone_are_found_where_the_check_is_asked_for() -> None:
     layers = nn.Sequential(*(layer for _ in range(4) for layer in (nn.Linear(6, 6), nn.Sigmoid())), nn.Linear(6, 2))
 
@@ -182,8 +193,10 @@ def test_arrays_are_inputs_and_targets() -> None:
     report = netlint.check(Classifier(), loss=nn.CrossEntropyLoss(), inputs=x, targets=y)
     assert "LOS002" in codes(report)
     assert report.assumptions["inputs"].value == "float32[8, 6], int64[8]"
-    half = netlint.check(Classifier().double(), inputs={"x": x.astype("float32")[:2]})
-    assert half.assumptions["inputs"].value == "x float32[2, 6]"
+    single = netlint.check(Classifier(), inputs={"x": x.astype("float32")[:2]})
+    assert single.assumptions["inputs"].value == "x float32[2, 6]"
+    double = netlint.check(Classifier().double(), inputs={"x": x[:2]})
+    assert double.assumptions["inputs"].value == "x float64[2, 6]"
 
 
 def test_several_optimizers_tell_what_they_agree_on() -> None:

@@ -19,6 +19,9 @@ _FEW = 60
 _TO_SCALAR = 40
 FRAMEWORK = "torch.nn.modules."
 """What the framework's own modules compute is not the user's to change."""
+_SAFE_AT_ZERO = frozenset({"norm", "vector_norm", "frobenius_norm", "linalg_norm", "linalg_vector_norm"})
+_SAFE_AT_ZERO |= {"cdist", "dist", "pairwise_distance", "normalize", "std", "std_mean"}
+"""Functions of torch that take the gradient 0 where they are 0."""
 _NO_GRADIENT = frozenset(
     {"ArgMax", "ArgMin", "Shape", "Size", "NonMaxSuppression", "NonZero", "Not", "IsNaN", "IsInf", "Sign", "Floor"}
     | {"Ceil", "Round", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "OneHot"}
@@ -211,6 +214,10 @@ class Surroundings:
     def of_framework(self, node: Node) -> bool:
         """Whether a module of the framework itself computes a node."""
         return (node.loc.module_class or "").startswith(FRAMEWORK)
+
+    def gradient_is_safe(self, node: Node) -> bool:
+        """Whether it is the framework that computes a root, and knows what to do with its gradient at 0."""
+        return self.of_framework(node) or node.loc.path.rpartition(" ▸ ")[2] in _SAFE_AT_ZERO
 
 
 @analysis(layers, losses, parameters, roles, shapes)

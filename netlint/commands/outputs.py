@@ -39,7 +39,7 @@ def outputs(texts: Sequence[str]) -> list[Output]:
     taken: dict[Path | None, Output] = {}
     for text in texts:
         format_, _, name = text.partition(":")
-        path = Path(name) if name else None
+        path = None if name in ("", "-") else Path(name)
         if format_ not in FORMATS:
             hint = did_you_mean(get_close_matches(format_.lower(), FORMATS, n=1), FORMATS)
             raise click.UsageError(f"unknown output format '{format_}'{hint}")

@@ -56,6 +56,13 @@ class Server(LanguageServer):
         uris = [folder.uri for folder in self.workspace.folders.values()] or [self.workspace.root_uri or ""]
         return [Path(os.path.abspath(name)) for uri in uris if (name := to_fs_path(uri))]
 
+    def creates_files(self) -> bool:
+        """Whether the client can take an edit that makes a file."""
+        workspace = self.client_capabilities.workspace
+        taken = workspace.workspace_edit if workspace else None
+        kinds = taken.resource_operations if taken and taken.document_changes else None
+        return lsp.ResourceOperationKind.Create in (kinds or ())
+
     def show(self, file: Path, entries: list[Entry]) -> None:
         """Publish the diagnostics of a file."""
         texts = _Texts()

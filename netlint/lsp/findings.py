@@ -39,6 +39,8 @@ class Entry:
     """The findings it stands for: of one rule on one line."""
     related: tuple[tuple[str, Path, int], ...] = ()
     """Other places that belong to it: what they are, file and line."""
+    in_code: bool = False
+    """Whether the line is the one that the findings come from, so that a comment there concerns them."""
 
 
 class _Places:
@@ -62,6 +64,10 @@ class _Places:
         if self.target.file is not None and self.target.file.suffix == ".onnxtxt":
             return self.target.file, self._line_of_node(finding)
         return self.whole
+
+    def is_in_code(self, finding: JsonFinding) -> bool:
+        """Whether a finding stands on the line of code that it comes from."""
+        return finding.location.source is not None and self.file(finding.location.source) is not None
 
     def file(self, source: JsonSource) -> Path | None:
         """The file that a line of source code is in."""
@@ -112,7 +118,8 @@ def _groups(places: _Places, findings: Iterable[JsonFinding]) -> Iterator[Entry]
         more = f" (and {len(group) - 1} more here)" if len(group) > 1 else ""
         message = f"{first.rule}: {first.message}{more}"
         related = tuple(_related(places, first))
-        yield Entry(file, line, level, message, places.target.text, code, tuple(group), related)
+        in_code = all(map(places.is_in_code, group))
+        yield Entry(file, line, level, message, places.target.text, code, tuple(group), related, in_code)
 
 
 def _related(places: _Places, finding: JsonFinding) -> Iterator[tuple[str, Path, int]]:

@@ -98,9 +98,9 @@ class Linter:
                 told.setdefault((entry.line, entry.code, entry.level, "" if entry.code else entry.message), entry)
         return list(told.values())
 
-    def targets(self) -> list[Target]:
-        """What has been linted, or is."""
-        return list(self._stamps)
+    def owner(self, entry: Entry) -> Target | None:
+        """The target that an entry is about."""
+        return next((target for target, found in self._found.items() if entry in found), None)
 
     def opened(self, file: Path) -> None:
         """A file was opened: what it is part of is linted, unless it is as it was when that was done last."""

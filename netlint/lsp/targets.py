@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from glob import glob, has_magic
+from glob import has_magic
+from itertools import islice
 from pathlib import Path
 
 from netlint.capture import PythonTarget, python_target
 from netlint.config import find_settings
 from netlint.frontends import TargetError
+from netlint.patterns import matches
 from netlint.sources import Sources
 from netlint.targets import CHECKPOINTS, SUFFIXES
 
 MOST_MODELS = 50
 """Model files that one pattern in the settings may stand for; the others are linted when they are opened."""
+MOST_FOLDERS = 500
+"""Folders that are searched for the models of one pattern, at each save."""
 MOST_TEXT = 16 << 20
 """Bytes of a file of text that is searched for lines."""
 
@@ -85,9 +90,20 @@ def _named(path: str, factory: str, folder: Path) -> Iterator[tuple[str, Path | 
 
 
 def _models(path: str, folder: Path) -> list[str]:
-    if "**" in path:  # a whole tree is not searched at each save: its models are linted when they are opened
-        return []
-    return [name for name in sorted(glob(path, root_dir=folder)) if name.endswith(SUFFIXES)][:MOST_MODELS]
+    """The model files that an entry means, as seen from the folder of the settings; in large trees the first ones."""
+    path = os.path.normpath(path)
+    if (folder / path).is_file():
+        return [path] if path.endswith(SUFFIXES) else []
+    start = re.split(r"[*?[]", path, maxsplit=1)[0].rpartition("/")[0] if has_magic(path) else path
+    names = (os.path.relpath(file, folder) for file in _below(folder / start))
+    return list(islice((name for name in names if matches(name, path)), MOST_MODELS))
+
+
+def _below(start: Path) -> Iterator[str]:
+    """The model files below a folder, in order; nothing of hidden folders, where environments and caches are."""
+    for parent, folders, files in islice(os.walk(start), MOST_FOLDERS):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(parent, name) for name in sorted(files) if name.endswith(SUFFIXES))
 
 
 def _file(python: PythonTarget, folder: Path) -> Path | None:

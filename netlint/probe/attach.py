@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netlint.analysis import Unavailable
+from netlint.errors import ConfigError
 from netlint.graph import Graph, Runner
 from netlint.training import Training
 
@@ -55,17 +56,19 @@ class FileRunner:
 
         try:
             return executing(graph, self._request, training)
-        except Unavailable as why:
+        except (Unavailable, ConfigError) as why:  # onnxruntime may have a GPU where torch has none
             return self._other(str(why))
 
 
 def runnable(graph: Graph, source: str | bytes, request: Request | None) -> Graph:
     """The graph with a runner, if that was asked for; `source` is the file of the model, or its bytes.
 
-    Raises `TargetError` for a batch that does not fit.
+    Raises `TargetError` for a batch that does not fit, `ConfigError` for a GPU that is not there.
     """
     if request is None:
         return graph
+    if request.device == "cuda":
+        _need_gpu()
     data = None
     if request.batch and not request.batch.endswith((".pt", ".pth")):
         from .files import fitted, read
@@ -73,6 +76,20 @@ def runnable(graph: Graph, source: str | bytes, request: Request | None) -> Grap
         data = read(request.batch)
         fitted(data, graph.inputs)
     return replace(graph, runner=FileRunner(request, partial(_by_onnxruntime, source, request, data)))
+
+
+def _need_gpu() -> None:
+    """Raises `ConfigError` where neither torch nor onnxruntime has one."""
+    if find_spec("onnxruntime") is not None:
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            return
+    if find_spec("torch") is None:
+        raise ConfigError("--probe=cuda finds no GPU: torch is not installed; --probe=cpu runs the model on the CPU")
+    from .torch.devices import device
+
+    device("cuda")
 
 
 def _by_onnxruntime(source: str | bytes, request: Request, data: Data | None, why: str) -> Runner:

@@ -112,6 +112,10 @@ class Passes:
     """Least and largest element of what was fed, for each input of the graph."""
     targets: tuple[float, float] | None = None
     """Mean and standard deviation of the targets; None for classes and where there are none."""
+    whole: bool = True
+    """The run did what was recorded. Else the last values that were seen may not be those that they are taken for."""
+    raised: str = ""
+    """What the backward pass of the loss raised in training mode; empty: nothing."""
     outputs: Mapping[Value, Floats] | None = None
     """Outputs of the model, flattened to [samples, numbers], for the first samples; what varies with the sample."""
 

@@ -82,6 +82,11 @@ class _Model:
             self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers)
         except Exception as error:
             raise Unavailable(f"onnxruntime does not take the model: {_first_line(error)}") from None
+        if self.device == "GPU" and "CUDAExecutionProvider" not in self._session.get_providers():
+            # It goes on with the CPU where the libraries of the GPU do not load.
+            self.device = "cpu"
+            if device == "cuda":
+                raise Unavailable("onnxruntime cannot load what it needs for the GPU: --probe=cpu")
 
     def run(self, feed: Mapping[str, Array], names: Sequence[str]) -> list[Any]:
         """The values of these names. Raises what onnxruntime raises."""

@@ -162,15 +162,14 @@ def _about_models(folder: str, suffix: str, names: list[str]) -> str:
 
 def _about_network(network: Network) -> str:
     arguments = f"({', '.join(f'{name}=…' for name in network.wants)})" if network.wants else ""
-    lines = [
-        f'\n# netlint "{_in_toml(network.target)}{arguments}" runs that code',
-        "[[targets]]",
-        f'path = "{_in_toml(network.target)}"',
-    ]
-    lines += ['# inputs = ["1,3,224,224"]       # if those that netlint infers are not right']
+    path = _in_toml(network.target) + arguments
+    entry = ["[[targets]]", f'path = "{path}"']
+    if network.wants:  # as it stands it could not be made, and each run with --configured would fail
+        entry = [f"# {line}" for line in entry]
+    entry += ['# inputs = ["1,3,224,224"]       # if those that netlint infers are not right']
     if network.is_lightning and network.has_step:
-        lines += ['# step = "training_step"          # lints the loss with the model']
-    return "\n".join(lines) + "\n"
+        entry += ['# step = "training_step"          # lints the loss with the model']
+    return "\n".join([f'\n# netlint "{path}" runs that code', *entry]) + "\n"
 
 
 def _in_toml(text: str) -> str:

@@ -20,7 +20,7 @@ KEYS = (
     *("required-version", "extends", "select", "ignore", "fail-on", "baseline", "exclude", "rule-folders"),
     *("training", "targets", "overrides", "rules"),
 )
-PROBE_KEYS = ("probe", "probe-budget", "seed", "batch")
+PROBE_KEYS = ("probe", "probe-budget", "seed", "batch", "against")
 CAPTURE_KEYS = ("inputs", "step", "factory", "mode", "weights", "time-limit", *PROBE_KEYS)
 TRAINING_KEYS = tuple(name.replace("_", "-") for name in FIELDS)
 TARGET_KEYS = ("path", *CAPTURE_KEYS, *TRAINING_KEYS)
@@ -118,6 +118,7 @@ def _capture(here: KeyPath, entry: Mapping[str, Any]) -> Capture:
         probe_budget=_seconds((*here, "probe-budget"), entry.get("probe-budget")),
         seed=seed,
         batch=_text((*here, "batch"), entry.get("batch", "")),
+        against=_text((*here, "against"), entry.get("against", "")),
     )
 
 
@@ -169,6 +170,8 @@ def _known(here: KeyPath, table: Mapping[str, Any], keys: tuple[str, ...]) -> No
         if key not in keys:
             near = get_close_matches(key, keys, n=1, cutoff=0.5)
             hint = "; it belongs into the table training" if key in TRAINING_KEYS else did_you_mean(near, keys)
+            if not here and key == "tool":
+                hint = "; in netlint.toml the keys stand without tool.netlint"
             raise Mistake((*here, key), f"unknown key '{key}'{hint}", at_key=True)
 
 

@@ -132,6 +132,7 @@ def _target() -> Schema:
         "probe-budget": _SECONDS,
         "seed": {"type": "integer", "minimum": 0},
         "batch": _TEXT,
+        "against": _TEXT,
     }
     assert set(capture) == set(CAPTURE_KEYS)
     path = _about("Which targets: a pattern of paths, seen from this file", _TEXT)

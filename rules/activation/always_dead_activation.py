@@ -84,6 +84,22 @@ scaled (float[N, 1] x) => (float[N, 2] y)
 }
 ```
 
+Indices and counts: no gradient would pass in any case.
+
+```onnx
+level (float[N, 4] x) => (int64[N, 1] level)
+<float[4, 1] w = {0.1, -0.2, 0.3, 0.4}, float[1] b = {0}, float two = {2}, float five = {5}, int64 least = {7},
+int64 most = {9}>
+{
+    h = Gemm(x, w, b)
+    s = Tanh(h)
+    f = Floor(s)
+    c = Clip(f, two, five)
+    i = Cast <to = 7> (c)
+    level = Clip(i, least, most)
+}
+```
+
 ## Known limits
 
 Single dead units are not reported here: the operand has to be dead in all of its elements.
@@ -118,6 +134,8 @@ _SATURATING: dict[str, Callable[[float], float]] = {
     "Erf": math.erf,
     "Softsign": softsign,
 }
+_REAL = ("float", "bfloat")
+_STEPS = ("Floor", "Ceil", "Round", "Sign")
 _MOST_BEHIND = 500
 
 
@@ -132,7 +150,7 @@ _MOST_BEHIND = 500
 def always_dead_activation(scope: Scope) -> Iterator[Finding]:
     for node in scope.graph.of("Relu", "ThresholdedRelu", "Clip", "Max", "Min", "HardSigmoid", *_SATURATING):
         operand = _operand(scope, node)
-        if operand is None or scope[parameters].constant(operand):
+        if operand is None or scope[parameters].constant(operand) or not _learns(scope, operand):
             continue
         stored = scope[ranges].of(operand)
         if stored.lo != stored.hi and _only_result(scope, node, stored) is None:
@@ -169,6 +187,13 @@ def _operand(scope: Scope, node: Node) -> Value | None:
         return node.input(0)
     moving = [value for value in node.inputs if value is not None and not scope[parameters].constant(value)]
     return moving[0] if len(moving) == 1 and len(node.inputs) == 2 else None
+
+
+def _learns(scope: Scope, operand: Value) -> bool:
+    """Whether a gradient could pass: not to indices, nor to what is rounded to whole numbers."""
+    made = scope.graph.producer(operand)
+    dtype = scope[shapes].dtype(operand)
+    return (dtype is None or dtype.startswith(_REAL)) and (made is None or made.op not in _STEPS)
 
 
 def _only_result(scope: Scope, node: Node, proved: Range) -> float | None:

@@ -2,14 +2,14 @@
 
 ## What it does
 
-Notes `‖x‖` on the way of a gradient, written as `ReduceL2` or as the root of a sum of squares, with no constant under
-the root. Where the vector is 0 for many inputs, or something is divided by the length, sqrt-domain (NUM004) and
+Notes `‖x‖` on the way of a gradient, written out as the root of a sum of squares, with no constant under the root.
+Where the vector is 0 for many inputs, or something is divided by the length, sqrt-domain (NUM004) and
 division-by-zero (NUM002) warn instead.
 
 ## Why is this bad
 
-The derivative of the length is x / ‖x‖, which is 0 / 0 for a vector of zeros. Some frameworks' `norm` takes 0 there,
-others give NaN, and so does a root that is written out. A constant added behind the root does not help.
+The derivative of the length is x / ‖x‖, which is 0 / 0 for a vector of zeros: NaN, where the root is written out.
+A constant added behind the root does not help. PyTorch's own `norm` and `cdist` take 0 there.
 
 ## Example
 
@@ -18,7 +18,9 @@ penalty (float[N, 3] x) => (float loss)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, int64[1] axis = {-1}>
 {
     h = Gemm(x, w, b)
-    n = ReduceL2(h, axis)      # want "length of a vector"
+    q = Mul(h, h)
+    s = ReduceSum(q, axis)
+    n = Sqrt(s)      # want "length of a vector"
     loss = ReduceMean <keepdims = 0> (n)
 }
 ```
@@ -53,7 +55,7 @@ penalty (float[N, 3] x) => (float loss)
 
 ## Spares
 
-The operator for it, and `ReduceL2` with a lower bound, which is how frameworks export their own normalisation:
+The operators for it, which is how frameworks export norms of their own, and those norms themselves:
 
 ```onnx
 operators (float[N, 3] x) => (float[N, 2] y, float[N, 2] z)
@@ -67,6 +69,18 @@ operators (float[N, 3] x) => (float[N, 2] y, float[N, 2] z)
 }
 ```
 
+```torch
+# given inputs=4,8
+class Prototypes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3)
+        self.points = nn.Parameter(torch.randn(5, 3))
+    def forward(self, x):
+        h = self.fc(x)
+        return torch.cdist(h, self.points), h.norm(dim=1), torch.linalg.vector_norm(h, dim=1)
+```
+
 A vector that a normalisation keeps from vanishing, and one that no weight has made:
 
 ```onnx
@@ -76,18 +90,23 @@ float[3] bias = {0.1, 0, 0}, int64[1] axis = {-1}>
 {
     l = LayerNormalization(x, scale, bias)
     h = Gemm(l, w, b)
-    y = ReduceL2(h, axis)
-    z = ReduceL2(x, axis)
+    q = Mul(h, h)
+    s = ReduceSum(q, axis)
+    y = Sqrt(s)
+    p = Mul(x, x)
+    t = ReduceSum(p, axis)
+    z = Sqrt(t)
 }
 ```
 
 ## Known limits
 
-Whether a framework masks the gradient of its own norm is not written in the model; the note is given for all.
+Whoever exported a root of a sum of squares is taken to have written it out: of frameworks whose own norm becomes one
+(JAX, TensorFlow) the gradient at 0 is NaN as well.
 
 ## References
 
-- Notes on subgradients of norms at 0: the documentation of `torch.linalg.norm` and of `jax.numpy.linalg.norm`.
+- The backward pass of norms in PyTorch (`norm_backward`, `_cdist_backward`), which takes the subgradient 0 at 0.
 """
 
 from __future__ import annotations
@@ -107,15 +126,15 @@ from ._witness import NEEDS, chain, evidence
 @rule("NUM011", "norm-gradient-at-zero", level=NOTE, since="0.2", requires=NEEDS)
 def norm_gradient_at_zero(scope: Scope) -> Iterator[Finding]:
     known, around = scope[reach], scope[surroundings]
-    for node in scope.graph.of("ReduceL2", "Sqrt", "Pow"):
+    for node in scope.graph.of("Sqrt", "Pow"):
         vector = _vector(known, node)
-        if vector is None or around.of_framework(node) or _spoken_for(scope.graph, known, node):
+        if vector is None or around.gradient_is_safe(node) or _spoken_for(scope.graph, known, node):
             continue
         if around.learns(node) and not around.steady(vector):
             yield Finding(
                 "the length of a vector has no gradient where all elements are 0",
                 node,
-                evidence=evidence(scope, node.input(0), "vector" if node.op == "ReduceL2" else "operand"),
+                evidence=evidence(scope, node.input(0), "operand"),
                 help="take the root of the sum of squares plus a small constant",
                 why="the derivative is x / ‖x‖, and 0 / 0 is NaN in some frameworks",
                 related=chain(scope, node.input(0)),
@@ -124,21 +143,14 @@ def norm_gradient_at_zero(scope: Scope) -> Iterator[Finding]:
 
 def _vector(known: Reached, node: Node) -> Value | None:
     """The vector whose length a node takes, if 0 is shown to be reached."""
-    if node.op == "ReduceL2":
-        return node.input(0) if not known.known.constant(node.input(0)) and known.zero(node.output()) else None
     operand = root_of(known, node)
     reached = known.zero(operand) if operand is not None and not known.known.constant(operand) else How.NEVER
     return square_sum(known, operand) if reached == How.POINT else None
 
 
 def _spoken_for(graph: Graph, known: Reached, node: Node) -> bool:
-    """Whether the length is a divisor, bare or (of the operator) with a lower bound."""
-    due = [node.output()]
-    bounds = ("Clip", "Max", "Add") if node.op == "ReduceL2" else ()
-    for _, value in zip(range(6), due, strict=False):
-        for use, copy in readers(graph, value):
-            if use.op == "Reciprocal" or (use.op == "Div" and use.input(1) is copy):
-                return True
-            if use.op in bounds:
-                due.append(use.output())
+    """Whether the length is a divisor."""
+    for use, copy in readers(graph, node.output()):
+        if use.op == "Reciprocal" or (use.op == "Div" and use.input(1) is copy):
+            return True
     return guarded_behind(graph, known, node, node.input(0))

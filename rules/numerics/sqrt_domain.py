@@ -6,9 +6,8 @@ Reports `Sqrt` (and the power 0.5) where the operand is shown to fall below 0: a
 difference that is negative by rounding only, such as E[x²] - E[x]². Where the operand is not negative but reaches 0
 for many inputs (equal points of a distance, a ReLU, a constant batch) and a gradient passes the root, it reports that.
 
-It is an error where the operand is proved to be negative for every input. What a framework's own functions are
-exported to is a note, for they know what to do at 0: a standard deviation with the correction n / (n - 1), a root that
-is kept from 0 only behind, before something is divided by it, a power of 1 / (2 + eps) (their distance).
+It is an error where the operand is proved to be negative for every input. A root that is kept from 0 only behind,
+before something is divided by it, is a note.
 
 ## Why is this bad
 
@@ -130,6 +129,18 @@ nearest (float[N, 3] x, float[N, 3] z) => (int64[1] y)
 }
 ```
 
+A standard deviation of the framework's own, which takes the gradient 0 where it is 0:
+
+```torch
+# given inputs=4,8
+class Spread(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3)
+    def forward(self, x):
+        return torch.relu(self.fc(x)).std(dim=1)
+```
+
 An operand of which nothing is known:
 
 ```onnx
@@ -226,8 +237,9 @@ def _gradient(scope: Scope, known: Reached, node: Node, operand: Value) -> tuple
         return None
     if _divides(scope.graph, node) or not around.learns(node):
         return None
-    own = _corrected(known, operand) or _bounded_behind(known, scope.graph, node) or _nearly_half(known, node)
-    level = NOTE if own else WARNING
+    if around.gradient_is_safe(node) or _corrected(known, operand) or _nearly_half(known, node):
+        return None
+    level = NOTE if _bounded_behind(known, scope.graph, node) else WARNING
     return f"a value that can be 0, {how(zero)}: an infinite gradient", level
 
 

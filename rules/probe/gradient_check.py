@@ -4,6 +4,7 @@
 Compares, in float64, the derivative in a random direction that the backward pass gives with that of the forward pass,
 from central differences. Reports a relative difference of more than `tolerance` (1 %): an error if a hand-written
 `autograd.Function` makes it, else a note, since a part of the way from a weight to the loss may be detached on purpose.
+A backward pass of the loss that raises in training mode is an error as well.
 
 ## Why is this bad
 Training follows a direction that does not lower the loss. It may look like slow learning for a long time.
@@ -31,6 +32,20 @@ class Net(nn.Module):
         return self.head(Cube.apply(self.enter(x)))      # want error "backward of Cube"
 ```
 
+Values that the backward pass needs are written over:
+```torch
+# given probe=cpu loss=mse_loss inputs=8,6 stage=init
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.enter, self.head = nn.Linear(6, 16), nn.Linear(16, 1)
+
+    def forward(self, x):
+        h = torch.sigmoid(self.enter(x))
+        h.mul_(2.0)
+        return self.head(h)      # want error "the backward pass of the loss raises"
+```
+
 ## Use instead
 ```torch
 # given probe=cpu loss=mse_loss inputs=8,6 stage=init
@@ -52,6 +67,16 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.head(Cube.apply(self.enter(x)))
+```
+```torch
+# given probe=cpu loss=mse_loss inputs=8,6 stage=init
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.enter, self.head = nn.Linear(6, 16), nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.head(torch.sigmoid(self.enter(x)) * 2.0)
 ```
 
 ## Spares
@@ -103,7 +128,7 @@ from collections.abc import Iterator
 
 from netlint.analyses.layers import layers
 from netlint.graph import Node
-from netlint.probe.observed import GradientCheck
+from netlint.probe.observed import GradientCheck, Passes
 from netlint.probe.stages import gradient_check as check
 from netlint.probe.stages import passes
 from netlint.rule import ERROR, NOTE, Evidence, Finding, Level, Option, Scope, rule
@@ -129,6 +154,9 @@ _SHOWN = 6
     options=(_TOLERANCE,),
 )
 def gradient_check(scope: Scope) -> Iterator[Finding]:
+    if scope[passes].raised:
+        yield from _raised(scope, scope[passes])
+        return
     found = scope[check]
     tables = {layer.weight.name for layer in scope[layers].all if layer.kind == "embedding"}
     wrong = [name for name in _wrong(found, float(scope.options["tolerance"])) if name not in tables]
@@ -151,6 +179,20 @@ def gradient_check(scope: Scope) -> Iterator[Finding]:
         else "look for detach(), .data or no_grad on one of several ways from the weight to the loss",
         level=level,
     )
+
+
+def _raised(scope: Scope, found: Passes) -> Iterator[Finding]:
+    """There is no gradient to check."""
+    at = scope.graph.producer(scope.graph.outputs[0]) if scope.graph.outputs else None
+    if at is not None:
+        yield Finding(
+            f"the backward pass of the loss raises {found.raised}",
+            at,
+            setting(found.setup),
+            help="values that the backward pass needs may not be written over: replace in-place operations before it; "
+            "torch.autograd.set_detect_anomaly(True) names the operation",
+            level=ERROR,
+        )
 
 
 def _wrong(found: GradientCheck, tolerance: float) -> list[str]:

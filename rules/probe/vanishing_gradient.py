@@ -135,7 +135,7 @@ _SHOWN = 8
 def vanishing_gradient(scope: Scope) -> Iterator[Finding]:
     found = scope[passes]
     trained = [each for each in measured(scope, found) if each.weight is not None and each.layer.kind != "embedding"]
-    cut = _cut_off(scope, trained) if found.setup.true_loss else []
+    cut = _cut_off(scope, trained) if found.setup.true_loss and found.whole else []
     if cut:
         yield _none_at_all(cut, trained, found)
         return

@@ -30,6 +30,7 @@ _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
 
 _SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
 _OUTSIDE = re.compile(r"Dimension out of range \(expected to be in range of \[-(\d+), \d+\], but got (-?\d+)\)")
+_JOINED = re.compile(r"same number of dimensions: got (\d+) and (\d+)")
 _UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)")
 
 
@@ -86,7 +87,7 @@ class Climb(Generic[T]):
         except Exception as error:
             text = reason(error)
             self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(cause(error))}")
-            self.failed.append(Failed(tuple(slots), watch.calls, error, fault(error, watch)))
+            self.failed.append(Failed(tuple(slots), watch.calls, error, fault(error, watch), self.again))
             if type(cause(error)) in _NO_FAULT_OF_THE_INPUTS:
                 raise TargetError(
                     f"cannot be run: {text.splitlines()[0]}{where(cause(error))}", "correct it"
@@ -209,6 +210,9 @@ class Climb(Generic[T]):
         unpack = _UNPACK.search(error)
         if unpack and (ranked := self.reranked(slots, int(unpack[1]))) is not None:
             return ranked
+        joined = _JOINED.search(error)
+        if joined and (ranked := self.lowered(slots, abs(int(joined[1]) - int(joined[2])))) is not None:
+            return ranked
         return self.replaced(slots, [int(number) for number in re.findall(r"\d+", error)[:12]])
 
     def reranked(self, slots: list[Slot], rank: int, given: int | None = None) -> list[Slot] | None:
@@ -222,6 +226,15 @@ class Climb(Generic[T]):
             if tuple(map(str, changed)) not in self.seen:
                 self.fixed.pop(place, None)
                 return changed
+        return None
+
+    def lowered(self, slots: list[Slot], axes: int) -> list[Slot] | None:
+        """Integers with so many axes fewer: one category for each sample, where a table makes features of it."""
+        for place, slot in enumerate(slots):
+            if slot.kind == "int" and not slot.stated and len(slot.shape) > axes:
+                changed = [*slots[:place], replace(slot, shape=slot.shape[:-axes]), *slots[place + 1 :]]
+                if axes and tuple(map(str, changed)) not in self.seen:
+                    return changed
         return None
 
     def named(self, name: str, slots: Sequence[Slot]) -> Slot:

@@ -47,6 +47,8 @@ class Failed:
     error: BaseException
     fault: TargetError | None
     """What is wrong whatever the inputs are."""
+    again: Callable[[Sequence[Slot]], Failed | None]
+    """One more run on inputs of the same layout, as far as it fails."""
 
     @property
     def spot(self) -> tuple[Any, ...]:
@@ -94,13 +96,10 @@ ENOUGH = 3
 """Different inputs that meet the same error at the same line."""
 
 
-def repeated(failed: Sequence[Failed], again: Callable[[Sequence[Slot]], Failed | None]) -> TargetError | None:
-    """The fault of a model that fails in the same way with all the inputs that come as far; None if it does not.
-
-    `again` runs the model once more, on variants of the inputs that came furthest.
-    """
+def repeated(failed: Sequence[Failed]) -> TargetError | None:
+    """The fault of a model that fails in the same way with all inputs that come as far, variants of them included."""
     furthest = max(failed, key=lambda each: each.calls)
-    runs = [*failed, *(run for slots in _variants(furthest.slots) if (run := again(slots)) is not None)]
+    runs = [*failed, *(run for slots in _variants(furthest.slots) if (run := furthest.again(slots)) is not None)]
     same = {run.slots for run in runs if run.spot == furthest.spot}
     further = [run for run in runs if run.calls > furthest.calls and run.spot != furthest.spot]
     if len(same) < ENOUGH or further:

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from netlint.frontends import TargetError
 
+from . import guard, recipe
 from . import inputs as example_inputs
-from . import recipe
 from .resolve import users_code
 from .target import Captured, captured_model
 
@@ -30,7 +30,7 @@ def fence(
     """
     linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
     scope: dict[str, Any] = {"torch": torch, "nn": nn, "F": functional, "math": math, "__name__": "netlint_example"}
-    with users_code("the example fails", "correct it"):
+    with users_code("the example fails", "correct it"), guard.same_random():
         exec(compile(source, place, "exec"), scope)
         model = _model(scope)
         if export and "exported" in scope:

@@ -86,6 +86,8 @@ def _step(run: Callable[..., Any], names: Iterable[str], source: Callable[..., A
     batched = len(wanted) == 1 and wanted[0] in ("batch", "data", "samples", "train_batch", "b")
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if len(wanted) == 1 and len(args) > 1 and all(isinstance(arg, torch.Tensor) for arg in args):
+            args = (args,)  # the parts of its one batch
         return run(*args, **kwargs, **({} if len(args) > len(wanted) else rest))  # given, all arguments are
 
     return Step(call, wanted, source, batched)

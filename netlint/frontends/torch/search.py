@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import nn
 
@@ -45,21 +45,21 @@ def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None 
                 return found
         errors += list(dict.fromkeys([*finder.errors[:2], *finder.errors[-1:]]))
         failed += finder.failed
-    _blame(failed, finder)
+    _blame(failed)
     raise NoInputs(
         "\n".join(["runs on none of the inputs that were tried", *dict.fromkeys(errors[:5])]),
         STATE if step is None else f"{STATE}, or name a step that takes tensors: def step(model, x, y): …",
     )
 
 
-def _blame(failed: Sequence[Failed], finder: Climb[Any]) -> None:
+def _blame(failed: Sequence[Failed]) -> None:
     """Raises what is wrong with the model itself, if that is why no input was found."""
     sure = [run for run in failed if run.fault is not None]
     if sure:
         furthest = max(sure, key=lambda run: run.calls)
         assert furthest.fault is not None
         raise furthest.fault from furthest.error
-    if failed and (fault := repeated(failed, finder.again)) is not None:
+    if failed and (fault := repeated(failed)) is not None:
         raise fault
 
 

@@ -10,9 +10,10 @@ from netlint.analysis import Unavailable
 from netlint.probe.observed import GradientCheck
 
 from .data import Batch
-from .kept import seeded
+from .kept import put, seeded
 from .losses import Loss
 from .running import Clock, Running, gradients, parameters
+from .smaller import costly, smaller
 from .undropped import undropped
 
 SAMPLES = 3
@@ -30,12 +31,12 @@ INPUT = "input"
 
 def gradient_check(running: Running) -> GradientCheck:
     """One direction for each of some parameters, and for the inputs."""
-    clock = Clock(running.request.seconds("gradient_check"))
-    few = running.batch.first(SAMPLES)
+    clock = running.clock("gradient_check")
     with running.lent(dtype=torch.float64), undropped(running.model):
+        few = smaller(running, SAMPLES, torch.float64)
         batch = few.on(running.device, torch.float64)
-        inputs = [tensor.requires_grad_() for tensor in batch.tensors() if tensor.is_floating_point()]
-        weights = _some(parameters(running.model))
+        inputs = _inputs(running, batch)
+        weights = _some(parameters(running.model), GROUPS // 2 if costly(running, few) else GROUPS)
         loss = running.loss(running(batch), batch)
         function = _function(running, batch, loss)
         groups: dict[str, list[torch.Tensor]] = {INPUT: inputs} if inputs else {}
@@ -48,21 +49,33 @@ def gradient_check(running: Running) -> GradientCheck:
     return GradientCheck(running.setup(loss, few), derivatives)
 
 
-def _some(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _inputs(running: Running, batch: Batch) -> list[torch.Tensor]:
+    """The inputs to differentiate by; none where the model does not take any that have a gradient."""
+    found = [tensor.requires_grad_() for tensor in batch.tensors() if tensor.is_floating_point()]
+    try:
+        running(batch.aside())
+    except Exception:  # code of the user's: it may write into its inputs
+        for tensor in found:
+            tensor.requires_grad_(False)
+        return []
+    return found
+
+
+def _some(weights: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
     names = list(weights)
-    if len(names) > GROUPS:
-        names = [names[round(place * (len(names) - 1) / (GROUPS - 1))] for place in range(GROUPS)]
+    if len(names) > count:
+        names = [names[round(place * (len(names) - 1) / (count - 1))] for place in range(count)]
     return {name: weights[name] for name in names}
 
 
 def _function(running: Running, batch: Batch, loss: Loss) -> Callable[[], torch.Tensor]:
     """The loss as a function of what the tensors hold now: the same random numbers each time."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in running.model.buffers()]
+    buffers = list(running.model.buffers())
+    first = [buffer.detach().clone() for buffer in buffers]
 
     def function() -> torch.Tensor:
         with torch.no_grad():
-            for buffer, first in buffers:
-                buffer.copy_(first)
+            put(buffers, first)
         seeded(running.request.seed, running.device)
         return loss.of(running(batch.aside())).double()
 

@@ -68,14 +68,19 @@ class Batch:
         return replace(self, args=args, kwargs=kwargs)
 
     def on(self, device: torch.device, dtype: torch.dtype | None = None) -> Batch:
-        """The same on a device, floating-point numbers in `dtype` if one is given."""
+        """The same on a device, floating-point numbers in `dtype` if one is given.
+
+        Of a batch that lies on a GPU and on the CPU, what is on the CPU is meant to be there: lengths, for instance.
+        """
+        mixed = device.type == "cuda" and any(tensor.is_cuda for tensor in self.tensors())
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
             wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-            return tensor.detach().to(device, wanted, copy=True).requires_grad_(tensor.requires_grad)
+            place = tensor.device if mixed and tensor.device.type == "cpu" else device
+            return tensor.detach().to(place, wanted, copy=True).requires_grad_(tensor.requires_grad)
 
         args, kwargs = self.changed(move)
-        targets = move(self.targets) if isinstance(self.targets, torch.Tensor) else self.targets
+        targets = self.targets.to(device) if isinstance(self.targets, torch.Tensor) else self.targets
         return replace(self, args=args, kwargs=kwargs, targets=targets)
 
 
@@ -89,14 +94,14 @@ def batch(
     """The batch at hand, or a synthetic one of so many samples where the model takes any number."""
     example = subject.example
     given = Arguments(_nothing, example.args, dict(example.kwargs))
-    tensors = [tensor for tensor in given.tensors() if not isinstance(tensor, torch.nn.Parameter)]
-    size = next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1)
+    tensors = _own(given)
+    size = _count(tensors)
     if data is not None:
         return _from_file(given, tensors, graph, data)
     if example.data and not all(map(_blank, tensors)):
         origin = "inputs= as given" if example.origin == "inputs=" else example.origin
         return Batch(example.args, dict(example.kwargs), size, origin, real=True)
-    wanted = fitting(subject, size, samples, kind) if subject.recording.symbolic else size
+    wanted = fitting(subject, samples, kind) if subject.recording.symbolic else size
     synthetic = Synthetic(graph, training, request.seed)
     known = list(graph.inputs) if len(graph.inputs) == len(tensors) else [None] * len(tensors)
     values = {id(tensor): value for tensor, value in zip(tensors, known, strict=True)}
@@ -106,6 +111,21 @@ def batch(
 
     arguments = given.changed(made)
     return Batch(arguments.args, arguments.kwargs, wanted, "synthetic", synthetic.about)
+
+
+def _own(given: Arguments) -> list[torch.Tensor]:
+    return [tensor for tensor in given.tensors() if not isinstance(tensor, torch.nn.Parameter)]
+
+
+def _count(tensors: list[torch.Tensor]) -> int:
+    return next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1)
+
+
+def recorded_samples(subject: Subject) -> int:
+    """How many the recording was made with."""
+    if subject.recording.symbolic:
+        return _RECORDED
+    return _count(_own(Arguments(_nothing, subject.example.args, dict(subject.example.kwargs))))
 
 
 def _blank(tensor: torch.Tensor) -> bool:
@@ -139,21 +159,30 @@ def _from_file(given: Arguments, tensors: list[torch.Tensor], graph: Graph, data
 def _drawn(synthetic: Synthetic, tensor: torch.Tensor, value: Value | None) -> torch.Tensor:
     """Numbers in place of those of an example; flags, counts and lengths stay as they are."""
     if tensor.is_floating_point():
-        return torch.from_numpy(synthetic.floats(tensor.shape, value)).to(tensor.dtype)
+        return torch.from_numpy(synthetic.floats(tensor.shape, value)).to(_real(tensor), tensor.dtype)
     if tensor.dtype in _INTEGERS and value is not None:
         example = None if tensor.is_meta else tensor.detach().cpu().numpy()
         drawn = synthetic.integers(tensor.shape, value, example)
         if drawn is not None:
-            return torch.from_numpy(drawn).to(tensor.dtype)
+            return torch.from_numpy(drawn).to(_real(tensor), tensor.dtype)
     return tensor.detach().clone()
+
+
+def _real(tensor: torch.Tensor) -> torch.device:
+    """Where it lies."""
+    return torch.device("cpu") if tensor.is_meta else tensor.device
 
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-def fitting(subject: Subject, size: int, samples: int, kind: str) -> int:
-    """So many samples, or as many as fit; the recording is of two. Raises `Unavailable` where none do."""
-    recorded = 2 if subject.recording.symbolic else size
+_RECORDED = 2
+"""Samples of a recording with symbols in its shapes."""
+
+
+def fitting(subject: Subject, samples: int, kind: str) -> int:
+    """So many samples, or as many as fit. Raises `Unavailable` where none do."""
+    recorded = recorded_samples(subject)
     found = size_of.samples(subject.recording, recorded, samples, kind)
     needed = size_of.nbytes(subject.recording, recorded) * found
     if needed > _MOST_BYTES:

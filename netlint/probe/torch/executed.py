@@ -47,6 +47,7 @@ class Executed:
         self.model: nn.Module = Execution(graph)
         self.mode = "train" if _in_training(graph) else "eval"
         self.samples_axis = batch_name(graph)
+        self.products = 0.0
         self._made: tuple[Training, int, Batch] | None = None
 
     def batch(
@@ -62,7 +63,9 @@ class Executed:
     def _fed(
         self, graph: Graph, training: Training, request: Request, samples: int, kind: str, data: Data | None
     ) -> Batch:
-        feed = Feed(graph, training, request, data, _Trial(self._execution, graph, kind), samples)
+        trial = _Trial(self._execution, graph, kind)
+        feed = Feed(graph, training, request, data, trial, samples)
+        self.products = trial.products
         tensors = [torch.from_numpy(feed.values[value.name]) for value in graph.inputs]
         given = targets(data, graph.inputs) if data is not None else None
         return Batch(
@@ -139,7 +142,8 @@ class _Trial:
         finally:
             self.execution.see = None
         few = next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1)
-        return size.fitting(self.nbytes / few, self.products / few, samples, self.kind)
+        self.products /= few
+        return size.fitting(self.nbytes / few, self.products, samples, self.kind)
 
     def _count(self, node: Node, value: Value, tensor: torch.Tensor) -> None:
         if moves(node):

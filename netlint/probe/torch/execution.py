@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,13 @@ from netlint.graph import Body, Graph, Node, TensorUnreadable, Value
 from netlint.ops import NORMALISATION, RECURRENT
 from netlint.training import Training
 
+from .devices import out_of_memory
 from .operators import FUNCTIONS, Call
 
 MOST = 4 << 30
 """Bytes of constants that are loaded."""
 
+_FEW = 64
 See = Callable[[Node, Value, torch.Tensor], None]
 _LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -42,12 +45,17 @@ class Execution(nn.Module):
             raise Unavailable(f"its weights take more than {MOST >> 30} GiB")
         self._named = _names(graph, constants)
         learnt = _trained(graph)
+        numbers: dict[Value, torch.Tensor] = {}
         for value, name in self._named.items():
             tensor = _tensor(value)
-            if value in learnt and tensor.is_floating_point():
+            if value not in learnt and _told(tensor):
+                numbers[value] = tensor
+            elif value in learnt and tensor.is_floating_point():
                 self._parameters[name] = nn.Parameter(tensor)
             else:
                 self._buffers[name] = tensor
+        self._numbers = MappingProxyType(numbers)
+        """Lengths and the like, which Python reads: they stay with the CPU, and with them what is computed of them."""
         self._last = _last_uses(self._nodes, graph)
         self.see: See | None = None
         """Is shown what nodes compute."""
@@ -57,9 +65,12 @@ class Execution(nn.Module):
         known: dict[Value, torch.Tensor] = dict(zip(self._graph.inputs, inputs, strict=True))
         for value, name in self._named.items():
             found = self._parameters.get(name)
-            known[value] = found if found is not None else self._buffer(name)
+            if value not in self._numbers:
+                known[value] = found if found is not None else self._buffer(name)
         wide = any(tensor.dtype is torch.float64 for tensor in self.parameters())
         wide = wide and not any(value.dtype == "float64" for value in self._named)
+        for value, number in self._numbers.items():
+            known[value] = number.double() if wide and number.is_floating_point() else number
         self._run(self._nodes, known, wide, self._last)
         return tuple(known[value] for value in self._graph.outputs)
 
@@ -95,10 +106,10 @@ def _computed(node: Node, known: dict[Value, torch.Tensor], graph: Graph, wide: 
     inputs = [known[value] if value is not None else None for value in node.inputs]
     try:
         found = FUNCTIONS[node.full_op](Call(node, inputs, graph.opset.get("", 1), wide))
-    except (Unavailable, torch.OutOfMemoryError, torch.AcceleratorError):
+    except Unavailable:
         raise
     except Exception as error:
-        if "allocate memory" in str(error):
+        if out_of_memory(error) or any(tensor is not None and tensor.is_cuda for tensor in inputs):
             raise
         raise Unavailable(f"{node.op} at {node.loc.path} raises {_first_line(error)}") from None
     return [found] if isinstance(found, torch.Tensor) else found
@@ -142,6 +153,11 @@ def _last_uses(nodes: Sequence[Node], graph: Graph) -> dict[Node, list[Value]]:
             if value is not None and users and main.issuperset(users) and not graph.is_output(value):
                 last.setdefault(users[-1], []).append(value)
     return last
+
+
+def _told(tensor: torch.Tensor) -> bool:
+    """Whether it is a number, or a few whole ones."""
+    return tensor.numel() == 1 or (not tensor.is_floating_point() and tensor.dim() == 1 and tensor.numel() <= _FEW)
 
 
 def _tensor(value: Value) -> torch.Tensor:

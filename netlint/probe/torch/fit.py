@@ -13,10 +13,11 @@ from netlint.probe.observed import Overfit, Ramp
 from netlint.training import Known
 
 from .data import Batch
-from .kept import seeded
+from .kept import put, seeded
 from .losses import Loss
 from .optimizers import OPTIMIZERS, Optimizer
 from .running import Clock, Running, gradients, parameters
+from .smaller import costly, smaller
 from .undropped import undropped
 
 SAMPLES = 8
@@ -24,7 +25,12 @@ SAMPLES = 8
 STEPS = 300
 LEARNT = 0.01
 """Part of the loss at which nothing more is to be learnt."""
+ENOUGH = 0.1
+"""Part of the loss at which the next smaller rate need not be tried."""
 RATES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
+COSTLY = 1e-3
+"""The rate of models of which a few steps take seconds: none is tried beforehand."""
+SLOWER = (1, 10, 100)
 TRIED = 8
 """Steps that each rate is tried for."""
 RAMP = tuple(10 ** (-6 + 7 * step / 56) for step in range(57))
@@ -53,8 +59,7 @@ class Trainee:
     def again(self) -> None:
         """As it was at first."""
         with torch.no_grad():
-            for tensor, first in zip(self._state(), self._first, strict=True):
-                tensor.copy_(first)
+            put(self._state(), self._first)
         seeded(self._running.request.seed, self._running.device)
 
     def clear(self) -> None:
@@ -66,9 +71,9 @@ class Trainee:
 
     def step(self, optimizer: Optimizer, losses: list[float]) -> float:
         """One step; the loss before it. Where that is no number there is no step."""
-        self._clock.check(_progress(losses))
         total = self.loss.of(self._running(self._batch))
         number = float(total)
+        self._clock.check(_progress(losses))
         if not math.isfinite(number):
             return number
         if any(weight.grad is not None for weight in self._weights):
@@ -90,16 +95,33 @@ def _lent(running: Running) -> Iterator[None]:
 
 
 def overfit(running: Running) -> Overfit:
-    """Adam on a few samples, at the rate of a few that lowers the loss most in the first steps."""
-    clock = Clock(running.request.seconds("overfit"))
-    few = running.batch.first(SAMPLES)
+    """Adam on a few samples, at the rate of a few that lowers the loss most in the first steps; where that comes to a
+    halt, at smaller ones: what begins too fast may end on a plateau."""
+    clock = running.clock("overfit")
     with _lent(running):
+        few = smaller(running, SAMPLES)
         trainee = Trainee(running, few.on(running.device), clock)
-        tried = {rate: _tried(trainee, rate) for rate in RATES}
-        rate = min(RATES, key=lambda rate: tried[rate])
-        losses = _learnt(trainee, rate)
+        best = COSTLY if costly(running, few) else _best(trainee)
+        tried: list[tuple[float, list[float]]] = []
+        for rate in (best / slower for slower in SLOWER):
+            tried.append((rate, _learnt(trainee, rate)))
+            if _share(tried[-1][1], trainee.loss.least()) <= ENOUGH:
+                break
     running.notes.append("dropout off")
+    rate, losses = min(tried, key=lambda entry: min(entry[1]))
     return Overfit(running.setup(trainee.loss, few), tuple(losses), rate, "Adam", trainee.loss.least())
+
+
+def _best(trainee: Trainee) -> float:
+    """The rate that lowers the loss most in the first steps."""
+    tried = {rate: _tried(trainee, rate) for rate in RATES}
+    return min(RATES, key=lambda rate: tried[rate])
+
+
+def _share(losses: list[float], least: float) -> float:
+    """What is left of the avoidable loss."""
+    start = losses[0] - least
+    return (min(losses) - least) / start if start > 0 else 0.0
 
 
 def _tried(trainee: Trainee, rate: float) -> float:
@@ -130,24 +152,26 @@ def _learnt(trainee: Trainee, rate: float) -> list[float]:
 
 def ramp(running: Running) -> Ramp:
     """The optimizer that the contract names, else Adam, on the batch at hand."""
-    clock = Clock(running.request.seconds("ramp"))
+    clock = running.clock("ramp")
     stated = running.training.optimizer
     name = stated.value if isinstance(stated, Known) and stated.value in OPTIMIZERS else "adam"
     with _lent(running):
-        trainee = Trainee(running, running.batch.on(running.device), clock)
-        optimizer = trainee.optimizer(name, RAMP[0])
+        batch = smaller(running, running.batch.samples)
+        rates = RAMP[8::4] if costly(running, batch) else RAMP
+        trainee = Trainee(running, batch.on(running.device), clock)
+        optimizer = trainee.optimizer(name, rates[0])
         losses: list[float] = []
         largest: float | None = None
-        for at, rate in enumerate(RAMP):
+        for at, rate in enumerate(rates):
             optimizer.rate = rate
             number = trainee.step(optimizer, losses)
             if losses and _blown(number, losses):
                 # The steps before this one did it: the loss is that after the last.
-                largest = RAMP[max(at - 2, 0)]
+                largest = rates[max(at - 2, 0)]
                 break
             losses.append(number)
     running.notes.append("dropout off")
-    return Ramp(running.setup(trainee.loss), RAMP[: len(losses)], tuple(losses), name, largest)
+    return Ramp(running.setup(trainee.loss, batch), rates[: len(losses)], tuple(losses), name, largest)
 
 
 def _blown(number: float, losses: list[float]) -> bool:

@@ -8,7 +8,7 @@ old memory afterwards.
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,6 +18,12 @@ from torch.nn.parameter import is_lazy
 
 from netlint.analysis import Unavailable
 from netlint.frontends.torch import guard
+
+from .devices import spread
+
+
+class NoRoom(Unavailable):
+    """The weights do not fit on the device."""
 
 
 @contextmanager
@@ -30,6 +36,9 @@ def lent(model: nn.Module, device: torch.device, seed: int, dtype: torch.dtype |
         stack.enter_context(_random(device))
         stack.enter_context(guard.unchanged(model))
         stack.enter_context(_copies(model, device, dtype))
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        if dtype is not None:  # what the model makes on the way has no type of its own
+            torch.set_default_dtype(dtype)
         stack.enter_context(guard.settings())
         stack.enter_context(_undecided())
         stack.enter_context(torch.enable_grad())
@@ -42,6 +51,12 @@ def seeded(seed: int, device: torch.device) -> None:
     guard.seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)
+
+
+def put(tensors: Sequence[torch.Tensor], elements: Sequence[torch.Tensor]) -> None:
+    """Write elements into tensors, on a GPU in a few kernels."""
+    if tensors:
+        torch._foreach_copy_(tensors, elements)
 
 
 @contextmanager
@@ -75,6 +90,7 @@ def _undecided() -> Iterator[None]:
 
 @contextmanager
 def _copies(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    stay = device.type == "cuda" and spread(model)
     kept: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, bool]] = []
     copies: dict[Hashable, torch.Tensor] = {}
     try:
@@ -83,7 +99,7 @@ def _copies(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -
                 raise Unavailable("it holds lazy modules that were never called; call the model once where it is made")
             grad, tensor.grad = (tensor.grad if tensor.is_leaf else None), None
             kept.append((tensor, tensor.data, grad, tensor.requires_grad))
-            tensor.data = _copy(tensor.data, device, dtype, copies)
+            tensor.data = _copy(tensor.data, tensor.device if stay and tensor.is_cuda else device, dtype, copies)
         yield
     except TypeError as error:
         raise Unavailable(f"its tensors cannot be copied: {error}") from None
@@ -107,7 +123,10 @@ def _copy(
     place = (data.data_ptr(), data.shape, data.stride(), data.dtype) if strided and data.numel() else id(data)
     if place not in copies:
         wanted = dtype if dtype is not None and data.is_floating_point() else data.dtype
-        copies[place] = data.to(device, wanted, copy=True)
+        try:
+            copies[place] = data.to(device, wanted, copy=True)
+        except torch.OutOfMemoryError:
+            raise NoRoom("its weights do not fit into the memory of the GPU") from None
     return copies[place]
 
 

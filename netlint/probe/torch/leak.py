@@ -18,6 +18,7 @@ from netlint.probe.observed import Leak
 from . import losses
 from .data import Batch
 from .running import Clock, Running
+from .smaller import smaller
 
 SAMPLES = 4
 
@@ -27,15 +28,15 @@ _Placed = tuple[torch.Tensor, int]
 
 def leak(running: Running) -> Leak:
     """For each sample a random projection of its outputs, differentiated by all inputs at once."""
-    clock = Clock(running.request.seconds("leak"))
+    clock = running.clock("leak")
     if running.source.step is not None:
         raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
     if running.source.samples_axis is None:
         raise Unavailable("which axis holds the samples is not known")
-    few = running.batch.first(SAMPLES)
-    if few.samples < 2:
+    if running.batch.samples < 2:
         raise Unavailable("needs two samples")
     with running.lent(mode="eval"):
+        few = smaller(running, SAMPLES)
         batch = few.on(running.device)
         tables = _Tables(batch.samples)
         inputs = _differentiable(running, batch)
@@ -90,12 +91,11 @@ def _largest(
     outputs: Sequence[_Placed], sources: Sequence[_Placed], samples: int, seed: int, clock: Clock
 ) -> torch.Tensor:
     """[output sample, input sample]: the largest absolute derivative."""
-    generator = torch.Generator()
-    generator.manual_seed(seed)
     projected = torch.zeros(samples, device=outputs[0][0].device, dtype=torch.float64)
-    for tensor, axis in outputs:
-        weights = torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
-        projected = projected + (tensor * weights).transpose(0, axis).reshape(samples, -1).sum(1).double()
+    drawn = losses.random_like([tensor for tensor, _ in outputs], seed)
+    for (tensor, axis), weights in zip(outputs, drawn, strict=True):
+        part = (tensor * weights).transpose(0, axis).reshape(samples, -1).sum(1)
+        projected = projected + part.to(projected.device, torch.float64)
     rows = []
     for sample in range(samples):
         clock.check(f"{sample} of {samples} samples")
@@ -111,7 +111,7 @@ def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[_Placed],
     for grad, (_, axis) in zip(grads, sources, strict=True):
         if grad is not None and grad.numel():
             each = grad.abs().transpose(0, axis).reshape(samples, -1).amax(1)
-            most = torch.maximum(most, each.double())
+            most = torch.maximum(most, each.to(most.device, torch.float64))
     return most
 
 

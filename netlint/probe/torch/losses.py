@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,20 +65,33 @@ def prediction(result: Any) -> torch.Tensor | None:
     return logits if isinstance(logits, torch.Tensor) else next(floats(result), None)
 
 
-def projected(result: Any, seed: int) -> torch.Tensor:
+class Projection:
     """A number that depends on every output: each times a fixed random number, summed, per sample."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._weights: list[torch.Tensor] = []
+
+    def __call__(self, result: Any) -> torch.Tensor:
+        """Raises `Unavailable` where no output has a gradient."""
+        outputs = [tensor for tensor in floats(result) if tensor.requires_grad]
+        if not outputs:
+            raise Unavailable("no output depends on a parameter by a gradient")
+        if [weights.shape for weights in self._weights] != [tensor.shape for tensor in outputs]:
+            self._weights = list(random_like(outputs, self._seed))
+        parts = [
+            (tensor * weights).sum() / max(tensor.shape[0] if tensor.dim() else 1, 1)
+            for tensor, weights in zip(outputs, self._weights, strict=True)
+        ]
+        return sum(part.to(parts[0].device, parts[0].dtype) for part in parts)  # type: ignore[return-value]
+
+
+def random_like(tensors: Iterable[torch.Tensor], seed: int) -> Iterator[torch.Tensor]:
+    """Normally distributed numbers beside each: the same ones on every device."""
     generator = torch.Generator()
     generator.manual_seed(seed)
-    outputs = [tensor for tensor in floats(result) if tensor.requires_grad]
-    if not outputs:
-        raise Unavailable("no output depends on a parameter by a gradient")
-    total: torch.Tensor | None = None
-    for tensor in outputs:
-        weights = torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
-        part = (tensor * weights).sum() / max(tensor.shape[0] if tensor.dim() else 1, 1)
-        total = part if total is None else total + part.to(total.dtype)
-    assert total is not None
-    return total
+    for tensor in tensors:
+        yield torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
 
 
 def _by_class(function: Callable[..., torch.Tensor]) -> Callable[[torch.Tensor, Targets], torch.Tensor]:
@@ -134,4 +147,4 @@ def named(training: Training, targets: Targets) -> Loss | None:
             raise Unavailable(f"{stated.value.name} has no prediction to read: the model returns none")
         return function(output, targets)
 
-    return Loss(f"{stated.value.name} (from {stated.origin})", of, targets=lambda: targets.moments)
+    return Loss(f"{stated.value.name} (from {stated.origin})", of, targets=targets.moments)

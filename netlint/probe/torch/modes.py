@@ -13,8 +13,8 @@ from netlint.training import Known
 
 from . import losses
 from .data import Batch
-from .kept import seeded
-from .running import Clock, Running
+from .kept import put, seeded
+from .running import Running
 
 RUNS = 3
 """Training-mode runs, each with other random numbers."""
@@ -24,18 +24,19 @@ def modes(running: Running) -> Modes:
     """The same samples in both modes; the spread of repeated and of smaller training-mode runs is expected."""
     if running.source.step is not None:
         raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
-    clock = Clock(running.request.seconds("modes"))
-    half = running.batch.samples // 2
+    clock = running.clock("modes")
+    half, free = running.batch.samples // 2, running.source.samples_axis is not None
     with running.lent(mode="train"), torch.no_grad():
         batch = running.batch.on(running.device)
         _settle(running, batch)
-        statistics = [(buffer, buffer.clone()) for buffer in running.model.buffers()]
+        buffers = list(running.model.buffers())
+        statistics = buffers, [buffer.clone() for buffer in buffers]
         runs = []
         for run in range(RUNS):
             clock.check(f"{run} of {RUNS + 2} runs")
             runs.append(_run(running, batch, run, statistics))
         clock.check(f"{RUNS} of {RUNS + 2} runs")
-        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 else runs[0]
+        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 and free else runs[0]
         running.model.eval()
         calm = _run(running, batch, 0, statistics)
     spread = float(calm.std(correction=0)) if calm.numel() else 0.0
@@ -63,11 +64,10 @@ def _settle(running: Running, batch: Batch) -> None:
 
 
 def _run(
-    running: Running, batch: Batch, chance: int, statistics: list[tuple[torch.Tensor, torch.Tensor]]
+    running: Running, batch: Batch, chance: int, statistics: tuple[list[torch.Tensor], list[torch.Tensor]]
 ) -> torch.Tensor:
     """The outputs, flattened to [samples, numbers]."""
-    for buffer, first in statistics:
-        buffer.copy_(first)
+    put(*statistics)
     seeded(running.request.seed + chance, running.device)
     found = _flat(running(batch), batch.samples)
     if found is None:

@@ -31,11 +31,16 @@ class Adam:
         """One step of all weights that have a gradient."""
         self._steps += 1
         shrunk = 1 - 0.9**self._steps, 1 - 0.999**self._steps
-        for weight, grad, mean, square in zip(self._weights, grads, self._mean, self._square, strict=True):
-            if grad is not None:
-                mean.lerp_(grad, 0.1)
-                square.mul_(0.999).addcmul_(grad, grad, value=0.001)
-                weight.addcdiv_(mean, (square / shrunk[1]).sqrt_().add_(1e-8), value=-self.rate / shrunk[0])
+        weights, given, means, squares = _moved(grads, self._weights, self._mean, self._square)
+        if not given:
+            return
+        torch._foreach_lerp_(means, given, 0.1)
+        torch._foreach_mul_(squares, 0.999)
+        torch._foreach_addcmul_(squares, given, given, 0.001)
+        roots = torch._foreach_div(squares, shrunk[1])
+        torch._foreach_sqrt_(roots)
+        torch._foreach_add_(roots, 1e-8)
+        torch._foreach_addcdiv_(weights, means, roots, -self.rate / shrunk[0])
 
 
 class Momentum:
@@ -49,9 +54,21 @@ class Momentum:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, grads: Sequence[torch.Tensor | None]) -> None:
         """One step of all weights that have a gradient."""
-        for weight, grad, speed in zip(self._weights, grads, self._speed, strict=True):
-            if grad is not None:
-                weight.add_(speed.mul_(0.9).add_(grad), alpha=-self.rate)
+        weights, given, speeds = _moved(grads, self._weights, self._speed)
+        if not given:
+            return
+        torch._foreach_mul_(speeds, 0.9)
+        torch._foreach_add_(speeds, given)
+        torch._foreach_add_(weights, speeds, alpha=-self.rate)
+
+
+def _moved(
+    grads: Sequence[torch.Tensor | None], weights: Sequence[torch.Tensor], *states: Sequence[torch.Tensor]
+) -> list[list[torch.Tensor]]:
+    """Weights, gradients and states of the weights that have a gradient: all of them move in a few kernels."""
+    places = [place for place, grad in enumerate(grads) if grad is not None]
+    columns = (weights, grads, *states)
+    return [[column[place] for place in places] for column in columns]  # type: ignore[misc]
 
 
 OPTIMIZERS: dict[str, Callable[[Sequence[torch.Tensor], float], Optimizer]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,34 +14,43 @@ from netlint.graph import Value
 from netlint.probe.observed import Passes, WeightSeen
 
 from .data import Batch
+from .devices import of_the_gpu, out_of_memory
+from .kept import seeded
 from .losses import Loss
-from .running import Running, gradients, parameters
+from .running import Running, gradients, parameters, why
 from .statistics import Statistics
 
 _KEPT_NUMBERS = 1 << 12
 """Numbers of each sample of an output that are kept."""
 _KEPT_SAMPLES = 16
+CHANCES = 4
 
 
 def passes(running: Running) -> Passes:
-    """Run once; where numbers are missing or infinite, once more with care for the values that have them."""
-    found, suspects = _once(running, None)
-    return found if suspects is None else _once(running, suspects)[0]
+    """Run once; where numbers are missing or infinite, once more with care for the values that have them. A model that
+    skips layers at random is run until it does what was recorded, a few times at most."""
+    for chance in range(CHANCES):
+        found, suspects = _once(running, None, chance)
+        if found.whole:
+            break
+    return found if suspects is None else _once(running, suspects, chance)[0]
 
 
-def _once(running: Running, suspects: Sequence[Value] | None) -> tuple[Passes, Sequence[Value] | None]:
+def _once(running: Running, suspects: Sequence[Value] | None, chance: int) -> tuple[Passes, Sequence[Value] | None]:
     """The passes, and of which values numbers are missing or infinite; None: of none, or that is known already.
 
     Until the numbers are fetched, nothing here waits for the device.
     """
     statistics = Statistics(suspects or ())
     with running.lent():
+        if chance:
+            seeded(running.request.seed + chance, running.device)
         weights = _in_order(running)
         batch = running.batch.on(running.device)
         with running.source.followed(running.graph, statistics.see, batch.samples) as followed:
             result = running(batch)
         loss, total = _loss(running, result, batch)
-        grads = _gradients(total, weights)
+        grads, raised = _differentiated(total, weights)
         arrived = {name: grad for name, grad in grads.items() if grad is not None}
         norms = statistics.add(_norms([weight.detach() for weight in weights.values()], suspects))
         grad_norms = statistics.add(_norms(list(arrived.values()), suspects))
@@ -50,8 +60,6 @@ def _once(running: Running, suspects: Sequence[Value] | None) -> tuple[Passes, S
         places = statistics.add(list(outputs.values()))
         statistics.close()
         numbers = statistics.fetch()
-    if followed.lost and suspects is None:
-        running.notes.append(f"not all of the run could be followed: {followed.lost}")
     found = Passes(
         setup=running.setup(loss if total is not None else None),
         seen=statistics.seen(numbers),
@@ -63,7 +71,12 @@ def _once(running: Running, suspects: Sequence[Value] | None) -> tuple[Passes, S
             value: numbers.at(place).reshape(out.shape)
             for (value, out), place in zip(outputs.items(), places, strict=True)
         },
+        whole=not followed.lost,
+        raised=raised if not loss.made_up and running.is_training else "",
     )
+    notes = [f"not all of the run could be followed: {followed.lost}"] if followed.lost else []
+    notes += [f"the backward pass raises {raised}"] if raised else []
+    found = replace(found, setup=replace(found.setup, notes=(*found.setup.notes, *notes)))
     odd = statistics.suspects(numbers)
     odd_weights = not np.isfinite([*numbers.each(norms), *numbers.each(grad_norms)]).all()
     return found, odd if suspects is None and (odd or odd_weights) else None
@@ -90,6 +103,19 @@ def _loss(running: Running, result: Any, batch: Batch) -> tuple[Loss, torch.Tens
         if not loss.made_up:
             raise
         return loss, None
+
+
+def _differentiated(
+    total: torch.Tensor | None, weights: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor | None], str]:
+    """The gradients, and what the backward pass raised: then there are none."""
+    try:
+        return _gradients(total, weights), ""
+    except Exception as error:  # code of the user's
+        on_gpu = total is not None and total.is_cuda
+        if out_of_memory(error) or (on_gpu and of_the_gpu(error)):
+            raise
+        return dict.fromkeys(weights), why(error)
 
 
 def _gradients(total: torch.Tensor | None, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor | None]:

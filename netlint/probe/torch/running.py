@@ -19,10 +19,11 @@ from netlint.frontends.torch.target import in_mode
 from netlint.graph import Graph
 from netlint.probe.observed import Setup
 from netlint.probe.request import Request
-from netlint.training import Interval, Training
+from netlint.training import Interval, Known, Training
 
 from . import losses
 from .data import Batch
+from .devices import first_line, name_of, settings, wait
 from .kept import lent
 from .losses import Loss
 from .source import Source
@@ -40,6 +41,9 @@ class Running:
     device: torch.device
     batch: Batch
     notes: list[str] = field(default_factory=list)
+    spare: float = 0.0
+    """Seconds that stages before left."""
+    _span: Interval | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -54,7 +58,7 @@ class Running:
         """What the findings print."""
         used = batch or self.batch
         return Setup(
-            device=_name(self.device),
+            device=name_of(self.device),
             runner="torch",
             batch=str(used),
             samples=used.samples,
@@ -68,13 +72,24 @@ class Running:
     @contextmanager
     def lent(self, dtype: torch.dtype | None = None, mode: str | None = None) -> Iterator[None]:
         """The model on the device, in the mode that was recorded unless another is given."""
+        if isinstance(self.training.loss, Known):  # from here on the analyses would read weights from the device
+            self._span = self._bounds()
         with (
             in_mode(self.model, self.source.mode if mode is None else mode),
             lent(self.model, self.device, self.request.seed, dtype),
         ):
             if mode is not None:
                 self.model.train(mode == "train")
-            yield
+            with settings(self.model, self.device):
+                yield
+
+    def clock(self, stage: str) -> Clock:
+        """The time that a stage has from now on."""
+        return Clock(self.request.seconds(stage) + self.spare, self.device)
+
+    def first(self, count: int) -> Batch:
+        """So many samples, where the model takes any number."""
+        return self.batch.first(count) if self.source.samples_axis is not None else self.batch
 
     def __call__(self, batch: Batch) -> Any:
         """Run what was recorded on a batch that lies on the device."""
@@ -86,14 +101,13 @@ class Running:
         """What the gradients of the result of a batch are of; its targets lie where it does."""
         if (found := losses.returned(result)) is not None and self._returns_loss(found):
             return Loss(self._loss_name(), _returned)
-        targets = Targets(self.training, self.request.seed, batch.targets, self._span())
+        targets = Targets(self.training, self.request.seed, batch.targets, self._span)
         stated = losses.named(self.training, targets)
         if stated is not None and self.source.step is None:
             return stated
-        seed = self.request.seed
-        return Loss(losses.MADE_UP, lambda found: losses.projected(found, seed), made_up=True)
+        return Loss(losses.MADE_UP, losses.Projection(self.request.seed), made_up=True)
 
-    def _span(self) -> Interval | None:
+    def _bounds(self) -> Interval | None:
         """What the first output can be, for any weights; None: anything."""
         outputs = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
         found = Results(self.graph, self.training).get(training_ranges).of(outputs[0]) if outputs else None
@@ -122,10 +136,6 @@ def _returned(result: Any) -> torch.Tensor:
     return found
 
 
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def _execute(target: Any, batch: Batch) -> Any:
     return target(*batch.args, **batch.kwargs)
 
@@ -148,12 +158,14 @@ def gradients(loss: torch.Tensor, wanted: list[torch.Tensor]) -> list[torch.Tens
 class Clock:
     """The time that a stage has."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, device: torch.device) -> None:
         self.seconds = seconds
+        self._device = device
         self._start = time.perf_counter()
 
     def check(self, done: str) -> None:
-        """Raises `Unavailable`, with how far it got, when the time is up."""
+        """Raises `Unavailable`, with how far it got, when the time is up; waits for what is being computed."""
+        wait(self._device)
         if time.perf_counter() - self._start > self.seconds:
             raise Unavailable(f"took longer than {self.seconds:g} s ({done}); --probe-budget gives it more")
 
@@ -162,4 +174,5 @@ def why(error: BaseException) -> str:
     """What the model raised, and where."""
     line = frames.line_of(error.__traceback__)
     place = f" at {line[0]}:{line[1]}" if line else ""
-    return f"{type(error).__name__}{place}: {' '.join(said(error).split())[:300]}"
+    text = first_line(error) if "CUDA error" in said(error) else said(error)
+    return f"{type(error).__name__}{place}: {' '.join(text.split())[:300]}"

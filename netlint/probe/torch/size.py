@@ -29,8 +29,12 @@ def fitting(nbytes: float, products: float, most: int, kind: str) -> int:
 
 def samples(recording: Recording, recorded: int, most: int, kind: str) -> int:
     """Of a recording that was made with so many samples."""
-    products = sum(map(_products, recording.graph.nodes)) / max(recorded, 1)
-    return fitting(nbytes(recording, recorded), products, most, kind)
+    return fitting(nbytes(recording, recorded), products(recording, recorded), most, kind)
+
+
+def products(recording: Recording, recorded: int) -> float:
+    """Multiplications of the weighted layers in a forward pass, for each sample."""
+    return sum(map(_products, recording.graph.nodes)) / max(recorded, 1)
 
 
 def nbytes(recording: Recording, recorded: int) -> float:

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
+from netlint.frontends.torch import guard
 from netlint.frontends.torch.recipe import Step
 from netlint.frontends.torch.symbolic import BATCH
-from netlint.frontends.torch.target import Subject
+from netlint.frontends.torch.target import Subject, in_mode
 from netlint.graph import Graph
 from netlint.probe.files import Data
 from netlint.probe.request import Request
 from netlint.training import Training
 
 from . import data as live
-from .data import Batch
+from . import size
+from .data import Batch, recorded_samples
 from .follow import Follower, following
 from .plan import Watched, plan
 
 See = Callable[[Watched, torch.Tensor], None]
+
+
+def with_weights(subject: Subject, seed: int) -> Subject:
+    """The subject, or where it holds lazy modules, a copy of it that was called once and has all weights.
+
+    What a training step calls is the model itself, and no copy.
+    """
+    if subject.step is not None or not any(map(is_lazy, (*subject.model.parameters(), *subject.model.buffers()))):
+        return subject
+    copied: dict[int, Any] = {}
+    empty = [buffer for buffer in subject.model.buffers() if is_lazy(buffer)]
+    for each in empty:  # torch knows how to copy an empty parameter, and not an empty buffer
+        copied[id(each)] = UninitializedBuffer(requires_grad=False, device=each.device, dtype=each.dtype)  # type: ignore[call-arg]
+    try:
+        model = copy.deepcopy(subject.model, copied)
+        with guard.random_restored(), in_mode(model, "eval"), torch.no_grad():
+            guard.seed(seed)
+            model(*subject.example.args, **subject.example.kwargs)
+    except Exception:  # code of the user's; that the weights are missing is told when the model is to be run
+        return subject
+    return replace(subject, model=model)
 
 
 class Followed(Protocol):
@@ -53,6 +78,10 @@ class Source(Protocol):
     @property
     def refused(self) -> Mapping[str, str]:
         """The stages that make no sense of it, and why."""
+
+    @property
+    def products(self) -> float:
+        """Multiplications of weights in a forward pass, for each sample; known once there is a batch."""
 
     def batch(
         self, graph: Graph, training: Training, request: Request, samples: int, kind: str, data: Data | None
@@ -91,6 +120,10 @@ class Recorded:
     @property
     def samples_axis(self) -> str | None:
         return BATCH if self.subject.recording.symbolic else None
+
+    @property
+    def products(self) -> float:
+        return size.products(self.subject.recording, recorded_samples(self.subject))
 
     def batch(
         self, graph: Graph, training: Training, request: Request, samples: int, kind: str, data: Data | None

@@ -27,8 +27,15 @@ class Targets:
         self._generator = torch.Generator()
         self._generator.manual_seed(seed + 1)
         self._made: torch.Tensor | None = None
-        self.moments: tuple[float, float] | None = None
-        """Mean and deviation, of values."""
+        self._values: torch.Tensor | None = None
+
+    def moments(self) -> tuple[float, float] | None:
+        """Mean and deviation; None of classes and flags, and before there are any."""
+        if self._values is None:
+            return None
+        wide = self._values.detach().double()
+        mean, std = torch.stack([wide.mean(), wide.std(correction=0)]).tolist()
+        return mean, std
 
     def with_classes_second(self, output: torch.Tensor) -> torch.Tensor:
         """Classes are wanted along axis 1; of a sequence of predictions they are usually last."""
@@ -41,10 +48,9 @@ class Targets:
         if isinstance(self._given, torch.Tensor):
             return self._given
         if not self._fits(shape := (like.shape[0], *like.shape[2:])):
-            groups = _groups(like.movedim(1, -1)) if like.dim() > 2 else torch.arange(shape[0])
             count = max(like.shape[1] if like.dim() > 1 else 1, 1)
-            table = torch.randint(0, count, (int(groups.max()) + 1,), generator=self._generator)
-            self._made = table[groups].reshape(shape).to(like.device)
+            table = torch.randint(0, count, (math.prod(shape),), generator=self._generator).to(like.device)
+            self._made = (table[_groups(like.movedim(1, -1))] if like.dim() > 2 else table).reshape(shape)
         return self._kept()
 
     def flags(self, like: torch.Tensor) -> torch.Tensor:
@@ -58,11 +64,10 @@ class Targets:
     def values(self, like: torch.Tensor) -> torch.Tensor:
         """Numbers in the range that is stated, else in the one of the output, else of deviation 1."""
         if isinstance(self._given, torch.Tensor):
-            self._note(self._given)
+            self._values = self._given
             return self._given.to(like.dtype).reshape(like.shape)
         if not self._fits(like.shape):
-            self._made = self._by_group(like, self._drawn(like.numel()))
-            self._note(self._made)
+            self._made = self._values = self._by_group(like, self._drawn(like.numel()))
         return self._kept().to(like.dtype)
 
     def distribution(self, like: torch.Tensor) -> torch.Tensor:
@@ -80,8 +85,8 @@ class Targets:
         return self._made
 
     def _by_group(self, like: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        groups = _groups(like.unsqueeze(-1)) if like.dim() > 2 else torch.arange(like.numel())
-        return table[groups].reshape(like.shape).to(like.device)
+        table = table.to(like.device)
+        return (table[_groups(like.unsqueeze(-1))] if like.dim() > 2 else table).reshape(like.shape)
 
     def _drawn(self, count: int) -> torch.Tensor:
         normal = torch.randn(count, generator=self._generator)
@@ -98,19 +103,13 @@ class Targets:
         mean = self._training.target_mean
         return normal + (float(mean.value) if isinstance(mean, Known) else 0.0)
 
-    def _note(self, values: torch.Tensor) -> None:
-        wide = values.detach().double().cpu()
-        self.moments = float(wide.mean()), float(wide.std(correction=0))
-
 
 def _groups(outputs: torch.Tensor) -> torch.Tensor:
-    """For each row of the last axis a number, the same for rows that are alike; flat."""
-    rows = outputs.detach().double().cpu().reshape(-1, outputs.shape[-1])
+    """For each row of the last axis a number, the same for rows that are alike; flat. Nothing leaves the device."""
+    rows = outputs.detach().double().reshape(-1, outputs.shape[-1])
     generator = torch.Generator()
     generator.manual_seed(0)
-    found = rows @ torch.randn(rows.shape[1], generator=generator, dtype=torch.float64)
-    ordered, order = torch.sort(torch.nan_to_num(found))
-    apart = torch.diff(ordered, prepend=ordered[:1]) > _ALIKE * float(ordered.std(correction=0))
-    groups = torch.empty_like(order)
-    groups[order] = torch.cumsum(apart, 0)
-    return groups
+    direction = torch.randn(rows.shape[1], generator=generator, dtype=torch.float64).to(rows.device)
+    ordered, order = torch.sort(torch.nan_to_num(rows @ direction))
+    apart = torch.diff(ordered, prepend=ordered[:1]) > _ALIKE * ordered.std(correction=0)
+    return torch.empty_like(order).scatter_(0, order, torch.cumsum(apart, 0))

@@ -47,7 +47,20 @@ class Call:
         return found
 
     def get(self, place: int) -> torch.Tensor | None:
+        """On the GPU as soon as any other input is."""
+        found = self._as_it_is(place)
+        if found is None or found.device == self.device:
+            return found
+        return found.to(self.device, non_blocking=True)
+
+    def _as_it_is(self, place: int) -> torch.Tensor | None:
         return self.inputs[place] if place < len(self.inputs) else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed. Lengths are known to the CPU, so that reading one waits for nothing."""
+        places = [each.device for each in self.inputs if each is not None]
+        return next((place for place in places if place.type != "cpu"), torch.device("cpu"))
 
     def attr(self, name: str, default: Any = None) -> Any:
         return self.node.attrs.get(name, default)
@@ -59,7 +72,7 @@ class Call:
 
     def numbers(self, place: int, name: str) -> list[Any] | None:
         """Of an input, or in older opsets of an attribute; None where there are none."""
-        given = self.get(place)
+        given = self._as_it_is(place)
         if given is not None:
             return [given.item()] if given.dim() == 0 else list(given.tolist())
         stated = self.attr(name)

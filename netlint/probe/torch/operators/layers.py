@@ -87,9 +87,8 @@ def _local_response(call: Call) -> Tensor:
 
 
 def _dropout(call: Call) -> Result:
-    mode = call.get(2)
     rate = call.number(1, "ratio", 0.5)
-    if mode is None or not bool(mode) or not rate:
+    if not call.number(2, "", False) or not rate:
         return call.x, torch.ones_like(call.x, dtype=torch.bool)
     dropped = F.dropout(call.x, rate, training=True)
     return dropped, (dropped != 0) | (call.x == 0)

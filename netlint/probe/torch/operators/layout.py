@@ -190,11 +190,11 @@ def _padded_by_itself(x: Tensor, ends: dict[int, tuple[int, int]], mode: str) ->
 
 def _shape(call: Call) -> Tensor:
     end = call.attr("end")
-    return torch.tensor(call.x.shape[call.attr("start", 0) : end], dtype=torch.int64, device=call.x.device)
+    return torch.tensor(call.x.shape[call.attr("start", 0) : end], dtype=torch.int64)
 
 
 def _size(call: Call) -> Tensor:
-    return torch.tensor(call.x.numel(), device=call.x.device)
+    return torch.tensor(call.x.numel())
 
 
 def _filled(call: Call) -> Tensor:
@@ -204,7 +204,7 @@ def _filled(call: Call) -> Tensor:
 
 
 def _range(call: Call) -> Tensor:
-    start, stop, step = (call[place].item() for place in range(3))
+    start, stop, step = (call.number(place, "", 0) for place in range(3))
     return torch.arange(start, stop, step, dtype=call.x.dtype, device=call.x.device)
 
 
@@ -217,7 +217,7 @@ def _eye(call: Call) -> Tensor:
 
 
 def _one_hot(call: Call) -> Tensor:
-    depth, (off, on) = int(call[1].item()), call[2].unbind()
+    depth, (off, on) = int(call.number(1, "", 0)), call[2].unbind()
     axis = call.attr("axis", -1)
     axis = axis + call.x.dim() + 1 if axis < 0 else axis
     rows = torch.arange(depth, device=call.x.device).reshape(

@@ -61,7 +61,7 @@ def _extreme(which: Callable[..., Tensor], call: Call) -> Tensor:
 
 
 def _running_sum(call: Call) -> Tensor:
-    axis = int(call[1].item())
+    axis = int(call.number(1, "", 0))
     x = call.x.flip(axis) if call.attr("reverse", 0) else call.x
     total = x.cumsum(axis, dtype=x.dtype)
     total = total - x if call.attr("exclusive", 0) else total

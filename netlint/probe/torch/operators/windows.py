@@ -260,12 +260,12 @@ def _grid_sample(call: Call) -> Tensor:
 
 
 def _affine_grid(call: Call) -> Tensor:
-    return F.affine_grid(call.x, [int(length) for length in call[1].tolist()], bool(call.attr("align_corners", 0)))
+    return F.affine_grid(call.x, call.numbers(1, "") or [], bool(call.attr("align_corners", 0)))
 
 
 def _blocks_to_image(call: Call) -> Tensor:
     """Col2Im."""
-    image, block = call[1].tolist(), call[2].tolist()
+    image, block = call.numbers(1, "") or [], call.numbers(2, "") or []
     count = len(image)
     pads = list(call.attr("pads") or (0,) * (2 * count))
     if count != 2 or pads[:count] != pads[count:]:
