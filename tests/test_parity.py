@@ -33,10 +33,8 @@ ASSUMED = "one of several paths was recorded, and that is known of the module on
 FROZEN = "that a weight is frozen is known of the module only"
 FOLDED = "a norm of random scales is folded into the kernel, which is no longer constant"
 ZERO_NORM = "a norm of scale zero is folded into the kernel, which then is zero"
-ROOT = "the exporter writes the norm of a difference as a root, without its epsilon, of which another rule tells"
 
 EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
-    **{("siamese", fault, "torchscript"): {"NUM011": ROOT, "NUM004": ROOT} for fault in ("none", *parity.FAULTS)},
     **{("capsules", fault, "dynamo"): {"NUM002": EPSILON} for fault in ("none", *parity.FAULTS)},
     **{("diffusiontransformer", "sigmoid_between", exporter): {"ACT004": MERGED} for exporter in parity.EXPORTERS},
     **{("resnet_zero_gamma", "zero_hidden_layer", exporter): {"INI001": ZERO_NORM} for exporter in parity.EXPORTERS},
