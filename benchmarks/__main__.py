@@ -13,6 +13,7 @@ from benchmarks.figures import CACHED, MANY, STARTUP, Results, figures
 from benchmarks.measure import Command, measure
 from benchmarks.models import SUBJECTS, Subject, generate, generate_many
 from benchmarks.probe import CASE as PROBE_CASE
+from benchmarks.probe import RUNS
 from benchmarks.probe import measure as measure_probe
 from benchmarks.report import as_json, figures_table, subject_table
 from benchmarks.torch_models import TORCH_LLAMA_70B, TORCH_RESNET50, torch_commands
@@ -26,8 +27,10 @@ def main() -> int:
     if not (own_bin / "netlint").exists():
         _note(f"netlint is not installed in {own_bin}: its rows are left out")
     if options.only == [PROBE_CASE]:
-        print("\n".join(measure_probe(options.device)))
+        for line in measure_probe(options.device, options.runs or RUNS):
+            print(line, flush=True)
         return 0
+    options.runs = options.runs or 5
     with _workspace(options.keep_dir) as folder:
         results = _measure_all(options, tools, folder)
     found = figures(results)
@@ -42,7 +45,7 @@ def _parse() -> argparse.Namespace:
     names = [STARTUP, CACHED, MANY, *(subject.name for subject in SUBJECTS)]
     names += [TORCH_RESNET50, TORCH_LLAMA_70B, PROBE_CASE]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure netlint beside onnx.load.")
-    parser.add_argument("--runs", type=_count, default=5, metavar="N", help="counted runs (default 5)")
+    parser.add_argument("--runs", type=_count, metavar="N", help=f"counted runs (default 5; of the probe {RUNS})")
     parser.add_argument("--only", action="append", choices=names, help="measure this; may be repeated")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the probe is measured")
     parser.add_argument("--skip-large", action="store_true", help="leave out the models of 1 GiB and more")

@@ -1,8 +1,9 @@
 """What the probe's statistics cost: a forward and backward pass with them, beside the bare one and beside peers.
 
-`python -m benchmarks --only probe [--device cuda]`. All are timed in turn within one process, so that whatever else
-the machine does hits all alike; the figure is the median. Peers: hooks that call `.item()` for each layer, as they are
-written by hand, and hooks after the quantities of Cockpit (Schneider et al., 2021), which need one number a layer too.
+`python -m benchmarks --only probe [--device cuda] [--runs N]`. All are timed in turn within one process, so that
+whatever else the machine does hits all alike; the figure is the median. Peers: hooks that call `.item()` for each
+layer, as they are written by hand, and hooks after the quantities of Cockpit (Schneider et al., 2021), which need one
+number a layer too.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from netlint.probe.request import SHARES
+
 CASE = "probe"
 RUNS = 21
+WARMING = {"cpu": 1, "cuda": 3}
+"""Runs that do not count: libraries are loaded, and algorithms chosen."""
+LOSS = "cross_entropy"
 
 BARE, PROBE, NAIVE, COCKPIT = "bare", "netlint", "hooks with .item()", "hooks after Cockpit"
 
@@ -81,16 +87,42 @@ def resnet50() -> Any:
     return import_module("fixtures.resnet50").resnet50()
 
 
-def measure(device: str) -> Iterator[str]:
-    """A table for each case, line by line."""
+def measure(device: str, runs: int) -> Iterator[str]:
+    """The whole probe, in a process that has used the device for nothing yet; then a table for each case."""
+    first = cases(device)[0]
+    for loss in ("", LOSS):
+        yield from _whole(first, device, loss)
     for case in cases(device):
-        seconds = _timed(case, device)
-        yield f"\n{case.name} on {_name(device)}, forward and backward, median of {RUNS}\n"
-        yield "| | ms | x bare |\n|---|---|---|"
+        seconds, launched = _timed(case, device, runs)
+        yield f"\n{case.name} on {_name(device)}, forward and backward, median of {runs}\n"
+        yield "| | ms | x bare | ms until all is launched |\n|---|---|---|---|"
         bare = statistics.median(seconds[BARE])
         for name, taken in seconds.items():
-            median = statistics.median(taken)
-            yield f"| {name} | {1e3 * median:.1f} | {median / bare:.2f} |"
+            median, issued = statistics.median(taken), statistics.median(launched[name])
+            yield f"| {name} | {1e3 * median:.1f} | {median / bare:.2f} | {1e3 * issued:.1f} |"
+
+
+def _whole(case: Case, device: str, loss: str) -> Iterator[str]:
+    """All stages under all rules; imports are done before. The first that uses a GPU also waits until it is set up."""
+    import netlint
+    import netlint.probe.torch.runner
+    from netlint.registry import load_rules
+
+    load_rules()
+    model, shape = case.model(), ",".join(map(str, case.shape[1:]))
+    start = time.perf_counter()
+    report = netlint.check(model, inputs=f"float32:2,{shape}", loss=loss or None, probe=device)
+    taken = time.perf_counter() - start
+    assert report.probe is not None
+    yield f"\nthe whole probe of a {case.name.partition(',')[0]}, {loss or 'no loss'}: {taken:.2f} s after imports"
+    yield f"({report.probe.setup or report.probe.why})\n"
+    yield "| stage | s |\n|---|---|"
+    for spent in report.times:
+        if spent.name in SHARES or spent.name == "passes":
+            yield f"| {spent.name} | {spent.seconds:.2f} |"
+    for skip in report.skipped:
+        if skip.rule.code.startswith("PRB"):
+            yield f"\n{skip.rule.code}: {skip.why}"
 
 
 def _name(device: str) -> str:
@@ -99,19 +131,22 @@ def _name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
-def _timed(case: Case, device: str) -> dict[str, list[float]]:
-    """Seconds of each way, taken in turn."""
+def _timed(case: Case, device: str, runs: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Seconds of each way, taken in turn: until it is done, and until the host has asked for all of it."""
     ways = _ways(case, device)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for run in range(RUNS + 1):
+    launched: dict[str, list[float]] = {name: [] for name in ways}
+    for run in range(WARMING[device] + runs):
         for name, way in ways.items():
             _wait(device)
             start = time.perf_counter()
             way()
+            issued = time.perf_counter() - start
             _wait(device)
-            if run:  # the first warms up
+            if run >= WARMING[device]:
+                launched[name].append(issued)
                 seconds[name].append(time.perf_counter() - start)
-    return seconds
+    return seconds, launched
 
 
 def _wait(device: str) -> None:

@@ -6,8 +6,8 @@ import sys
 
 def main() -> None:
     """Run the command line; Ctrl-C is quiet even while it is still being imported."""
-    gc.disable()  # of what is imported nothing is ever dropped; `server`, which runs for long, turns it on again
     try:
+        gc.disable()  # of what is imported nothing is ever dropped; `server`, which runs for long, turns it on again
         from netlint.cli import main as run
 
         run()

@@ -15,6 +15,7 @@ from .frontends import TargetError
 from .plans import Plans, beside
 from .report import Failure
 from .reported import Report
+from .rule import Level
 from .targets import STDIN, load
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Linter:
         if self._cache is None or target == STDIN or self._plans.capture(target).probe:
             return None
         plans, settings = self._plans, self._plans.settings(target)
-        rests_on = (replace(settings, content=b""), tuple(plans.select), tuple(plans.ignore), plans.stated)
+        # What becomes of findings is no part of the result.
+        judging = replace(settings, content=b"", overrides=(), fail_on=Level.WARNING, baseline=None, exclude=())
+        rests_on = (judging, tuple(plans.select), tuple(plans.ignore), plans.stated)
         return self._cache.entry(target, beside(settings), settings.rule_folders, repr(rests_on))
 
     def _in_processes(self, targets: Sequence[str], count: int) -> Iterator[tuple[int, Report | Failure]]:

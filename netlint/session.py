@@ -88,6 +88,7 @@ class Session:
         self._read_settings([target for target in found if isinstance(target, str)])
         done = {place: known for place, target in enumerate(found) if (known := self._known(target)) is not None}
         left = {place: target for place, target in enumerate(found) if place not in done and isinstance(target, str)}
+        self._check_overrides([target for place, target in enumerate(found) if place in done])
         self._progress(len(done), len(found))
         pythons = [place for place, target in left.items() if self._plans.runs_python(target)]
         models = [place for place in left if place not in pythons]
@@ -110,6 +111,13 @@ class Session:
         self.fail_on = min(one.fail_on for one in settings)
         for one in settings:
             self._baseline_of(one)
+
+    def _check_overrides(self, known: Sequence[str | tuple[str, TargetError]]) -> None:
+        """What is wrong with the overrides for targets that need no linting; `Plans.plan` tells of the others."""
+        named = {self._plans.settings(target).file: target for target in known if isinstance(target, str)}
+        for target in named.values():
+            if self._plans.settings(target).overrides:
+                self._plans.known_rules(target, self._cache).exceptions(target)
 
     def _known(self, found: str | tuple[str, TargetError]) -> Report | Failure | None:
         """What is to be said of a target without linting it: why it is none, or what was found in an earlier run."""

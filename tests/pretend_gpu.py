@@ -64,6 +64,7 @@ class PretendGpu(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name, wanted = func._schema.name, kwargs.get("device")
+        wanted = GPU if wanted is not None and wanted.type == "cuda" else wanted
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, _T)]
         places = {self.where(tensor) for tensor in given}
         self._refuse_mixture(name, args, given)
@@ -150,9 +151,13 @@ def _patch_tensors(patch: pytest.MonkeyPatch, gpu: PretendGpu) -> None:
         places = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.device | str)]
         others = [each.device for each in (*args, *kwargs.values()) if isinstance(each, _T)]
         if [torch.device(each) for each in places] + others != [CPU] or tensor.device == CPU:
-            return real_to(tensor, *args, **kwargs)
+            return real_to(tensor, *map(numbered, args), **{key: numbered(each) for key, each in kwargs.items()})
         gpu.fetched(tensor, "cpu")
         return real_to(gpu.place(tensor.clone(), CPU), *args, **kwargs)
+
+    def numbered(value: Any) -> Any:
+        """A torch without CUDA has no current device."""
+        return GPU if isinstance(value, torch.device | str) and torch.device(value).type == "cuda" else value
 
     def tolist(tensor: torch.Tensor) -> Any:
         gpu.fetched(tensor, "tolist")

@@ -233,6 +233,20 @@ def test_rules_are_not_imported_to_apply_settings_to_a_known_result(
     assert lint(folder, "model.onnx") == (*first[:2], False)
 
 
+def test_what_becomes_of_findings_may_change_without_linting(model: Path) -> None:
+    folder = model.parent
+    (folder / "netlint.toml").write_text("")
+    assert lint(folder, "model.onnx")[0] == 1
+    (folder / "netlint.toml").write_text('fail-on = "error"\nexclude = ["old"]\n')
+    assert lint(folder, "model.onnx")[::2] == (0, False)
+    (folder / "netlint.toml").write_text(OVERRIDE)
+    lint(folder, "model.onnx")  # lists the rules
+    code, said, linted = lint(folder, "model.onnx")
+    assert (code, "2 suppressed" in said, linted) == (0, True, False)
+    (folder / "netlint.toml").write_text(OVERRIDE.replace("zero-weights", "zero-wieghts").replace("*.onnx", "other"))
+    assert lint(folder, "model.onnx")[::2] == (2, False)
+
+
 def test_rules_that_came_meanwhile_are_in_no_old_list(model: Path) -> None:
     folder = model.parent
     (folder / "netlint.toml").write_text(LEVEL)

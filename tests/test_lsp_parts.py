@@ -140,6 +140,8 @@ def test_without_a_definition_it_stands_where_it_is_named(tmp_path: Path) -> Non
     settings.write_text('[[targets]]\npath = "net.py:Net"')
     (tmp_path / "net.py").write_text("from other import *")
     assert place(Target("net.py:Net", tmp_path, tmp_path / "net.py", settings)) == (settings, 2)
+    (tmp_path / "net.py").write_text("import x\n\ndef (:\n")
+    assert place(Target("net.py:Net", tmp_path, tmp_path / "net.py", settings)) == (tmp_path / "net.py", 3)
 
 
 def finding(line: int | None = 3, level: LevelName = "warning", number: int = 0) -> JsonFinding:

@@ -185,6 +185,19 @@ def test_a_gpu_that_fails_gives_way_to_the_cpu_where_nobody_insists(error: Excep
     assert found.setup.notes[0].startswith("on the CPU: on the GPU the model raises ")
 
 
+def test_a_model_that_reads_its_own_tensors_does_so_on_the_cpu() -> None:
+    class Reading(Mlp):
+        def forward(self, x: Any) -> Any:
+            return super().forward(x) * float(x.detach().numpy().max() > 0)
+
+    with pretended():
+        found = run("passes", graph_of(Reading(), "auto"))
+        assert found.setup.device == "cpu"
+        assert "TypeError" in found.setup.notes[0] and "can't convert cuda:0" in found.setup.notes[0]
+        with pytest.raises(Unavailable, match=r"the model raises TypeError.*; --probe=cpu runs it on the CPU"):
+            run("passes", graph_of(Reading(), "cuda"))
+
+
 def test_weights_that_do_not_fit_are_told_apart_from_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     with pretended():
         place = torch.Tensor.to

@@ -12,6 +12,7 @@ torch: Any = pytest.importorskip("torch")
 
 from torch import nn
 
+import benchmarks.probe as benchmark
 from fixtures.zoo import ZOO
 from netlint.analysis import Results, Unavailable
 from netlint.frontends.torch.live import captured
@@ -136,3 +137,32 @@ def test_models_that_know_the_cpu_alone_run_there_unless_somebody_insists(name: 
     assert found.setup.notes[0].startswith("on the CPU: on the GPU the model raises RuntimeError at ")
     with pytest.raises(Unavailable, match=r"on the same device.*; --probe=cpu runs it on the CPU"):
         on_gpu("passes", ZOO[name].model(), None, Training(), "cuda")
+
+
+def test_the_benchmark_measures_on_a_gpu() -> None:
+    """All ways to follow a run, on the GPU alone; ours waits once."""
+    with pretended() as gpu:
+        for name, way in benchmark._ways(benchmark._transformer((2, 4, 16)), "cuda").items():
+            gpu.waits.clear()
+            way()
+            waits = {benchmark.BARE: 0, benchmark.PROBE: 1}.get(name)
+            assert len(gpu.waits) == waits if waits is not None else len(gpu.waits) > 100, name
+
+
+def test_statistics_take_few_kernels() -> None:
+    """Of each value five: its ends, sum, squares and zeros, and the squares of its gradient; the rest does not grow."""
+    counts = []
+    for layers in (8, 25):
+        model, batch = deep(layers), torch.ones(4, 10)
+        with pretended() as gpu:
+            model, batch = model.to("cuda"), batch.to("cuda")
+            run = benchmark._probe(model, batch, list(model.parameters()))
+            torch.autograd.grad(model(batch).square().mean(), list(model.parameters()))
+            gpu.kernels.clear()
+            torch.autograd.grad(model(batch).square().mean(), list(model.parameters()))
+            bare = sum(gpu.kernels.values())
+            gpu.kernels.clear()
+            seen = run()
+            counts.append((sum(gpu.kernels.values()) - bare, len(seen)))
+    (few, small), (many, large) = counts
+    assert many - few == 5 * (large - small)

@@ -322,6 +322,14 @@ def test_a_batch_in_a_file_is_matched_by_name_and_never_unpickled(tmp_path: Path
             capture(Mlp(), "2,10", request=Request(device="cpu", batch=str(tmp_path / name)))
 
 
+@pytest.mark.parametrize("stage", ["overfit", "ramp", "gradient_check"])
+def test_targets_of_a_file_are_cut_with_the_batch(stage: str, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((20, 10), np.float32)
+    np.savez(tmp_path / "b.npz", x=rows, y=np.arange(20) % 4)
+    found = capture(Mlp(), "2,10", request=Request(device="cpu", budget=1000, batch=str(tmp_path / "b.npz")))
+    assert run(stage, found, contract(loss="cross_entropy")).setup.samples in (3, 8, 20)
+
+
 # Stages
 
 

@@ -60,6 +60,9 @@ def completed(netlint: Run) -> Callable[[str], list[str]]:
         ("netlint completion ", ["plain,bash", "plain,zsh", "plain,fish"]),
         ("netlint mod", ["file,mod"]),
         ("netlint a.onnx mod", ["file,mod"]),
+        ("netlint config mod", ["file,mod"]),
+        ("netlint config --select sigmoid-h", ["plain,sigmoid-hidden"]),
+        ("netlint baseline check mod", ["file,mod"]),
         ("netlint sch", ["plain,schema", "file,sch"]),
     ],
 )

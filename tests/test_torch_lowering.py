@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
 from torch._subclasses import FakeTensorMode  # noqa: E402
 from torch.fx.passes.shape_prop import ShapeProp  # noqa: E402
+from torch.nn.utils import rnn  # noqa: E402
 
 from netlint.analyses.layers import layers  # noqa: E402
 from netlint.analysis import Results  # noqa: E402
@@ -738,6 +740,14 @@ def test_what_is_computed_for_nothing_stays() -> None:
     assert [node.op for node in graph.nodes] == ["Split", "Exp", "ReduceSum"]
 
 
+def _packed(layer: nn.RNNBase, x: torch.Tensor) -> Any:
+    """Sequences of different lengths, not in order."""
+    steps = rnn.pack_padded_sequence(x, torch.tensor([2, 4, 1]), layer.batch_first, enforce_sorted=False)
+    out, states = layer(steps)
+    padded, lengths = rnn.pad_packed_sequence(out, layer.batch_first)
+    return padded, lengths, *(states if isinstance(states, tuple) else (states,)), out.data
+
+
 _PLAIN, _DEEP = nn.LSTM(3, 5), nn.LSTM(3, 5, 2)
 RECURRENT: dict[str, tuple[Any, ...]] = {
     "LSTM": (nn.LSTM(3, 5), (4, 2, 3)),
@@ -750,6 +760,9 @@ RECURRENT: dict[str, tuple[Any, ...]] = {
     "RNN": (nn.RNN(3, 5), (4, 2, 3)),
     "RNN relu": (nn.RNN(3, 5, nonlinearity="relu", num_layers=2, bidirectional=True), (4, 2, 3)),
     "LSTM of computed weights": (lambda x: _halved(_PLAIN, x), (4, 2, 3)),
+    "packed LSTM": (functools.partial(_packed, nn.LSTM(3, 5, 2, bidirectional=True)), (4, 3, 3)),
+    "packed GRU": (functools.partial(_packed, nn.GRU(3, 5, batch_first=True)), (3, 4, 3)),
+    "packed RNN": (functools.partial(_packed, nn.RNN(3, 5)), (4, 3, 3)),
     "LSTMCell": (nn.LSTMCell(3, 5), (2, 3)),
     "GRUCell": (nn.GRUCell(3, 5), (2, 3)),
     "RNNCell": (nn.RNNCell(3, 5), (2, 3)),

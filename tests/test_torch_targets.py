@@ -497,6 +497,14 @@ def test_a_step_that_cannot_be_recorded_is_no_forward_pass_instead(step: str, me
     assert caught.value.help
 
 
+def test_a_file_that_is_no_python_is_told_with_the_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import torch\n\ndef (:\n")
+    with pytest.raises(TargetError) as caught:
+        capture(f"{tmp_path}/broken.py:Net", Capture(), False, lambda stage: None)
+    assert str(caught.value) == "cannot be imported: SyntaxError: invalid syntax (broken.py:3)"
+    assert caught.value.help == "correct the file"
+
+
 def test_a_script_whose_import_fails_says_so_where_its_model_does(tmp_path: Path) -> None:
     body = (
         "import argparse\nfrom torch import nn\nparser = argparse.ArgumentParser()\n"

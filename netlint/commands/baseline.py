@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netlint import complete
 from netlint.options import capture_options, stated_training, taken_capture, training_options
 from netlint.terminal import put
 
@@ -25,7 +26,7 @@ def baseline() -> None:
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
-        click.argument("models", nargs=-1, required=True, metavar="TARGET..."),
+        click.argument("models", nargs=-1, required=True, metavar="TARGET...", shell_complete=complete.files),
         click.option(
             "--baseline",
             "file",

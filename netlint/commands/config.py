@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netlint import complete
 from netlint.options import capture_options, stated_training, taken_capture, training_options
 from netlint.terminal import painted, put
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("target", required=False, default="")
-@click.option("--select", multiple=True, metavar="RULES", help="As if netlint were run with it.")
-@click.option("--ignore", multiple=True, metavar="RULES", help="As if netlint were run with it.")
+@click.argument("target", required=False, default="", shell_complete=complete.files)
+@click.option(
+    "--select", multiple=True, metavar="RULES", help="As if netlint were run with it.", shell_complete=complete.rules
+)
+@click.option(
+    "--ignore", multiple=True, metavar="RULES", help="As if netlint were run with it.", shell_complete=complete.rules
+)
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file; default: the closest above the target.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @capture_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator
@@ -116,18 +117,30 @@ def _file(python: PythonTarget, folder: Path) -> Path | None:
 def place(target: Target) -> tuple[Path, int]:
     """The file and line, from 1, on which to put what concerns a target as a whole.
 
-    Its definition; where that is not found the line of the settings that names it, else the file's first line.
+    Its definition, or the line at which the file is no Python; where neither is found the line of the settings that
+    names it, else the file's first line.
     """
     if target.file is not None and not target.is_model:
         python = python_target(target.text)
         name = python.name.rpartition(".")[2] if python else ""
-        line = Sources(target.folder).definition(target.file, name)
+        line = Sources(target.folder).definition(target.file, name) or _broken_at(target.file)
         if line is not None:
             return target.file, line
     if target.settings is not None and not target.is_model:
         named = (number for number, line in enumerate(lines(target.settings), 1) if target.text in line)
         return target.settings, next(named, 1)
     return target.file or target.folder, 1
+
+
+def _broken_at(file: Path) -> int | None:
+    """The line at which a file cannot be read as Python."""
+    try:
+        ast.parse("\n".join(lines(file)))
+    except SyntaxError as error:
+        return error.lineno or 1
+    except (ValueError, MemoryError, RecursionError):
+        return 1
+    return None
 
 
 def lines(file: Path) -> list[str]:

@@ -215,3 +215,5 @@ class Modes:
     """Root mean square of the difference of outputs, relative to their spread in inference mode."""
     expected: float
     """How large it would be by dropout and batch statistics alone, measured by repeated training-mode runs."""
+    restless: float = 0.0
+    """The same of two runs in inference mode, with other random numbers."""

@@ -3,7 +3,8 @@
 ## What it does
 Raises the learning rate step by step until the loss blows up, and compares the largest rate before that with the stated
 one (`--lr`). Reports a stated rate that is larger (a warning, unless a schedule is stated, which may warm up), or more
-than `below` (10,000) times smaller. Where no rate is stated it tells the largest stable one.
+than `below` (10,000) times smaller (a note; a warning from ten million on). Where no rate is stated it tells the
+largest stable one.
 
 ## Why is this bad
 Above that rate every step makes the loss worse. Far below it, training takes as many times longer as it need.
@@ -82,6 +83,8 @@ from netlint.training import Known
 from ._measured import setting
 
 _BELOW = Option("below", 1e4, "how many times smaller than the largest stable rate the stated one may be")
+_IDLE = 1e7
+"""So many times below, weights of float32 hardly change."""
 _PLACE = Location("model")
 
 
@@ -116,7 +119,9 @@ def learning_rate_range(scope: Scope) -> Iterator[Finding]:
         )
     elif stated.value * float(scope.options["below"]) < largest:
         text = f"the learning rate {stated.value:g} is {largest / stated.value:.0e} times below the largest stable one"
-        yield Finding(text, _at(scope), (rate, *evidence), help="try a larger one: training would be faster")
+        idle = stated.value * _IDLE < largest and not scope[contract].schedule.known
+        help_ = "try a larger one: training would be faster"
+        yield Finding(text, _at(scope), (rate, *evidence), help=help_, level=WARNING if idle else NOTE)
 
 
 def _course(found: Ramp) -> tuple[Evidence, ...]:

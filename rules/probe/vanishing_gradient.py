@@ -97,8 +97,8 @@ class Probe(nn.Module):
 ```
 
 ## Known limits
-Embeddings are not compared: most rows of their gradient are zero. A head of zeros keeps all gradient from the layers
-before it in the first step only, and is not reported.
+Embeddings are not compared with other layers: most rows of their gradient are zero. A head of zeros keeps all gradient
+from the layers before it in the first step only, and is not reported.
 
 ## References
 Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010). AUTOTRAINER takes a
@@ -134,11 +134,12 @@ _SHOWN = 8
 )
 def vanishing_gradient(scope: Scope) -> Iterator[Finding]:
     found = scope[passes]
-    trained = [each for each in measured(scope, found) if each.weight is not None and each.layer.kind != "embedding"]
-    cut = _cut_off(scope, trained) if found.setup.true_loss and found.whole else []
+    every = [each for each in measured(scope, found) if each.weight is not None]
+    cut = _cut_off(scope, every) if found.setup.true_loss and found.whole else []
     if cut:
-        yield _none_at_all(cut, trained, found)
+        yield _none_at_all(cut, every, found)
         return
+    trained = [each for each in every if each.layer.kind != "embedding"]
     chain = [each for each in trained if each.layer.node in scope[trunk] and _ratio(each) is not None]
     if len(chain) > 1:
         yield from _faded(chain, scope, found)
@@ -185,9 +186,13 @@ def _arrives(first: Layer, found: Passes, bound: float) -> bool:
 
 
 def _cut_off(scope: Scope, trained: Sequence[Measured]) -> list[Measured]:
-    """Layers whose weights get no gradient, while a layer that reads from them gets some."""
+    """Layers whose weights get no gradient, while a layer that reads from them gets some.
+
+    A table that is also compared with what is looked up is a codebook, which averages may move.
+    """
     fed = {each.layer.node for each in trained if each.weight is not None and each.weight.grad}
     none = [each for each in trained if each.weight is not None and each.weight.grad is None and each.out is not None]
+    none = [each for each in none if each.layer.kind != "embedding" or len(scope.graph.uses(each.layer.weight)) == 1]
     return [each for each in none if _reaches(scope.graph, each.layer.output, fed)]
 
 

@@ -15,6 +15,7 @@ from . import (
     makers,
     margins,
     normal,
+    packed,
     pointwise,
     recurrent,
     reduce,
@@ -46,6 +47,6 @@ _TOPICS = (
         normal,
         pointwise,
     ),
-    *(recurrent, reduce, resampling, views, writing),
+    *(packed, recurrent, reduce, resampling, views, writing),
 )
 """Importing a topic enters its operators."""

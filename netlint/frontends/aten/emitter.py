@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from netlint.graph import ONNX, Dim, Location, Node, Shape, Tensor, Value
@@ -45,6 +46,18 @@ class Emitted:
         return self._loc.source
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The valid steps of a batch of sequences."""
+
+    padded: Value
+    """`(position, sample, …)`."""
+    lengths: Value
+    """Of each sample, int64."""
+    cleared: bool
+    """Whether what lies behind a sequence is zero."""
+
+
 class Emitter:
     """Collects nodes. Called with an operator and its inputs, it emits the node and returns the first output."""
 
@@ -53,6 +66,8 @@ class Emitter:
         self.producers: dict[Value, Node] = {}
         self.lengths: dict[str, tuple[Value, int]] = {}
         """Where the length that a symbol stands for can be taken from: a value and its axis."""
+        self.packed: dict[Value, Steps] = {}
+        """By the packed form, what it was packed from."""
         self.failures: list[tuple[str, Exception]] = []
         """Calls of known operators that were not lowered, and why."""
         self.loc = Location("")

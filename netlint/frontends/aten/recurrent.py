@@ -8,8 +8,10 @@ from typing import Any
 from netlint.graph import Value
 
 from .builder import Builder, NotLowered
+from .emitter import Steps
 from .layout import listed
 from .literals import Rearranged
+from .packed import packed, steps_of
 from .table import operator
 
 _ORDERS = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
@@ -28,6 +30,7 @@ def _stack(
     training: bool,
     bidirectional: bool,
     batch_first: bool,
+    lengths: Value | None = None,
     **attrs: Any,
 ) -> list[Value]:
     """All layers one after the other; the results are those of torch: output and last states."""
@@ -43,7 +46,7 @@ def _stack(
         own = weights[layer * directions * each : (layer + 1) * directions * each]
         first, end = layer * directions, (layer + 1) * directions
         initial = [b.slice(s, 0, first, end) if layers > 1 else s for s in states]
-        x, ends = _layer(b, op, x, own, initial, directions, attrs)
+        x, ends = _layer(b, op, x, own, initial, directions, attrs, lengths)
         for kept, state in zip(last, ends, strict=True):
             kept.append(state)
         if dropout and training and layer < layers - 1:
@@ -61,6 +64,7 @@ def _layer(
     states: Sequence[Value],
     directions: int,
     attrs: dict[str, Any],
+    lengths: Value | None,
 ) -> tuple[Value, list[Value]]:
     """One layer. ONNX's output has an axis for directions between positions and batch."""
     each = len(weights) // directions
@@ -73,7 +77,7 @@ def _layer(
     if op == "RNN" and "activations" in attrs:
         attrs = {**attrs, "activations": attrs["activations"] * directions}
     types = [x.dtype] * (1 + len(states))
-    given = [x, kernel, recurrence, bias, None, *states]
+    given = [x, kernel, recurrence, bias, lengths, *states]
     found = b.several(op, *given, types=types, attrs={"hidden_size": hidden, **extra, **attrs})
     length, batch = b.dims(x)[:2]
     if directions == 1:
@@ -118,41 +122,44 @@ def _gates(b: Builder, weight: Value, gates: Sequence[int]) -> Value:
     return b("Concat", *(parts[gate] for gate in gates), shape=weight.shape, axis=0)
 
 
-def _arguments(rest: Sequence[Any], given: dict[str, Any]) -> dict[str, Any]:
-    order = ("params", "has_biases", "num_layers", "dropout", "training", "bidirectional", "batch_first")
-    return {**dict(zip(order, rest, strict=False)), **given}
+_ORDER = ("params", "has_biases", "num_layers", "dropout", "training", "bidirectional", "batch_first")
 
 
-def _flat(said: dict[str, Any]) -> tuple[Sequence[Value], bool, int, float, bool, bool, bool]:
-    if not isinstance(said["params"], list) or not isinstance(said["has_biases"], bool):
-        raise NotLowered("packed sequences")
-    return (
+def _recurrent(b: Builder, op: str, args: Sequence[Any], named: dict[str, Any], **attrs: Any) -> list[Value]:
+    """A call with input and states, or with packed steps, the samples of each position, and states."""
+    of_packed = len(args) > 2 and (isinstance(args[2], Value) or (op == "LSTM" and isinstance(args[1], Value)))
+    x, states, rest = (args[0], args[2], args[3:]) if of_packed else (args[0], args[1], args[2:])
+    said = {**dict(zip(_ORDER, rest, strict=False)), **named}
+    how = (
         said["params"],
         said["has_biases"],
         said["num_layers"],
         said.get("dropout", 0.0),
         said.get("training", False),
-        said["bidirectional"],
-        said["batch_first"],
     )
+    initial = listed(states) if op == "LSTM" else [states]
+    if not of_packed:
+        return _stack(b, op, x, initial, *how, said["bidirectional"], said["batch_first"], **attrs)
+    steps = steps_of(b, x)
+    lengths = b.cast(steps.lengths, "int32")
+    out, *last = _stack(b, op, steps.padded, initial, *how, said["bidirectional"], False, lengths, **attrs)
+    return [packed(b, Steps(out, steps.lengths, cleared=True)), *last]
 
 
 @operator("lstm")
 def lstm(b: Builder, input: Value, hx: Any, *rest: Any, **given: Any) -> list[Value]:
-    if not isinstance(hx, list):
-        raise NotLowered("packed sequences")
-    return _stack(b, "LSTM", input, listed(hx), *_flat(_arguments(rest, given)))
+    return _recurrent(b, "LSTM", (input, hx, *rest), given)
 
 
 @operator("gru")
 def gru(b: Builder, input: Value, hx: Value, *rest: Any, **given: Any) -> list[Value]:
     """torch multiplies the reset gate after the product with the state."""
-    return _stack(b, "GRU", input, [hx], *_flat(_arguments(rest, given)), linear_before_reset=1)
+    return _recurrent(b, "GRU", (input, hx, *rest), given, linear_before_reset=1)
 
 
 def _rnn(activation: str) -> Any:
     def lower(b: Builder, input: Value, hx: Value, *rest: Any, **given: Any) -> list[Value]:
-        return _stack(b, "RNN", input, [hx], *_flat(_arguments(rest, given)), activations=(activation,))
+        return _recurrent(b, "RNN", (input, hx, *rest), given, activations=(activation,))
 
     return lower
 

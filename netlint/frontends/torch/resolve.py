@@ -40,6 +40,9 @@ def users_code(doing: str, way_out: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         hint = f"install {error.name} for {sys.executable}, or netlint where it is" if error.name else way_out
         raise TargetError(f"{doing}: {error}{where(error)}", hint) from error
+    except SyntaxError as error:
+        hint = "correct the file" if error.filename else way_out
+        raise TargetError(f"{doing}: {type(error).__name__}: {error.msg}{where(error)}", hint) from error
     except Exception as error:
         text = said(error).strip().splitlines()
         message = f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__

@@ -7,7 +7,7 @@ vectorised there, so elements other than zero are counted by the norm of their s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -18,8 +18,7 @@ KINDS = (*_HALF, torch.float32, torch.float64)
 """Types that can be reduced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What one reduction gave, [units] or [rows, units], and how rows are joined: by `sum`, of `squares` of roots."""
 
     how: str
@@ -28,6 +27,8 @@ class Part:
 
 class Folded:
     """A tensor with the axes before that of its units as one, and those behind it: [before, units, behind]."""
+
+    __slots__ = ("dims", "fused", "view")
 
     def __init__(self, tensor: torch.Tensor, axis: int | None) -> None:
         if axis is None or not tensor.dim():

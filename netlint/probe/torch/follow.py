@@ -22,8 +22,8 @@ _RECORDED = frozenset({_T.to, _T.type, torch.autograd.grad})
 """Calls that the recorder answers in a way of its own, and writes down."""
 
 
-_IDLE = frozenset({"contiguous"})
-"""Written down only where memory is laid out otherwise, which it may be without elements."""
+_IDLE = frozenset({"contiguous", "detach"})
+"""Written down where memory is laid out otherwise, which it may be without elements, and where `no_grad` ends."""
 
 
 class Follower(TorchFunctionMode):

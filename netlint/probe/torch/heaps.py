@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -23,8 +23,7 @@ _JOINED: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 """What becomes of the rows of a part."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(NamedTuple):
     """What can be joined at once."""
 
     how: str
@@ -39,8 +38,7 @@ class _Heap:
     length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where the numbers of a part lie once they have been fetched."""
 
     heap: _Key
@@ -49,7 +47,7 @@ class Place:
 
 
 class Heaps:
-    """Each device has heaps of its own: the backward pass has a thread for each."""
+    """What there is of each kind on each device."""
 
     def __init__(self) -> None:
         self._heaps: dict[_Key, _Heap] = {}

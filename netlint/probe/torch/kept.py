@@ -99,10 +99,12 @@ def _copies(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -
                 raise Unavailable("it holds lazy modules that were never called; call the model once where it is made")
             grad, tensor.grad = (tensor.grad if tensor.is_leaf else None), None
             kept.append((tensor, tensor.data, grad, tensor.requires_grad))
-            tensor.data = _copy(tensor.data, tensor.device if stay and tensor.is_cuda else device, dtype, copies)
+            place = tensor.device if stay and tensor.is_cuda else device
+            try:
+                tensor.data = _copy(tensor.data, place, dtype, copies)
+            except TypeError as error:
+                raise Unavailable(f"its tensors cannot be copied: {error}") from None
         yield
-    except TypeError as error:
-        raise Unavailable(f"its tensors cannot be copied: {error}") from None
     finally:
         for tensor, data, grad, needed in reversed(kept):
             if tensor.is_leaf:

@@ -33,19 +33,20 @@ def modes(running: Running) -> Modes:
         statistics = buffers, [buffer.clone() for buffer in buffers]
         runs = []
         for run in range(RUNS):
-            clock.check(f"{run} of {RUNS + 2} runs")
+            clock.check(f"{run} of {RUNS + 3} runs")
             runs.append(_run(running, batch, run, statistics))
-        clock.check(f"{RUNS} of {RUNS + 2} runs")
+        clock.check(f"{RUNS} of {RUNS + 3} runs")
         smaller = _run(running, batch.first(half), 0, statistics) if half > 1 and free else runs[0]
         running.model.eval()
         calm = _run(running, batch, 0, statistics)
+        again = _run(running, batch, 1, statistics)
     spread = float(calm.std(correction=0)) if calm.numel() else 0.0
     if not spread > 0:
         raise Unavailable("the outputs do not vary in inference mode")
     chance = max(_distance(one, runs[0]) for one in runs[1:])
     others = _distance(smaller, runs[0][: smaller.shape[0]])
     gap = max(_distance(one, calm) for one in runs)
-    return Modes(running.setup(), gap / spread, max(chance, others) / spread)
+    return Modes(running.setup(), gap / spread, max(chance, others) / spread, _distance(again, calm) / spread)
 
 
 def _settle(running: Running, batch: Batch) -> None:

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Row:
-    """Where the numbers of one value are."""
+    """What was taken of one value."""
 
     watched: Watched
     count: int
     careful: bool
+    parts: dict[str, Part] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    """Where these are once they are fetched."""
     judged: int = 1
     """Of how many elements, or distributions, it was counted which are saturated."""
     hook: Any = None
@@ -61,45 +63,38 @@ class Statistics:
     def _forward(self, row: _Row, tensor: torch.Tensor) -> None:
         folded = Folded(tensor.double() if row.careful else tensor, row.watched.axis)
         folded = self._finite(row, folded) if row.careful else self._ends(row, folded)
-        self._put(row, "sum", folded.sum())
-        self._put(row, "squares", folded.squares())
-        self._put(row, "nonzero", folded.nonzero())
+        row.parts |= {"sum": folded.sum(), "squares": folded.squares(), "nonzero": folded.nonzero()}
         self._saturation(row, tensor, folded)
 
     def _ends(self, row: _Row, folded: Folded) -> Folded:
-        lo, hi = folded.ends()
-        self._put(row, "lo", lo)
-        self._put(row, "hi", hi)
+        row.parts["lo"], row.parts["hi"] = folded.ends()
         return folded
 
     def _finite(self, row: _Row, folded: Folded) -> Folded:
         """The ends without what is missing, and counts; zeros stand for what is not finite afterwards."""
         view = folded.view
-        self._put(row, "nan", folded.of(torch.isnan(view).double()).sum())
-        self._put(row, "finite", folded.of(torch.isfinite(view).double()).sum())
-        self._put(row, "lo", folded.of(torch.nan_to_num(view, math.inf, math.inf, -math.inf)).ends()[0])
-        self._put(row, "hi", folded.of(torch.nan_to_num(view, -math.inf, math.inf, -math.inf)).ends()[1])
+        row.parts["nan"] = folded.of(torch.isnan(view).double()).sum()
+        row.parts["finite"] = folded.of(torch.isfinite(view).double()).sum()
+        row.parts["lo"] = folded.of(torch.nan_to_num(view, math.inf, math.inf, -math.inf)).ends()[0]
+        row.parts["hi"] = folded.of(torch.nan_to_num(view, -math.inf, math.inf, -math.inf)).ends()[1]
         return folded.of(torch.nan_to_num(view, 0.0, 0.0, 0.0))
 
     def _saturation(self, row: _Row, tensor: torch.Tensor, folded: Folded) -> None:
         if row.watched.softmax is not None and row.watched.softmax < tensor.dim():
             most = tensor.amax(row.watched.softmax)
             row.judged = most.numel()
-            self._put(row, "saturated", Folded(most, None).beyond(0.0, 1.0 - MARGIN))
+            row.parts["saturated"] = Folded(most, None).beyond(0.0, 1.0 - MARGIN)
         elif row.watched.span is not None:
             lo, hi = row.watched.span
             row.judged = row.count
-            self._put(row, "saturated", folded.beyond((lo + hi) / 2, (hi - lo) / 2 * (1 - 2 * MARGIN)))
+            row.parts["saturated"] = folded.beyond((lo + hi) / 2, (hi - lo) / 2 * (1 - 2 * MARGIN))
 
     def _backward(self, row: _Row, grad: torch.Tensor) -> None:
-        if "grad" in row.places or grad.shape.numel() != row.count or grad.layout is not torch.strided:
+        if "grad" in row.parts or grad.shape.numel() != row.count or grad.layout is not torch.strided:
             return
         with torch.no_grad():
             folded = Folded(grad.detach().double() if row.careful else grad.detach(), row.watched.axis)
-            self._put(row, "grad", folded.squares())
-
-    def _put(self, row: _Row, name: str, part: Part) -> None:
-        row.places[name] = self._heaps.put(part)
+            row.parts["grad"] = folded.squares()
 
     def add(self, numbers: Sequence[torch.Tensor]) -> list[Place]:
         """Further numbers to fetch with the others."""
@@ -112,7 +107,9 @@ class Statistics:
                 row.hook.remove()
 
     def fetch(self) -> Numbers:
-        """All numbers, in one transfer."""
+        """All numbers, in one transfer. Nothing is sorted before: the GPU is still busy with the passes now."""
+        for row in self._rows.values():
+            row.places = {name: self._heaps.put(part) for name, part in row.parts.items()}
         return self._heaps.fetch()
 
     def suspects(self, numbers: Numbers) -> list[Value]:
