@@ -208,3 +208,16 @@ def test_against_in_settings_and_in_python(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "netlint.toml").write_text('[[targets]]\npath = "net.py:Net"\nprobe = "cpu"\nagainst = "gone.onnx"\n')
     with pytest.raises(TargetError, match=r"gone.onnx does not exist"):
         netlint.check("net.py:Net", inputs="2,10")
+
+
+def test_rows_of_padding_are_not_drawn() -> None:
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = nn.Embedding(6, 8, padding_idx=0), nn.Linear(8, 6)
+
+        def forward(self, ids: Any) -> Any:
+            return self.head(self.table(ids).mean(1))
+
+    ((lo, hi),) = run("passes", Padded(), "int64:4,12").inputs.values()
+    assert (lo, hi) == (1, 5)

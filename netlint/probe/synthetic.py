@@ -10,7 +10,7 @@ import numpy as np
 
 from netlint.analyses.contract import losses
 from netlint.analysis import Results
-from netlint.graph import Graph, Value
+from netlint.graph import Graph, TensorUnreadable, Value
 from netlint.ops import COMPARISONS, LAYOUT, TRANSPARENT
 from netlint.training import Interval, Known, Training
 
@@ -21,6 +21,8 @@ SAMPLES = 16
 
 _CARRYING = (LAYOUT | TRANSPARENT) - {"Gather"}
 _DEPTH = 8
+_READ = 256 << 20
+"""Bytes of a table that are looked through."""
 _ASKING = COMPARISONS | {"Shape", "Size", "ArgMax", "ArgMin", "ReduceMax", "Not"}
 """Whatever the numbers are, these have an answer."""
 
@@ -64,9 +66,13 @@ class Synthetic:
         sizes = list(self._tables(value, 0))
         if not sizes or min(sizes) < 1:
             return None
-        drawn = self._random.integers(0, min(sizes), shape)
+        drawn = _without(self._random.integers(0, min(sizes), shape), self._empty(value), min(sizes))
         self._tokens[tuple(shape)] = drawn
         return drawn
+
+    def _empty(self, value: Value) -> set[int]:
+        """The rows of zeros in the tables that are picked from: padding, which is masked where it is meant."""
+        return {row for use in self._graph.uses(value) for row in _zero_rows(use.input(0)) if use.op == "Gather"}
 
     def _labels(self, shape: tuple[int, ...], high: int) -> Array:
         """Classes. Of tokens they are told by the tokens: a model that mixes no positions could learn no others."""
@@ -104,6 +110,25 @@ class Synthetic:
             float(mean.value) if isinstance(mean, Known) else 0.0,
             float(std.value) if isinstance(std, Known) else 1.0,
         )
+
+
+def _zero_rows(table: Value | None) -> Iterator[int]:
+    stored = table.constant if table is not None else None
+    if stored is None or len(stored.shape) != 2 or stored.nbytes > _READ or not stored.dtype.startswith("float"):
+        return
+    try:
+        rows = stored.load()
+    except TensorUnreadable:
+        return
+    yield from map(int, np.flatnonzero(~rows.any(axis=1)))
+
+
+def _without(drawn: Array, rows: set[int], count: int) -> Array:
+    """Other numbers below `count` in place of some."""
+    left = np.array([number for number in range(count) if number not in rows])
+    if not rows or not left.size:
+        return drawn
+    return np.asarray(np.where(np.isin(drawn, list(rows)), left[drawn % left.size], drawn))
 
 
 def _largest(example: Array | None) -> int:

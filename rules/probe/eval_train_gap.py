@@ -3,7 +3,7 @@
 ## What it does
 Runs one batch in both modes, batch statistics brought up to date, and compares the difference of the outputs with that
 between two runs in training mode, which dropout makes. Reports a difference of more than `gap` (half) of the outputs'
-spread that is also more than `times` (4) what chance explains. Runs in training mode that differ from each other by
+spread that is also more than `times` (6) what chance explains. Runs in training mode that differ from each other by
 more than `noise` (6) times the spread are reported, too: dropout leaves nothing to learn from (a rate of 0.5 makes
 about 1.5, of 0.95 more than 6). So are models with dropout, and no other source of chance, of which two runs in
 inference mode differ: some dropout is never switched off.
@@ -88,7 +88,7 @@ from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 from ._measured import setting
 
 _GAP = Option("gap", 0.5, "the difference of the modes, relative to the spread of the outputs, that may be")
-_TIMES = Option("times", 4.0, "how many times what dropout and batch statistics explain it may be")
+_TIMES = Option("times", 6.0, "how many times what dropout and batch statistics explain it may be")
 _NOISE = Option("noise", 6.0, "the difference of two runs in training mode, relative to the same, that may be")
 
 _CALM = 0.01
