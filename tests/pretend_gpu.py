@@ -19,6 +19,8 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from netlint.probe.torch import devices
+
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 _ANY = "wherever its neighbours are"
 """What torch's own C++ makes for an operator: it would make it where the operands are."""
@@ -119,6 +121,7 @@ def pretended() -> Iterator[PretendGpu]:
     with pytest.MonkeyPatch.context() as patch:
         for name, answer in _CUDA.items():
             patch.setattr(torch.cuda, name, answer)
+        patch.setattr(devices, "_wrong_with_cuda", str)  # it answers; trying that would be a wait
         _patch_tensors(patch, gpu)
         with gpu:
             yield gpu
