@@ -18,3 +18,5 @@ class Location:
     """The class of that module, e.g. `torch.nn.modules.loss.MSELoss`."""
     assumed: str | None = None
     """What was assumed of the data to come here, e.g. `the branch at net.py:12 is taken`; None: nothing."""
+    folded: str | None = None
+    """The module that an exporter has folded into the node, e.g. the norm behind a convolution."""

@@ -13,6 +13,23 @@ ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures" / "onnx"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parity",
+        choices=("usual", "all"),
+        default="usual",
+        help="all: also export each model with each injected fault by each exporter, which takes hours",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--parity") == "all":
+        return
+    left_out = [item for item in items if item.get_closest_marker("whole")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("whole")]
+
+
 @pytest.fixture(scope="session")
 def light_models() -> list[Path]:
     """The models that the onnx package ships without weights."""

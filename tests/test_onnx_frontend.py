@@ -486,6 +486,56 @@ def test_module_from_torchscript_names(name: str, module: str | None) -> None:
     assert locate("Conv", name, "out", {}, "").module == module
 
 
+def traced(nodes: dict[str, str], *parameters: str) -> list[str | None]:
+    """The modules of traced nodes, given with the parameters that they read."""
+    row = []
+    for place, (name, parameter) in enumerate(nodes.items()):
+        row.append(helper.make_node("Add", [f"y{place}", parameter or "x"], [f"y{place + 1}"], name))
+    stored = [numpy_helper.from_array(np.ones(1, np.float32), name) for name in parameters]
+    graph = helper.make_graph(row, "g", [info("y0", [1]), info("x", [1])], [info(f"y{len(row)}", [1])], stored)
+    return [node.loc.module for node in load_bytes(helper.make_model(graph).SerializeToString()).nodes]
+
+
+def test_parameters_tell_the_modules_that_tracing_leaves_out() -> None:
+    bias = "model.dec.layers.0.fc.bias"
+    found = traced({"/dec/layers.0/fc/Add": bias, "/dec/layers.0/act/Add": "", "/dec/Add": "", "/head/Add": ""}, bias)
+    assert found == ["model.dec.layers.0.fc", "model.dec.layers.0.act", "model.dec", "head"]
+
+
+def test_of_equal_scopes_the_last_parameter_before_a_node_tells_the_module() -> None:
+    biases = "enc.0.att.fc.bias", "enc.1.att.fc.bias"
+    found = traced(
+        {"/enc/att/fc/Add": biases[0], "/enc/att/Add": "", "/enc/att/fc_1/Add": biases[1], "/enc/att_1/Add": ""},
+        *biases,
+    )
+    assert found == ["enc.0.att.fc", "enc.0.att", "enc.1.att.fc", "enc.1.att"]
+
+
+def test_a_module_whose_name_ends_in_a_number_keeps_it() -> None:
+    assert traced({"/fc/Add": "fc.bias", "/fc_1/Add": "fc_1.bias"}, "fc.bias", "fc_1.bias") == ["fc", "fc_1"]
+
+
+@pytest.mark.parametrize("unsorted", [False, True])
+def test_identity_of_a_constant_is_a_constant_of_its_own(unsorted: bool) -> None:
+    copied = helper.make_node("Identity", ["b"], ["fc.bias"])
+    reads = [helper.make_node("Add", ["x", "b"], ["h"]), helper.make_node("Add", ["h", "fc.bias"], ["y"], "/fc_1/Add")]
+    bias = numpy_helper.from_array(np.ones(1, np.float32), "b")
+    row = [*reads, copied] if unsorted else [copied, *reads]
+    graph = load_bytes(
+        helper.make_model(helper.make_graph(row, "g", [info("x", [1])], [info("y", [1])], [bias])).SerializeToString()
+    )
+    own, other = graph.nodes[1].inputs[1], graph.nodes[0].inputs[1]
+    assert own is not None and other is not None
+    assert (own.name, own is other) == ("fc.bias", False)
+    assert own.constant is other.constant is not None
+    assert graph.nodes[1].loc.module == "fc"
+
+
+def test_an_operator_without_a_module_is_not_in_the_exporters_placeholder() -> None:
+    scopes = "['', 'encoder', '_empty_nn_module_stack_from_metadata_hook', 'add']"
+    assert locate("Add", "node_add", "add", {"pkg.torch.onnx.name_scopes": scopes}, "").module == "encoder"
+
+
 @pytest.mark.parametrize(
     "scopes",
     [

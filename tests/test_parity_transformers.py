@@ -21,41 +21,37 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from tests import zoo_parity as parity
-from tests.test_parity import EPSILON, FOLDED, like_the_module
+from tests.zoo_parity import EPSILON, like_the_module
 from tests.zoo_transformers import FAMILIES, MASKED, TEXT, Family
 
-MAYBE_FOLDED = "a file does not tell whether a norm was folded into its convolutions, which would hold the gradient"
+A_CONSTANT = (
+    "of a constant and a weight the module makes no layer; the file cuts the constant to the length of the input"
+)
 
-EXPLAINED: dict[tuple[str, str, str], str] = {
-    ("helium", "none", "dynamo"): EPSILON,
-    ("dpt", "none", "torchscript"): MAYBE_FOLDED,
-    ("sew_classifier", "none", "torchscript"): MAYBE_FOLDED,
-    ("hifigan", "none", "torchscript"): MAYBE_FOLDED,
-    ("resnet", "sigmoids", "torchscript"): FOLDED,
+EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
+    ("helium", "none", "dynamo"): {"NUM002": EPSILON},
+    ("deberta_classifier", "constant_layer", "torchscript"): {"INI002": A_CONSTANT},
+    ("detr", "zero_hidden_layer", "torchscript"): {"INI001": A_CONSTANT},
+    ("detr", "sigmoids", "torchscript"): {"INI005": "positions are constants of the module, and in the file sums"},
 }
-"""By model, injected fault and exporter."""
+"""By model, injected fault and exporter: the rules whose findings differ, each with the reason."""
 
-TRACED = [
-    *("bert_classifier", "albert_classifier", "debertav2_classifier", "distilbert", "squeezebert_classifier", "llama"),
-    *(
-        "gemma2",
-        "gpt2",
-        "bloom",
-        "mamba",
-        "t5",
-        "bart",
-        "vit",
-        "swin",
-        "convnext",
-        "resnet",
-        "segformer",
-        "dpt",
-        "clip",
-    ),
-    *("wav2vec2_classifier", "sew_classifier", "hifigan", "patch_forecast"),
-]
-EXPORTED = ["bert_classifier", "helium", "vit"]
-FAULTY = ["bert_classifier", "distilbert", "vit", "resnet"]
+REFUSED = {
+    ("fnet_classifier", "torchscript"): "aten::fft_fftn",
+    ("mixtral", "torchscript"): "aten::histc",
+    ("whisper", "torchscript"): "aten::diff",
+    ("glm", "torchscript"): "must have the same rank",
+    ("xlnet", "dynamo"): "decompose the FX graph",
+    ("longformer", "dynamo"): "export the model with torch.export",
+    ("mixtral", "dynamo"): "No ONNX function found|convert the exported program",
+}
+"""What the exporters of this version of torch refuse, and what they say."""
+
+SHOWN = {"bert_classifier", "distilbert", "vit", "resnet"}
+"""Where faults must be found; a layer of zeros may be a branch that is meant to start as nothing."""
+
+EAGER = {"t5", "mt5", "beit", "swin"}
+"""Exported by `torch.export` with the attention written out: it stumbles over the layout of the fused one's result."""
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:
@@ -77,62 +73,71 @@ class Flat(torch.nn.Module):
         return tuple(tensors(self.net(**dict(zip(self.names, inputs, strict=True)))))
 
 
-def sigmoids(model: torch.nn.Module) -> torch.nn.Module:
+def sigmoids(model: torch.nn.Module) -> torch.nn.Module | None:
     """Every activation becomes a sigmoid."""
+    done = False
     for part in model.modules():
         for name, child in list(part.named_children()):
             if "gelu" in type(child).__name__.lower() or isinstance(child, torch.nn.ReLU):
                 setattr(part, name, torch.nn.Sigmoid())
-    return model
+                done = True
+    return model if done else None
 
 
-FAULTS = {"none": lambda model: model, "constant_layer": parity.constant_layer, "sigmoids": sigmoids}
+FAULTS = {"constant_layer": parity.constant_layer, "zero_hidden_layer": parity.zero_hidden_layer, "sigmoids": sigmoids}
 
 
-def flat(family: Family, fault: str, masked: bool) -> tuple[Flat, tuple[Any, ...]]:
+def flat(family: Family, fault: str, exporter: str) -> tuple[Flat, tuple[Any, ...]]:
     """A model of a family. Without a mask, the library compares neighbouring positions, which cannot be traced."""
     if not family.available():
         pytest.skip(f"this version of transformers has no {family.model_class}")
     model = family.model().eval()
     if hasattr(model.config, "use_cache"):
         model.config.use_cache = False
+    if exporter == "dynamo" and family.name in EAGER:
+        model.set_attn_implementation("eager")
     inputs = family.example()
-    if masked and family.inputs is TEXT:
+    if exporter == "torchscript" and family.inputs is TEXT:
         inputs["attention_mask"] = MASKED["attention_mask"]()
-    faulty = FAULTS[fault](model)
-    assert faulty is not None
+    faulty = model if fault == "none" else FAULTS[fault](model)
+    if faulty is None:
+        pytest.skip("this fault has no place in this model")
     return Flat(faulty, tuple(inputs)).eval(), tuple(inputs.values())
 
 
 def same(name: str, fault: str, exporter: str) -> None:
-    model, inputs = flat(FAMILIES[name], fault, exporter == "torchscript")
+    model, inputs = flat(FAMILIES[name], fault, exporter)
     file = parity.EXPORTERS[exporter](model, inputs)
     here, training = parity.recorded(model, inputs, FAMILIES[name].contract)
     there = like_the_module(parity.exported(file, training), model)
-    if (name, fault, exporter) in EXPLAINED:
-        assert here != there, "listed as different, and it is not"
-    else:
-        assert here == there
-    assert fault == "none" or here or there
+    parity.agree(here, there, EXPLAINED.get((name, fault, exporter), {}))
+    assert here or there or name not in SHOWN or fault in ("none", "zero_hidden_layer")
 
 
-@pytest.mark.parametrize("name", TRACED)
-def test_traced(name: str) -> None:
-    same(name, "none", "torchscript")
+CASES = [
+    pytest.param(name, fault, exporter, marks=() if quick else pytest.mark.whole)
+    for place, name in enumerate(FAMILIES)
+    for fault in ("none", *FAULTS)
+    for exporter in parity.EXPORTERS
+    if (name, exporter) not in REFUSED
+    for quick in [
+        fault == "none" or (exporter == "torchscript" and (place % 4 == 0 or (name, fault, exporter) in EXPLAINED))
+    ]
+]
+"""Exports by tracing are quick; those by `torch.export` take seconds."""
 
 
-@pytest.mark.parametrize("name", EXPORTED)
-def test_exported(name: str) -> None:
-    same(name, "none", "dynamo")
+@pytest.mark.parametrize(("name", "fault", "exporter"), CASES)
+def test_the_export_has_the_findings_of_the_module(name: str, fault: str, exporter: str) -> None:
+    same(name, fault, exporter)
 
 
-@pytest.mark.parametrize("fault", ["constant_layer", "sigmoids"])
-@pytest.mark.parametrize("name", FAULTY)
-def test_faulty(name: str, fault: str) -> None:
-    same(name, fault, "torchscript")
+@pytest.mark.parametrize(("name", "exporter"), REFUSED)
+def test_the_exporter_refuses(name: str, exporter: str) -> None:
+    model, inputs = flat(FAMILIES[name], "none", exporter)
+    with pytest.raises(Exception, match=REFUSED[name, exporter]):
+        parity.EXPORTERS[exporter](model, inputs)
 
 
 def test_the_explanations_are_of_models_that_are_compared() -> None:
-    compared = {(name, "none", "torchscript") for name in TRACED} | {(name, "none", "dynamo") for name in EXPORTED}
-    compared |= {(name, fault, "torchscript") for name in FAULTY for fault in FAULTS}
-    assert set(EXPLAINED) <= compared
+    assert set(EXPLAINED) <= {case.values for case in CASES}

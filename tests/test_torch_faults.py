@@ -128,3 +128,19 @@ def test_a_failure_that_the_model_handles_is_none() -> None:
                 return self.left(x).half() @ self.right.weight.half()  # type: ignore[no-any-return]
 
     assert "cannot run on any input" not in complaint(Careful(), torch.zeros(2, 8))
+
+
+class Table(nn.Module):
+    """One category and five numbers for each sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds = nn.Embedding(30, 8)
+        self.numbers = nn.Linear(5, 8)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.cat((self.kinds(batch["kind"]), self.numbers(batch["numbers"])), -1)
+
+
+def test_categories_beside_numbers_are_one_for_each_sample() -> None:
+    assert captured_model(Table()).facts["inputs"].value == "kind int64[2], numbers float32[2, 5]"

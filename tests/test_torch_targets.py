@@ -552,6 +552,28 @@ def test_weights_written_without_gradients_still_learn() -> None:
     assert learned(clipped) == [True]
 
 
+def test_writes_through_views_are_followed_in_a_run_on_real_tensors_too() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.fc(x)
+            if h.sum() > 1e9:
+                h = h * 2
+            h.view(-1).relu_()
+            return h.tanh()
+
+    found = captured_model(Branching(), Example((torch.zeros(2, 4),), {}, "", False))
+    assert found.subject is not None and found.subject.recording.real
+    (tanh,) = found.graph.of("Tanh")
+    behind = found.graph.producer(tanh.input(0))
+    while behind is not None and behind.op == "Reshape":
+        behind = found.graph.producer(behind.input(0))
+    assert behind is not None and behind.op == "Relu"
+
+
 def test_a_detached_spread_has_no_gradient_to_be_infinite() -> None:
     def step(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         value = model(x)

@@ -212,6 +212,17 @@ def test_what_nobody_taught_is_unknown() -> None:
     assert known.gradient(values["h"]) is None
 
 
+def test_a_number_repeated_is_its_own_signal() -> None:
+    known, values = _of("""g (float[N, 2] x) => (float[N, 2] y) {
+        s = Shape(x)
+        c = ConstantOfShape <value = float[1] {3.0}> (s)
+        y = Add(x, c)
+    }""")
+    signal = known.signal(values["c"])
+    assert signal is not None and (signal.mean, signal.square) == (3.0, 9.0)
+    assert known.signal(values["y"]) is not None
+
+
 def test_huge_graphs_are_left_out() -> None:
     graph = load_text("g (float[N, 2] x) => (float[N, 2] y) { y = Relu(x) }")
     many = replace(graph, nodes=graph.nodes * 60_000)

@@ -6,9 +6,10 @@ import contextlib
 import inspect
 import io
 import logging
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import onnx
@@ -22,9 +23,46 @@ from netlint.registry import load_rules
 from netlint.reported import Report
 from netlint.training import Training, parse_training
 
+EPSILON = "the exporter drops the epsilon, so that the file really can divide by zero or take the root of zero"
+
 RULES = load_rules()
 Finding = tuple[str, str, str]
 """Code, level, module path."""
+
+_CALL = re.compile(r"_\d+(?=\.|\Z)")
+
+
+def agree(here: Counter[Finding], there: Counter[Finding], explained: Iterable[str] = ()) -> None:
+    """Demands that the findings of the rules that are explained differ, and those of all other rules do not."""
+    differ = {code for code, _, _ in (here - there) + (there - here)}
+    assert differ == set(explained), (here - there, there - here)
+
+
+def like_the_module(found: Counter[Finding], model: nn.Module) -> Counter[Finding]:
+    """Module paths as the module has them: see `_path`."""
+    paths = {path for path, _ in model.named_modules()}
+    total: Counter[Finding] = Counter()
+    for (code, level, path), count in found.items():
+        total[code, level, path if path in paths else _path(path, paths)] += count
+    return total
+
+
+def _path(path: str, paths: set[str]) -> str:
+    """Without the numbers of further calls, and with containers that a file leaves out, where no more than one fits.
+
+    The file tells that itself, unless it renames all parameters of a module.
+    """
+    bare = _CALL.sub("", path)
+    if bare in paths:
+        return bare
+    parts = bare.split(".")
+    within = [known for known in paths if parts[-1] == known.rpartition(".")[2] and _is_within(parts, known.split("."))]
+    return within[0] if len(within) == 1 else bare
+
+
+def _is_within(parts: list[str], whole: list[str]) -> bool:
+    rest = iter(whole)
+    return all(part in rest for part in parts)
 
 
 def findings(report: Report) -> Counter[Finding]:

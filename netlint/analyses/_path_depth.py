@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Value
 
+from .folded import folded
+from .layers import Layers
 from .parameters import Parameters
 
 _SATURATING = frozenset({"Tanh", "Softsign", "Atan"})
@@ -21,9 +23,10 @@ class Depths:
     A sum, a concatenation or a product of several values counts its easiest way: the gradient takes that one.
     """
 
-    def __init__(self, graph: Graph, known: Parameters, sigmoids: Iterable[Node]) -> None:
+    def __init__(self, graph: Graph, known: Parameters, found: Layers, sigmoids: Iterable[Node]) -> None:
         self._graph = graph
         self._known = known
+        self._layers = found
         self._sigmoids = set(sigmoids)
         self._inner = {node for last in self._sigmoids for node in _inside(graph, last)}
         self._depth: dict[Value, int] = {}
@@ -76,6 +79,9 @@ class Depths:
         """The computed input with the fewest saturating activations before it; None where the count starts anew."""
         if node.domain != ONNX or node.bodies or node.op in _RESETS or node.op not in ops.KNOWN_OPS:
             return None
+        layer = self._layers.of(node)
+        if layer is not None and folded(layer):
+            return None  # it holds a norm
         computed = [value for value in node.inputs if value is not None and not self._known.constant(value)]
         divides = node.op in _DIVISIONS and node not in self._sigmoids and node not in self._inner
         if not computed or (divides and len(computed) > 1):

@@ -228,6 +228,11 @@ def _random(node: Node, of: SignalOf, facts: Facts) -> Step:
     return Step(Signal(0.0, 1.0), {})
 
 
+def _filled(node: Node, of: SignalOf, facts: Facts) -> Step:
+    """One number, however many times; no gradient goes into the shape."""
+    return Step(facts.stored(node.output()), {})
+
+
 _STEPS: dict[str, Callable[[Node, SignalOf, Facts], Step]] = {
     **dict.fromkeys(_SAME | {"Split"}, _same),
     **dict.fromkeys(NORMALISATION, _norm),
@@ -235,6 +240,7 @@ _STEPS: dict[str, Callable[[Node, SignalOf, Facts], Step]] = {
     **dict.fromkeys(("Add", "Sub", "Sum", "Mean"), _sum),
     **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), _layer),
     **dict.fromkeys(RANDOM, _random),
+    "ConstantOfShape": _filled,
     "Concat": _concat,
     "Mul": _mul,
     "Div": _div,

@@ -38,7 +38,7 @@ class Paths:
         """Saturating activations in series, with no shortcut and no normalisation in between."""
         scope = self._scope
         found = scope[sigmoids]
-        return Depths(scope.graph, scope[parameters], found)
+        return Depths(scope.graph, scope[parameters], scope[layers], found)
 
     @cached_property
     def linear(self) -> tuple[LinearPair, ...]:

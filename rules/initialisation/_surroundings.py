@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
+from netlint.analyses.folded import CONVOLUTIONS, folded
 from netlint.analyses.layers import Layer
 from netlint.analyses.roles import Roles
 from netlint.analyses.stage import Stages, fan_in
@@ -90,7 +91,7 @@ def may_hide_norm(layer: Layer, stats: Weights) -> bool:
 
     Fresh statistics leave the weight as it is, and a bias of zeros. A torch module shows its norms.
     """
-    if not _of_a_file(layer) or layer.bias is None:
+    if not _may_be_folded(layer) or layer.bias is None:
         return False
     about = stats.of(layer.bias)
     return about is None or about.zero
@@ -102,14 +103,15 @@ def norm_may_restore(layer: Layer, stats: Weights) -> bool:
     Some exporters drop the bias of zeros that it leaves. Networks with norms are started from stds of 0.01 and from
     torch's default, but hardly from weights that are next to nothing.
     """
-    if not _of_a_file(layer) or (layer.bias is not None and not may_hide_norm(layer, stats)):
+    if not _may_be_folded(layer) or (layer.bias is not None and not may_hide_norm(layer, stats)):
         return False
     found, fan = stats.moments(layer.weight), fans(layer, stats)
     return found is None or fan is None or found.rms * fan.wide**0.5 > _NEXT_TO_NOTHING
 
 
-def _of_a_file(layer: Layer) -> bool:
-    return layer.kind in ("conv", "conv-transpose") and layer.weight.trainable is None
+def _may_be_folded(layer: Layer) -> bool:
+    found = folded(layer)
+    return layer.kind in CONVOLUTIONS if found is None else found
 
 
 def heads(known: Roles) -> set[Layer]:

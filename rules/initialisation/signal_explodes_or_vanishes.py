@@ -171,7 +171,8 @@ with_norms (float[N, 4] x) => (float[N, 2] y)
 
 ## Known limits
 Exporters fold batch normalisation into the convolution before it, which then has no bias or one of zeros: where most
-layers of a model file are such, it is not said that the gradient shrinks, unless their weights are next to nothing. The
+layers of a model file are such, it is not said that the gradient shrinks, unless their weights are next to nothing, or
+bear the names of the modules' own parameters. The
 prediction holds on average over random weights, in the limit of wide layers; inputs of mean 0 and standard deviation 1
 are assumed unless the contract says otherwise. Behind an operator that netlint does not know, and through recurrent
 cells, nothing is predicted. Weights with a common sign make gradients add up: their explosion is underestimated.

@@ -133,7 +133,8 @@ scaled_behind (float[N, 4] x, float[N, 4] t) => (float[N, 2] y)
 
 ## Known limits
 Exporters fold batch normalisation into the convolution before it, which then may have a bias of zeros: such
-convolutions of a model file are not said to be too large, and to be too small only from 30 times below the usual on.
+convolutions of a model file are not said to be too large, and to be too small only from 30 times below the usual on,
+unless their weight bears the name of the module's own parameter. Weights that an exporter has computed are left out.
 Nothing is said of trained models, of models whose stage is unknown (state it with `--stage`), of embedding tables and
 recurrent layers, and of weights that are computed. Large weights in front of the softmax of an attention are judged
 like all others. Inputs of mean 0 and standard deviation 1 are assumed unless the contract says otherwise.
@@ -151,6 +152,7 @@ from dataclasses import dataclass
 from math import log10, prod, sqrt
 
 from netlint.analyses.constants import constants
+from netlint.analyses.folded import folded
 from netlint.analyses.layers import Layer, layers
 from netlint.analyses.parameters import parameters
 from netlint.analyses.roles import roles
@@ -241,7 +243,7 @@ def _cases(scope: Scope) -> Iterator[_Case]:
         size = stats.rms(layer.weight)
         if size is None or 1 / factor <= _ratio(size, fan) <= factor:
             continue
-        if layer in last or scope[parameters].frozen(layer.weight):
+        if layer in last or scope[parameters].frozen(layer.weight) or folded(layer):
             continue
         after, found = behind(layer, scope.graph, scope[constants].scalar), stats.moments(layer.weight)
         if found is not None and scope[stage].fresh(layer) and not after.normalised and not after.periodic:

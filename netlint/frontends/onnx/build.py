@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ from netlint.graph import ONNX, Defect, Graph, Location, Node, Tensor, Value
 from . import schema
 from .attributes import GRAPH
 from .level import Level
+from .scopes import Scopes
 from .strings import domain, function_key, shown, text
 from .tensors import TensorReader
 
@@ -57,6 +59,11 @@ class Builder:
             metadata={text(entry.key): text(entry.value) for entry in self._model.metadata_props},
             defects=tuple(self.defects),
         )
+
+    @cached_property
+    def scopes(self) -> Scopes:
+        """Which module each node belongs to, where only its name tells."""
+        return Scopes(self._model.graph.node, self._model.graph.initializer)
 
     def defect(self, kind: str, message: str, at: Location | Node | Level, proto: Any = None, help: str = "") -> None:
         """Note a defect; its location is worked out only as long as defects are still collected."""

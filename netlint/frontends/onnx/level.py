@@ -39,7 +39,7 @@ class Level:
         result; `_ABSENT` for inputs of a function that its call leaves out."""
         self._protos: Sequence[Any] = ()
         self._hoisted: set[str] = set()
-        """Names of Constant nodes ahead of us that are constants already."""
+        """Names of nodes ahead of us that are constants already."""
         self._declared: Mapping[str, Any] = {}
         self.producers: dict[Value, Node] = {}
 
@@ -90,7 +90,7 @@ class Level:
         has_functions, opset, arity = self._builder.has_functions, self._builder.opset, schema.arity
         for proto in protos:  # every node of a model comes by: the usual case makes few calls
             op = text(proto.op_type)
-            if op == "Constant" and self._constant(proto):
+            if (op == "Constant" and self._constant(proto)) or (op == "Identity" and self._alias(proto)):
                 continue
             # Slices are the quickest copies of a repeated field.
             inputs = [defined.get(name) or self._read(name, proto) for name in proto.input[:]]
@@ -233,9 +233,8 @@ class Level:
 
         A constant may be read before its node comes.
         """
-        self._hoisted.update(
-            proto.output[0] for proto in self._protos if text(proto.op_type) == "Constant" and self._constant(proto)
-        )
+        for op, make in (("Constant", self._constant), ("Identity", self._alias)):
+            self._hoisted.update(proto.output[0] for proto in self._protos if text(proto.op_type) == op and make(proto))
         return frozenset(name for proto in self._protos for name in proto.output if name)
 
     def _declare(self, name: str) -> Value:
@@ -260,6 +259,20 @@ class Level:
         known = self._awaited.get(name, _ABSENT)
         value = self._define(name, Value(text(name)) if known is _ABSENT else known)
         value.dtype, value.shape, value.constant = tensor.dtype, tensor.shape, tensor
+        return True
+
+    def _alias(self, proto: Any) -> bool:
+        """Turn an Identity of a constant into a constant of its own: exporters store equal parameters once."""
+        if domain(proto.domain) or len(proto.input) != 1 or len(proto.output) != 1:
+            return False
+        name = proto.output[0]
+        if name in self._hoisted:
+            self._hoisted.discard(name)
+            return True
+        stored = self._defined.get(proto.input[0])
+        if not name or name in self._defined or name in self._awaited or stored is None or stored.constant is None:
+            return False
+        self._define(name, Value(text(name), stored.dtype, stored.shape, stored.constant))
         return True
 
     def _actual(self, attribute: Any) -> Any:
@@ -303,7 +316,9 @@ class Level:
             return Location(self.prefix or "model")
         metadata = {text(entry.key): text(entry.value) for entry in proto.metadata_props}
         output = text(proto.output[0]) if proto.output else ""
-        return locate(text(proto.op_type), text(proto.name), output, metadata, self.prefix)
+        weight = text(proto.input[1]) if len(proto.input) > 1 else ""
+        modules = self._builder.scopes.module
+        return locate(text(proto.op_type), text(proto.name), output, metadata, self.prefix, modules, weight)
 
     def source(self, proto: Any) -> tuple[str, int] | None:
         """The line of code that a node of this level comes from."""

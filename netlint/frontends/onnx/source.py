@@ -8,25 +8,44 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from netlint.graph import Location
 
+from .scopes import module_of_name
+
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d{1,9})\b', re.MULTILINE)
 _LIBRARY = re.compile(r"[/\\](site-packages|dist-packages)[/\\]|[/\\]torch[/\\](nn|_|onnx|fx|export|utils)|^<")
-_OP_NAME = re.compile(r"[A-Z]\w*")
 _MAX_LITERAL = 20_000
+_NOWHERE = "_empty_nn_module_stack_from_metadata_hook"
+"""What the dynamo exporter calls the module of an operator that it does not know the module of."""
+
+_REWRITTEN, _FOLDS = "pkg.onnxscript.rewriter.rule_name", "FuseBatchNorm"
+"""The metadata of a node that names the rules which made it, and what those that fold a norm are called."""
 
 STACK_TRACE = "pkg.torch.onnx.stack_trace"
 """The metadata of a node in which the dynamo exporter keeps the stack at the call."""
 
 
-def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: str) -> Location:
-    """The location of a node. `scope` is the path of what the node was expanded from, or of its body."""
+def locate(
+    op: str,
+    name: str,
+    output: str,
+    metadata: Mapping[str, str],
+    scope: str,
+    module_of: Callable[[str], str | None] = module_of_name,
+    weight: str = "",
+) -> Location:
+    """The location of a node. `scope` is the path of what the node was expanded from, or of its body.
+
+    A layer that a norm was folded into stands where its weight belongs.
+    """
     module = _module_of_scopes(metadata.get("pkg.torch.onnx.name_scopes", ""))
     if module is None:
-        module = _module_of_name(name)
+        module = module_of(name)
+    owner = weight.rpartition(".")[0] if _FOLDS in metadata.get(_REWRITTEN, "") else ""
+    module, folded = (owner, module) if owner and owner != module else (module, None)
     label = name.rpartition("/")[2] if name.startswith("/") else name
     if not label:
         label = metadata.get("pkg.torch.onnx.fx_node", "").partition(" ")[0].lstrip("%") or output
@@ -37,7 +56,7 @@ def locate(op: str, name: str, output: str, metadata: Mapping[str, str], scope: 
     classes = _literal_list(metadata.get("pkg.torch.onnx.class_hierarchy", ""))
     module_class = classes[-2] if len(classes) >= 2 else None
     source = source_line(metadata.get(STACK_TRACE, ""))
-    return Location(" ▸ ".join(parts) or "unnamed node", source, module, module_class)
+    return Location(" ▸ ".join(parts) or "unnamed node", source, module, module_class, folded=folded)
 
 
 def _repeats(label: str, op: str) -> bool:
@@ -46,7 +65,7 @@ def _repeats(label: str, op: str) -> bool:
 
 def _module_of_scopes(text: str) -> str | None:
     """`['', 'encoder', 'encoder.fc', 'linear']`: the last is the operator, the one before its module."""
-    scopes = _literal_list(text)
+    scopes = [scope for scope in _literal_list(text) if scope != _NOWHERE]
     return scopes[-2] or None if len(scopes) >= 2 else None
 
 
@@ -58,22 +77,6 @@ def _literal_list(text: str) -> list[str]:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return []
     return parsed if isinstance(parsed, list) and all(isinstance(part, str) for part in parsed) else []
-
-
-def _module_of_name(name: str) -> str | None:
-    """`/layer1/layer1.0/conv1/Conv` -> `layer1.0.conv1`."""
-    if not name.startswith("/"):
-        return None
-    *scopes, op = name[1:].split("/")
-    if not scopes or not _OP_NAME.match(op):
-        return None
-    path: list[str] = []
-    for scope in scopes:
-        if path and scope.startswith(path[-1] + "."):
-            path[-1] = scope
-        else:
-            path.append(scope)
-    return ".".join(path)
 
 
 @lru_cache(1024)  # the operators of one call have one trace

@@ -169,7 +169,7 @@ class _Reader:
         return Ref(node.name, None, None)
 
     def _result(self, node: torch.fx.Node, value: Any) -> Any:
-        return mirrored(node.name, value, node.meta.get("shape"))
+        return mirrored(node.name, value, node.meta.get("shape"), node.meta.get("storage"))
 
     def _location(self, node: torch.fx.Node, name: str) -> Location:
         given = node.meta.get("location")
@@ -240,20 +240,26 @@ def _part(structure: Any, key: Any) -> Any:
         return None
 
 
-def mirrored(name: str, value: Any, shape: Any) -> Any:
-    """Refs in place of the tensors of a recorded result; numbers that are symbolic are tensors here."""
+def mirrored(name: str, value: Any, shape: Any, storage: Any = None) -> Any:
+    """Refs in place of the tensors of a recorded result; numbers that are symbolic are tensors here.
+
+    `shape` and `storage` mirror the value where the recording tells them.
+    """
     if isinstance(value, torch.Tensor):
         dims = shape if isinstance(shape, tuple) else tuple(_dim(length) for length in value.shape)
-        return Ref(name, dtype_name(str(value.dtype)), dims, storage=storage_of(value))
+        return Ref(name, dtype_name(str(value.dtype)), dims, storage=storage or storage_of(value))
     if isinstance(value, _SYMBOLIC):
         kinds = {torch.SymInt: "int64", torch.SymFloat: "float32", torch.SymBool: "bool"}
         return Ref(name, kinds[type(value)], ())
     if isinstance(value, list | tuple):
-        shapes = shape if isinstance(shape, list | tuple) and len(shape) == len(value) else [None] * len(value)
-        return [mirrored(f"{name}_{nth}", item, shapes[nth]) for nth, item in enumerate(value)]
+        told = [
+            part if isinstance(part, list | tuple) and len(part) == len(value) else None for part in (shape, storage)
+        ]
+        shapes, storages = (part or [None] * len(value) for part in told)
+        return [mirrored(f"{name}_{nth}", item, shapes[nth], storages[nth]) for nth, item in enumerate(value)]
     if isinstance(value, dict):
-        keyed = shape if isinstance(shape, dict) else {}
-        return {key: mirrored(f"{name}_{key}", item, keyed.get(key)) for key, item in value.items()}
+        keyed, held = (part if isinstance(part, dict) else {} for part in (shape, storage))
+        return {key: mirrored(f"{name}_{key}", item, keyed.get(key), held.get(key)) for key, item in value.items()}
     return value
 
 

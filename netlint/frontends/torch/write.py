@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.fx
 
+from netlint.frontends.torch.tensors import storage_of
 from netlint.frontends.torch.trace import Slot, Step, Trace, slots_in
 from netlint.graph import Location
 
@@ -40,7 +41,7 @@ class _Writer:
 
     def input(self, slot: Slot) -> None:
         node = self.graph.placeholder(slot.name)
-        node.meta = {"val": _value(slot), "shape": slot.lengths}
+        node.meta = _meta(slot)
         self._nodes[id(slot)] = node
 
     def call(self, step: Step) -> None:
@@ -51,6 +52,7 @@ class _Writer:
         node.meta = {
             "val": _nested(step.result, _value),
             "shape": _nested(step.result, lambda slot: slot.lengths),
+            "storage": _nested(step.result, lambda slot: storage_of(slot.tensor)),
             "location": step.location,
         }
         if step.no_grad:
@@ -92,7 +94,7 @@ class _Writer:
         found = self._detached.get(id(slot))
         if found is None:
             found = self._detached[id(slot)] = self.graph.call_function(torch.Tensor.detach, (node,))
-            found.meta = {"val": _value(slot), "shape": slot.lengths, "location": _detached(slot)}
+            found.meta = {**_meta(slot), "location": _detached(slot)}
         return found
 
     def _part(self, slot: Slot) -> torch.fx.Node:
@@ -102,7 +104,9 @@ class _Writer:
             part = self._parts.get((id(node), key))
             if part is None:
                 part = self.graph.call_function(operator.getitem, (node, key))
-                part.meta = {name: value[key] for name, value in node.meta.items() if name in ("val", "shape")}
+                part.meta = {
+                    name: value[key] for name, value in node.meta.items() if name in ("val", "shape", "storage")
+                }
                 part.meta["location"] = slot.step.location
                 self._parts[(id(node), key)] = part
             node = part
@@ -116,8 +120,12 @@ class _Writer:
             known = self.tensors.get(name)
         self.tensors[name] = slot.tensor if slot.original is None else slot.original
         node = self.graph.create_node("get_attr", name, name=name.replace(".", "_"))
-        node.meta = {"val": _value(slot), "shape": slot.lengths}
+        node.meta = _meta(slot)
         return node
+
+
+def _meta(slot: Slot) -> dict[str, Any]:
+    return {"val": _value(slot), "shape": slot.lengths, "storage": storage_of(slot.tensor)}
 
 
 def _detached(slot: Slot) -> Location:
