@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from . import collector
 from .cache import Cache, Entry
-from .frontends import TargetError
+from .errors import UserError
+from .frontends import TargetError, bug
 from .plans import Plans, beside
 from .report import Failure
 from .reported import Report
@@ -92,6 +93,8 @@ class Linter:
         for place, result in in_processes(self._portable, targets, count):
             if isinstance(result, Died):
                 yield place, Failure(targets[place], _died(result))
+            elif isinstance(result, TargetError):
+                yield place, Failure(targets[place], result)
             elif isinstance(result, Exception):
                 raise result
             else:
@@ -130,6 +133,10 @@ class Linter:
         except (MemoryError, RecursionError) as error:
             why = TargetError(f"is too large or too deeply nested to analyse ({type(error).__name__})", "")
             return Failure(target, why)
+        except UserError:
+            raise
+        except Exception as error:
+            return Failure(target, bug(error))
         if entry and named is not None and None not in files:
             entry.store(replace(portable(report), times=()), [file for file in files if file])
         return report

@@ -3,7 +3,6 @@ each watch over a process (see `worker`)."""
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections import deque
@@ -15,7 +14,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from .errors import UserError
-from .worker import WorkerBug
+from .frontends import bug
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -172,9 +171,7 @@ def _outcome(do: Callable[[T], R], item: T) -> R | Exception:
     except UserError as error:
         return error
     except Exception as error:
-        from traceback import format_exc
-
-        return WorkerBug(format_exc() if os.environ.get("NETLINT_TRACEBACK") else f"{type(error).__name__}: {error}")
+        return bug(error)
 
 
 def in_threads(do: Callable[[T, Event], R], items: Sequence[T], count: int) -> Iterator[tuple[int, R]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
-from .frontends import TargetError
+from .frontends import TargetError, bug
 from .probe.attach import Missing
 from .times import Clock
 from .worker import ADVICE, Job, Kind
@@ -47,9 +47,7 @@ def serve() -> None:
     except KeyboardInterrupt:
         send("error", ("interrupts itself (KeyboardInterrupt)", ADVICE["build"]))
     except BaseException as error:
-        from traceback import format_exc
-
-        send("bug", format_exc() if os.environ.get("NETLINT_TRACEBACK") else f"{type(error).__name__}: {error}")
+        send("bug", str(bug(error)))
     os._exit(0)  # without waiting for threads and exit handlers of the user's code
 
 

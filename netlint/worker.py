@@ -25,7 +25,7 @@ from typing import IO, Any, Literal
 
 from .capture import TIME_LIMIT, Capture, python_target
 from .errors import ConfigError
-from .frontends import TargetError
+from .frontends import NetlintBug, TargetError
 from .probe.request import BUDGET
 from .training import Training
 
@@ -64,10 +64,6 @@ class Job:
         """Whether there is a file of the user's to take a slice of."""
         python = python_target(self.capture.factory or self.target)
         return python is not None and python.is_file
-
-
-class WorkerBug(Exception):
-    """netlint's own code failed in the worker; the message is the error, or the traceback where asked for."""
 
 
 class Stopped(Exception):
@@ -191,7 +187,7 @@ class _Worker:
                 elif kind == "done":
                     return content
                 elif kind == "bug":
-                    raise WorkerBug(content)
+                    raise NetlintBug(content)
                 elif kind == "mistake":
                     raise ConfigError(content)
                 else:

@@ -15,10 +15,16 @@ from threading import Event
 
 import pytest
 
+from netlint import linter
 from netlint.errors import ConfigError
+from netlint.frontends import NetlintBug
+from netlint.frontends.onnx.external import ExternalFiles
+from netlint.graph import Graph
 from netlint.jobs import MAX_AUTOMATIC, automatic
 from netlint.pool import Died, in_processes, in_threads
-from netlint.worker import WorkerBug
+from netlint.report import Failure, bugs
+from netlint.reported import Report
+from netlint.session import Session
 from tests.conftest import FIXTURES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the functions here travel by fork")
@@ -47,7 +53,7 @@ def test_each_item_has_its_result_whatever_becomes_of_the_others(count: int) -> 
     dead = [found[item] for item in (3, 4)]
     assert [item.code for item in dead if isinstance(item, Died)] == [-signal.SIGKILL, 7]
     assert isinstance(found[5], ConfigError)
-    assert isinstance(found[6], WorkerBug)
+    assert isinstance(found[6], NetlintBug)
     assert "KeyError" in str(found[6])
 
 
@@ -143,6 +149,27 @@ def test_a_crash_is_the_failure_of_one_target(netlint: Run, models: Path) -> Non
     assert 2 <= failed <= 11  # one of them is no model
     assert f"{12 - failed} models checked" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bug_of_netlint_is_told_with_its_target_and_hides_no_other(
+    models: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    real = linter.load
+
+    def broken(target: str, external: ExternalFiles | None = None) -> Graph:
+        if target.endswith("03.onnx"):
+            raise KeyError("what nobody thought of")
+        return real(target, external)
+
+    monkeypatch.setattr(linter, "load", broken)
+    results = Session(None, jobs=jobs).results([str(models)])
+    (bug,) = (result for result in results if isinstance(result, Failure) and isinstance(result.error, NetlintBug))
+    assert bug.target.endswith("03.onnx")
+    assert str(bug.error) == "makes netlint fail: KeyError: 'what nobody thought of'"
+    assert "this is a bug in netlint" in bug.error.help
+    assert len([result for result in results if isinstance(result, Report)]) == 10
+    assert bugs(results)
 
 
 def test_ctrl_c_ends_all_at_once_and_quietly(models: Path) -> None:

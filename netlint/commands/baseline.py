@@ -45,6 +45,7 @@ class _Work:
 
     def __init__(self, models: tuple[str, ...], file: Path | None, config: Path | None, fields: dict[str, Any]) -> None:
         from netlint import collector
+        from netlint.report import bugs
         from netlint.reported import Report
         from netlint.session import Session
 
@@ -58,8 +59,7 @@ class _Work:
             if not isinstance(failure, Report):
                 click.echo(f"not analysed: {failure.target} {failure.error}", err=True)
         failed = len(self.reports) < len(results)
-        crashed = any(report.crashed for report in self.reports)
-        self.trouble = BUG if crashed else UNREADABLE if failed else CLEAN
+        self.trouble = BUG if bugs(results) else UNREADABLE if failed else CLEAN
 
     @property
     def file(self) -> Path:

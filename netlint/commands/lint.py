@@ -134,7 +134,9 @@ def _named(session: Session, models: Sequence[str], configured: bool) -> list[st
 
 
 def _exit_code(run: Run, exit_zero: bool) -> int:
-    if any(report.crashed for report in run.reports):
+    from netlint.report import bugs
+
+    if bugs(run.results):
         return BUG
     if run.failures:
         return UNREADABLE

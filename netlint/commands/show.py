@@ -10,7 +10,7 @@ from netlint import complete
 from netlint.options import capture_options, stated_training, taken_capture, training_options
 from netlint.terminal import put
 
-from . import UNREADABLE, Command, fail
+from . import BUG, UNREADABLE, Command, fail
 
 if TYPE_CHECKING:
     from netlint.capture import Capture
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def show(model: str, value: str | None, **fields: Any) -> None:
     """Show what the analyses know of a model, or of one value or node in it."""
     from netlint import show as pages
-    from netlint.frontends import TargetError
+    from netlint.frontends import NetlintBug, TargetError
     from netlint.plans import Plans
     from netlint.report.wording import clean
 
@@ -36,7 +36,8 @@ def show(model: str, value: str | None, **fields: Any) -> None:
         page = _page(plans, model, value)
     except TargetError as error:
         why = "; ".join(map(clean, str(error).splitlines()))
-        fail(f"{clean(model)} {why}" + (f"; {error.help}" if error.help else ""), UNREADABLE)
+        code = BUG if isinstance(error, NetlintBug) else UNREADABLE
+        fail(f"{clean(model)} {why}" + (f"; {error.help}" if error.help else ""), code)
     except pages.UnknownValue as error:
         fail(str(error))
     put(page + "\n")

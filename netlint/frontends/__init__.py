@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 LFS_POINTER = b"version https://git-lfs"
 """How a file begins that stands for one which git has not fetched."""
 
@@ -15,4 +17,22 @@ class TargetError(Exception):
 
     def __reduce__(self) -> tuple[type[TargetError], tuple[str, str]]:
         """It travels between processes."""
-        return TargetError, (str(self), self.help)
+        return type(self), (str(self), self.help)
+
+
+class NetlintBug(TargetError):
+    """netlint itself fails on a target; what is found in others is told all the same."""
+
+    def __init__(
+        self, message: str, way_out: str = "this is a bug in netlint; NETLINT_TRACEBACK=1 shows where. Please report it"
+    ) -> None:
+        super().__init__(message, way_out)
+
+
+def bug(error: BaseException) -> NetlintBug:
+    """An error of netlint's own, as that of the target at which it shows; with the traceback where that is wanted."""
+    from traceback import format_exception
+
+    wanted = os.environ.get("NETLINT_TRACEBACK")
+    text = "".join(format_exception(error)) if wanted else f"{type(error).__name__}: {error}"
+    return NetlintBug(f"makes netlint fail: {text}")

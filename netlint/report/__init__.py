@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from netlint.frontends import TargetError
+from collections.abc import Iterable
+
+from netlint.frontends import NetlintBug, TargetError
 from netlint.records import record
 from netlint.reported import Report
 from netlint.rule import Level
@@ -15,6 +17,14 @@ class Failure:
 
     target: str
     error: TargetError
+
+
+def bugs(results: Iterable[Report | Failure]) -> bool:
+    """Whether a rule crashed, or netlint failed on a target."""
+    return any(
+        isinstance(result.error, NetlintBug) if isinstance(result, Failure) else bool(result.crashed)
+        for result in results
+    )
 
 
 @record

@@ -105,7 +105,8 @@ def dead_filters(scope: Scope) -> Iterator[Finding]:
     if not found:
         return
     count, total, layer = max(found, key=lambda entry: entry[0] / entry[1])
-    others = f"; {len(found) - 1} more layers have such" if len(found) > 1 else ""
+    more = len(found) - 1
+    others = f"; {more} more {'layer has' if more == 1 else 'layers have'} such" if more else ""
     yield Finding(
         f"{count} of {total} {'units' if layer.kind == 'dense' else 'filters'} are all zero{others}",
         layer.node,

@@ -284,7 +284,8 @@ def _starve(cases: list[_Case], scope: Scope) -> bool:
 
 def _finding(worst: _Case, cases: list[_Case], scope: Scope) -> Finding:
     name, usual = recommended(worst.behind.activation, worst.fan)
-    others = f", and {len(cases) - 1} more layers are alike" if len(cases) > 1 else ""
+    more = len(cases) - 1
+    others = f", and {more} more {'layer is' if more == 1 else 'layers are'} alike" if more else ""
     shape = ", ".join(map(str, scope[real_weights].shape(worst.layer.weight) or ()))
     signal = scope[variance].signal(worst.layer.output)
     size = f"{signal.square**0.5:.3g}" if signal is not None else "unknown"
