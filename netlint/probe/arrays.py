@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netlint.graph import Node, Value
-from netlint.ops import LAYOUT, NORMALISATION, TRANSPARENT, WEIGHTED
+from netlint.ops import LAYOUT, NORMALISATION, TRANSPARENT, WEIGHTED, read
 
 from .observed import Seen, Units
 
@@ -40,7 +40,7 @@ def softmax_axis(node: Node, rank: int, opset: int = 13) -> int | None:
     """The axis over which a result is a distribution; None: it is none."""
     if node.op != "Softmax" or not rank:
         return None
-    return int(node.attrs.get("axis", -1 if opset >= 13 else 1)) % rank
+    return read.softmax_axis(node, opset) % rank
 
 
 def units_axis(node: Node, rank: int) -> int | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analysis import Results, Unavailable
+from netlint.errors import first_line
 from netlint.graph import Graph, Value
 from netlint.ops import RANDOM
 from netlint.training import Training
@@ -81,7 +82,7 @@ class _Model:
         try:
             self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers)
         except Exception as error:
-            raise Unavailable(f"onnxruntime does not take the model: {_first_line(error)}") from None
+            raise Unavailable(f"onnxruntime does not take the model: {first_line(error)}") from None
         if self.device == "GPU" and "CUDAExecutionProvider" not in self._session.get_providers():
             # It goes on with the CPU where the libraries of the GPU do not load.
             self.device = "cpu"
@@ -97,7 +98,7 @@ class _Model:
         try:
             self.run(values, self.names[-1:])
         except Exception as error:
-            raise Unavailable(f"the model does not run: {_first_line(error)}") from None
+            raise Unavailable(f"the model does not run: {first_line(error)}") from None
         return samples
 
 
@@ -139,7 +140,7 @@ def _read(onnx: Any, source: Path | bytes) -> Any:
             return onnx_text(source.read_text("utf-8"))
         return onnx.load(source, load_external_data=False)
     except Exception as error:
-        raise Unavailable(f"the file cannot be read again: {_first_line(error)}") from None
+        raise Unavailable(f"the file cannot be read again: {first_line(error)}") from None
 
 
 def _provider(onnxruntime: Any, device: str) -> tuple[str, list[str]]:
@@ -149,10 +150,6 @@ def _provider(onnxruntime: Any, device: str) -> tuple[str, list[str]]:
     if there and device != "cpu":
         return "GPU", ["CUDAExecutionProvider", "CPUExecutionProvider"]
     return "cpu", ["CPUExecutionProvider"]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _passes(fed: _Fed) -> Passes:

@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from netlint.errors import said
 from netlint.frontends import TargetError
 
 from . import families
 from .demand import Demand, Misfit
-from .errors import said
 from .faults import Failed, cause, fault
 from .inputs import Example, Slot, parameters_of
 from .layout import Layout

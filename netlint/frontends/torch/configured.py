@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from netlint.errors import said
 from netlint.training import Known, Training
 
 from . import guard, recipe
-from .errors import said
 from .inputs import parameters_of
 from .resolve import where
 

@@ -15,14 +15,6 @@ class Lost(BaseException):
     """A tensor turned up that the model made where nobody was watching."""
 
 
-def said(error: BaseException) -> str:
-    """The text of an exception; that of a user's own class may fail itself."""
-    try:
-        return str(error)
-    except Exception:
-        return "its text cannot be made"
-
-
 def refuse_nested(tensor: torch.Tensor) -> None:
     """Raises `TargetError` for a tensor that has no shape."""
     if tensor.is_nested:

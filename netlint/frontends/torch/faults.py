@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from netlint.errors import said
 from netlint.frontends import TargetError
 
 from . import frames
-from .errors import said
 from .inputs import Slot
 from .watch import Watch
 

@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from netlint.capture import PythonTarget
+from netlint.errors import said
 from netlint.frontends import TargetError
-from netlint.frontends.torch.errors import said
 from netlint.training import did_you_mean
 
 _FOREIGN = ("site-packages", "dist-packages", "/lib/python", "<frozen", "importlib")

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from netlint.errors import said
 from netlint.frontends import TargetError
 from netlint.frontends.torch import frames, guard, leaks
 from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
-from netlint.frontends.torch.errors import Demanded, Lost, refuse_nested, said
+from netlint.frontends.torch.errors import Demanded, Lost, refuse_nested
 from netlint.frontends.torch.keep import kept
 from netlint.frontends.torch.mode import Recorder
 from netlint.frontends.torch.trace import slots_in

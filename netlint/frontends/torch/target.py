@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from netlint.capture import GUESSED, INPUTS, PART, Capture, PythonTarget, python_target
+from netlint.errors import said
 from netlint.frontends import TargetError
 from netlint.frontends.aten import lower
 from netlint.graph import Graph
@@ -22,7 +23,6 @@ from netlint.training import Known, Training
 from . import guard, recipe
 from . import inputs as example_inputs
 from .configured import configured
-from .errors import said
 from .faults import NoInputs, fault
 from .fx import program
 from .inputs import Example

@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import torch
 from torch import nn
 
-from netlint.errors import ConfigError
-from netlint.frontends.torch.errors import said
+from netlint.errors import ConfigError, first_line, said
 
 CPU = torch.device("cpu")
 
@@ -62,11 +61,6 @@ def wait(device: torch.device) -> None:
     """Until all is done that was asked of a device: no time is told before."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def first_line(error: BaseException) -> str:
-    """What is wrong; torch's errors of a GPU go on with advice for its developers."""
-    return (said(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def out_of_memory(error: BaseException) -> bool:

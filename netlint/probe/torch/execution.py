@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import nn
 from netlint.analyses.layers import layers
 from netlint.analyses.parameters import parameters
 from netlint.analysis import Results, Unavailable
+from netlint.errors import first_line
 from netlint.graph import Body, Graph, Node, TensorUnreadable, Value
 from netlint.ops import NORMALISATION, RECURRENT
 from netlint.training import Training
@@ -111,7 +111,7 @@ def _computed(node: Node, known: dict[Value, torch.Tensor], graph: Graph, wide: 
     except Exception as error:
         if out_of_memory(error) or any(tensor is not None and tensor.is_cuda for tensor in inputs):
             raise
-        raise Unavailable(f"{node.op} at {node.loc.path} raises {_first_line(error)}") from None
+        raise Unavailable(f"{node.op} at {node.loc.path} raises {first_line(error)}") from None
     return [found] if isinstance(found, torch.Tensor) else found
 
 
@@ -186,9 +186,3 @@ def _trained(graph: Graph) -> set[Value]:
     learnt = {found.value for found in stored if found is not None and found.value.trainable is not False}
     stated = {value for node in graph.nodes for value in node.inputs if value is not None and value.trainable}
     return learnt | stated
-
-
-def _first_line(error: BaseException) -> str:
-    """What an error says, short."""
-    text: Any = str(error).strip().splitlines()
-    return str(text[0])[:300] if text else type(error).__name__

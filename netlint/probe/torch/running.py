@@ -13,8 +13,8 @@ from torch import nn
 
 from netlint.analyses.ranges import training_ranges
 from netlint.analysis import Results, Unavailable
+from netlint.errors import first_line, said
 from netlint.frontends.torch import frames
-from netlint.frontends.torch.errors import said
 from netlint.frontends.torch.target import in_mode
 from netlint.graph import Graph
 from netlint.probe.observed import Setup
@@ -23,7 +23,7 @@ from netlint.training import Interval, Known, Training
 
 from . import losses
 from .data import Batch
-from .devices import first_line, name_of, settings, wait
+from .devices import name_of, settings, wait
 from .kept import lent
 from .losses import Loss
 from .source import Source
