@@ -8,123 +8,111 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from .call import CONVOLUTIONS, Call
 from .demand import Demand
 
 if TYPE_CHECKING:
     from .watch import Watch
 
-_CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)} | {f"conv_transpose{n}d": n for n in (1, 2, 3)}
+
 _ONE_TENSOR = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase, nn.ReLU)
-
-
-class _Call:
-    """A call of an operator that is watched."""
-
-    def __init__(self, watch: Watch, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        self.watch, self.name, self.args, self._kwargs = watch, name, args, kwargs
-        self.value = self.arg(0, "input")
-
-    def arg(self, place: int, key: str, default: Any = None) -> Any:
-        return self.args[place] if len(self.args) > place else self._kwargs.get(key, default)
 
 
 def of_call(watch: Watch, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     if asks := _ASKS.get(name):
-        asks(_Call(watch, name, args, kwargs))
+        asks(watch, Call(name, args, kwargs))
 
 
-def _convolution(call: _Call) -> None:
-    weight, value = call.arg(1, "weight"), call.value
-    channels = weight.shape[0] if "transpose" in call.name else weight.shape[1] * int(call.arg(6, "groups") or 1)
-    rank = _CONVOLUTIONS[call.name] + 2
-    sizes = {1 - rank: channels} if value.dim() in (rank, rank - 1) else {}
-    call.watch.ask(value, kind="float", rank=rank, sizes=sizes)
+def _convolution(watch: Watch, call: Call) -> None:
+    value, rank = call.value, CONVOLUTIONS[call.name] + 2
+    sizes = {1 - rank: call.channels()} if value.dim() in (rank, rank - 1) else {}
+    watch.ask(value, kind="float", rank=rank, sizes=sizes)
 
 
-def _linear(call: _Call) -> None:
-    width = call.arg(1, "weight").shape[-1]
-    _features(call.watch, call.value, width)
-    call.watch.miss(call.value, call.value.shape[-1], width)
+def _linear(watch: Watch, call: Call) -> None:
+    width = call.width()
+    _features(watch, call.value, width)
+    watch.miss(call.value, call.value.shape[-1], width)
 
 
-def _embedding(call: _Call) -> None:
-    call.watch.ask(call.value, kind="int", high=call.arg(1, "weight").shape[0])
+def _embedding(watch: Watch, call: Call) -> None:
+    watch.ask(call.value, kind="int", high=call.arg(1, "weight").shape[0])
 
 
-def _channel_norm(call: _Call) -> None:
+def _channel_norm(watch: Watch, call: Call) -> None:
     stored = call.arg(1, "running_mean")
     stored = stored if stored is not None else call.arg(3, "weight")
     if stored is not None:
-        call.watch.ask(call.value, kind="float", sizes={1: stored.shape[0]})
-        call.watch.miss(call.value, call.value.shape[1], stored.shape[0])
+        watch.ask(call.value, kind="float", sizes={1: stored.shape[0]})
+        watch.miss(call.value, call.value.shape[1], stored.shape[0])
 
 
-def _layer_norm(call: _Call) -> None:
+def _layer_norm(watch: Watch, call: Call) -> None:
     width = tuple(call.arg(1, "normalized_shape"))
     sizes = {place - len(width): size for place, size in enumerate(width)}
-    call.watch.ask(call.value, kind="float", sizes=sizes)
-    call.watch.miss(call.value, call.value.shape[-1], width[-1])
+    watch.ask(call.value, kind="float", sizes=sizes)
+    watch.miss(call.value, call.value.shape[-1], width[-1])
 
 
-def _one_hot(call: _Call) -> None:
-    call.watch.ask(call.value, kind="int", high=max(call.arg(1, "num_classes") or 1, 1))
+def _one_hot(watch: Watch, call: Call) -> None:
+    watch.ask(call.value, kind="int", high=max(call.arg(1, "num_classes") or 1, 1))
 
 
-def _class_loss(call: _Call) -> None:
+def _class_loss(watch: Watch, call: Call) -> None:
     scores = call.value
     shape = (scores.shape[0], *scores.shape[2:]) if scores.dim() > 1 else ()
     high = scores.shape[1 if scores.dim() > 1 else 0]
-    call.watch.ask(call.arg(1, "target"), kind="int", high=high, like=tuple(shape))
+    watch.ask(call.arg(1, "target"), kind="int", high=high, like=tuple(shape))
 
 
-def _loss_of_alikes(call: _Call) -> None:
+def _loss_of_alikes(watch: Watch, call: Call) -> None:
     target = call.arg(1, "target")
-    call.watch.ask(target, kind="float", like=tuple(call.value.shape))
-    call.watch.ask(call.value, kind="float", like=tuple(target.shape))
+    watch.ask(target, kind="float", like=tuple(call.value.shape))
+    watch.ask(call.value, kind="float", like=tuple(target.shape))
 
 
-def _indexed(call: _Call) -> None:
+def _indexed(watch: Watch, call: Call) -> None:
     index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
     for axis, part in enumerate(index):
-        if isinstance(part, torch.Tensor) and call.watch.trace(call.value) is None:
-            call.watch.ask(part, kind="int", high=call.value.shape[axis])
+        if isinstance(part, torch.Tensor) and watch.trace(call.value) is None:
+            watch.ask(part, kind="int", high=call.value.shape[axis])
 
 
-def _taken(call: _Call) -> None:
-    call.watch.ask(call.arg(1, "index"), kind="int", high=call.value.shape[0])
+def _taken(watch: Watch, call: Call) -> None:
+    watch.ask(call.arg(1, "index"), kind="int", high=call.value.shape[0])
 
 
-def _gathered(call: _Call) -> None:
+def _gathered(watch: Watch, call: Call) -> None:
     high = call.value.shape[call.arg(1, "dim") or 0]
-    call.watch.ask(call.arg(2, "index"), kind="int", high=high)
+    watch.ask(call.arg(2, "index"), kind="int", high=high)
 
 
-def _taken_along(call: _Call) -> None:
+def _taken_along(watch: Watch, call: Call) -> None:
     dim = call.arg(2, "dim")
     high = call.value.numel() if dim is None else call.value.shape[dim]
-    call.watch.ask(call.arg(1, "indices"), kind="int", high=high)
+    watch.ask(call.arg(1, "indices"), kind="int", high=high)
 
 
-def _masked(call: _Call) -> None:
-    call.watch.ask(call.arg(1, "mask"), kind="bool")
+def _masked(watch: Watch, call: Call) -> None:
+    watch.ask(call.arg(1, "mask"), kind="bool")
 
 
-def _where(call: _Call) -> None:
-    call.watch.ask(call.arg(0, "condition", call.value), kind="bool")
+def _where(watch: Watch, call: Call) -> None:
+    watch.ask(call.arg(0, "condition", call.value), kind="bool")
 
 
-def _floats(call: _Call) -> None:
+def _floats(watch: Watch, call: Call) -> None:
     for operand in call.args[:2]:
-        call.watch.ask(operand, kind="float")
+        watch.ask(operand, kind="float")
 
 
-def _matmul(call: _Call) -> None:
-    _floats(call)
+def _matmul(watch: Watch, call: Call) -> None:
+    _floats(watch, call)
     left, right = call.args[0], call.args[1]
     inner = right.shape[-2 if right.dim() > 1 else 0]
-    call.watch.miss(left, left.shape[-1], inner)
-    if call.watch.trace(right) is None:
-        call.watch.ask(left, sizes={-1: inner})
+    watch.miss(left, left.shape[-1], inner)
+    if watch.trace(right) is None:
+        watch.ask(left, sizes={-1: inner})
 
 
 def _features(watch: Watch, value: Any, width: int) -> None:
@@ -143,9 +131,9 @@ def _features(watch: Watch, value: Any, width: int) -> None:
         watch.ask(value, kind="float", sizes={-1: width})
 
 
-def _broadcast(call: _Call) -> None:
+def _broadcast(watch: Watch, call: Call) -> None:
     """A sum of what follows the inputs and of what is stored in the model: positions, mostly."""
-    watch, left, right = call.watch, call.args[0], call.args[1]
+    left, right = call.args[0], call.args[1]
     if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor):
         return
     for own, other in ((left, right), (right, left)):
@@ -159,9 +147,9 @@ def _broadcast(call: _Call) -> None:
             watch.miss(moving, got, want)
 
 
-def _einsum(call: _Call) -> None:
+def _einsum(watch: Watch, call: Call) -> None:
     """A letter that stands for two lengths: one that follows the inputs, one that is stored in the model."""
-    watch, equation = call.watch, call.value
+    equation = call.value
     if not isinstance(equation, str):
         return
     operands = call.args[1] if isinstance(call.args[1], tuple | list) else call.args[1:]
@@ -178,8 +166,8 @@ def _einsum(call: _Call) -> None:
         watch.miss(*moving[letter], lengths[letter])
 
 
-def _viewed(call: _Call) -> None:
-    watch, value, sizes = call.watch, call.value, call.args[1:]
+def _viewed(watch: Watch, call: Call) -> None:
+    value, sizes = call.value, call.args[1:]
     wanted = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list | torch.Size) else tuple(sizes)
     if len(wanted) == 2 and value.dim() > 2 and isinstance(wanted[1], int) and wanted[1] > 0:
         got = value[0].numel()
@@ -208,8 +196,8 @@ _ARITHMETIC = (
     "__iadd__",
 )
 
-_ASKS: Mapping[str, Callable[[_Call], None]] = {
-    **dict.fromkeys(_CONVOLUTIONS, _convolution),
+_ASKS: Mapping[str, Callable[[Watch, Call], None]] = {
+    **dict.fromkeys(CONVOLUTIONS, _convolution),
     "linear": _linear,
     **dict.fromkeys(("embedding", "embedding_bag"), _embedding),
     **dict.fromkeys(("batch_norm", "instance_norm"), _channel_norm),

@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from .call import CONVOLUTIONS, Call
+
 Width: TypeAlias = "tuple[str, ...] | None"
 """The layers that an axis has its length from, none for a number in the code; None: it may follow the input."""
 
 _TRANSFORMING = {"linear", "embedding", "lstm", "gru", "rnn_tanh", "rnn_relu"}
-_CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)} | {f"conv_transpose{n}d": n for n in (1, 2, 3)}
 _MIXING = frozenset({"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot"})
 _PICKING = frozenset({"__getitem__", "gather", "index_select", "take_along_dim", "where", "view", "reshape"})
 _REDUCING = frozenset({"mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "logsumexp", "prod"})
@@ -94,9 +95,9 @@ class Widths:
             return (*before, self._here())
         if name in _TRANSFORMING:
             return (*before[: result.dim() - 1], self._here())
-        if name in _CONVOLUTIONS:
-            batch = result.dim() - _CONVOLUTIONS[name] - 1
-            return (*before[:batch], self._here(), *(None,) * _CONVOLUTIONS[name])
+        if name in CONVOLUTIONS:
+            batch = result.dim() - CONVOLUTIONS[name] - 1
+            return (*before[:batch], self._here(), *(None,) * CONVOLUTIONS[name])
         if name == "squeeze":
             return _squeezed(before, args[1:], kwargs, first)
         if name in MOVES:
@@ -150,24 +151,17 @@ class Widths:
 
     def clash(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         """How the layers behind a failed call do not fit, whatever the input; empty: nothing of the kind is known."""
-
-        def arg(place: int, key: str) -> Any:
-            return args[place] if len(args) > place else kwargs.get(key)
-
-        value = arg(0, "input")
-        if name == "linear" or name in _CONVOLUTIONS:
-            weight = arg(1, "weight")
+        call = Call(name, args, kwargs)
+        value = call.value
+        if name == "linear" or name in CONVOLUTIONS:
+            weight = call.arg(1, "weight")
             if value.dtype != weight.dtype and (makers := _any(self.of(value))):
                 kinds = (str(each.dtype).removeprefix("torch.") for each in (weight, value))
                 return "{} holds {} and gets {} from {}".format((self._here() or (name,))[0], *kinds, _listed(makers))
         if name in ("linear", "layer_norm", "rms_norm"):
-            taken = arg(1, "weight").shape[-1] if name == "linear" else tuple(arg(1, "normalized_shape"))[-1]
-            return self.unfit(name, value, -1, taken, "features")
-        if name in _CONVOLUTIONS:
-            groups = arg(6, "groups") if name.startswith("conv") and len(args) > 6 else kwargs.get("groups", 1)
-            weight = arg(1, "weight")
-            taken = weight.shape[0] if "transpose" in name else weight.shape[1] * int(groups or 1)
-            return self.unfit(name, value, -_CONVOLUTIONS[name] - 1, taken, "channels")
+            return self.unfit(name, value, -1, call.width(), "features")
+        if name in CONVOLUTIONS:
+            return self.unfit(name, value, -CONVOLUTIONS[name] - 1, call.channels(), "channels")
         if name in ("batch_norm", "instance_norm", "group_norm", "prelu"):
             stored = next((each for each in (*args[1:], *kwargs.values()) if isinstance(each, torch.Tensor)), None)
             return self.unfit(name, value, 1, stored.shape[0], "channels") if stored is not None else ""
