@@ -14,6 +14,7 @@ from .errors import ConfigError
 from .frontends import TargetError
 from .objects import contract as told
 from .objects import refuse_mistakes
+from .plans import Plans
 from .probe.request import DEVICES
 from .report import Failure
 from .session import Session
@@ -68,7 +69,7 @@ def check(
     capture = _capture(inputs, step, mode)
     capture = replace(capture, probe=_device(probe, against), probe_budget=probe_budget, seed=seed)
     capture = replace(capture, against=os.fspath(against))
-    session = Session(Path(config) if config else None, _listed(select), _listed(ignore), stated, capture)
+    session = Session(Plans(Path(config) if config else None, _listed(select), _listed(ignore), stated, capture))
     if isinstance(model, str | os.PathLike):
         return _of_target(session, os.fspath(model))
     name = type(model).__name__

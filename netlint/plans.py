@@ -38,7 +38,7 @@ class Plans:
 
     def __init__(
         self,
-        config: Path | None,
+        config: Path | None = None,
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
         stated: Training | None = None,

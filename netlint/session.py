@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .cache import Cache
-from .capture import Capture
 from .config import Settings
 from .finish import grades, reader, settled, silences
 from .frontends import TargetError
@@ -31,15 +30,11 @@ R = TypeVar("R", bound=Report)
 
 
 class Session:
-    """The rules and settings of one call; settings files are found and read once each."""
+    """One call: what is found in each target, and what becomes of it under the settings."""
 
     def __init__(
         self,
-        config: Path | None,
-        select: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        stated: Training | None = None,
-        capture: Capture | None = None,
+        plans: Plans,
         cache: Cache | None = None,
         jobs: int | None = 1,
         progress: Callable[[int, int], None] = lambda done, total: None,
@@ -53,8 +48,8 @@ class Session:
         that of the settings; without `compare`, none is looked at. `force_exclude`: what the settings exclude is left
         out even where it is named. `timed`: somebody reads the times of rules and analyses; carrying them from
         process to process costs as much as all the rest of a report."""
-        self._plans = Plans(config, select, ignore, stated, capture)
-        self._linter = Linter(self._plans, cache, jobs, timed)
+        self._plans = plans
+        self._linter = Linter(plans, cache, jobs, timed)
         self._cache = cache
         self._progress = progress
         self._baseline = baseline

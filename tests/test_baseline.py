@@ -18,6 +18,7 @@ import pytest
 from netlint import check
 from netlint.baseline import Baseline, read_baseline
 from netlint.errors import ConfigError
+from netlint.plans import Plans
 from netlint.report import Failure
 from netlint.reported import Report
 from netlint.session import Session
@@ -181,7 +182,7 @@ def test_hostile_names_stay_on_their_line(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def reports(*targets: str) -> list[Report]:
-    results = list(Session(None, compare=False).results(targets))
+    results = list(Session(Plans(), compare=False).results(targets))
     assert not any(isinstance(result, Failure) for result in results)
     return [result for result in results if isinstance(result, Report)]
 

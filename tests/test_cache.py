@@ -27,6 +27,7 @@ from netlint.cache.plain import TYPES, decode, encode
 from netlint.cache.stamps import MAX_DIGESTED, RACY_NS, renewed, see
 from netlint.checked import CheckReport, portable
 from netlint.commands.outputs import FORMATS, rendered
+from netlint.plans import Plans
 from netlint.report import Run as ReportedRun
 from netlint.reported import Report
 from netlint.rule import Rule
@@ -44,7 +45,7 @@ STATED = parse_training({"loss": "cross_entropy", "targets": "-1..1", "input-ran
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
 def test_a_stored_report_reads_as_the_fresh_one(model: Path) -> None:
-    (fresh,) = Session(None, stated=STATED).results([str(model)])
+    (fresh,) = Session(Plans(stated=STATED)).results([str(model)])
     assert isinstance(fresh, CheckReport)
     told = replace(portable(fresh), times=())
     stored = decode(json.loads(json.dumps(encode(told))))
@@ -73,7 +74,7 @@ def test_all_that_reports_are_made_of_is_listed() -> None:
     """A dataclass that the list lacks would come back as text."""
     made = set()
     for model in MODELS:
-        (report,) = Session(None, stated=STATED).results([str(model)])
+        (report,) = Session(Plans(stated=STATED)).results([str(model)])
         assert isinstance(report, CheckReport)
         made |= {type(part) for part in parts(replace(portable(report), times=())) if is_dataclass(part)}
     names = {kind.__name__ for kind in made} - {"CheckReport", "Rule"}
@@ -492,7 +493,7 @@ def test_unreadable_files_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_report_made_while_the_file_changed_is_not_kept(model: Path) -> None:
-    (report,) = Session(None).results([str(model)])
+    (report,) = Session(Plans()).results([str(model)])
     assert isinstance(report, CheckReport)
     entry = Cache().entry(str(model), model.parent, (), "")
     assert isinstance(entry, Entry)

@@ -21,6 +21,7 @@ from netlint.frontends import NetlintBug
 from netlint.frontends.onnx.external import ExternalFiles
 from netlint.graph import Graph
 from netlint.jobs import MAX_AUTOMATIC, automatic
+from netlint.plans import Plans
 from netlint.pool import Died, in_processes, in_threads
 from netlint.report import Failure, bugs
 from netlint.reported import Report
@@ -163,7 +164,7 @@ def test_a_bug_of_netlint_is_told_with_its_target_and_hides_no_other(
         return real(target, external)
 
     monkeypatch.setattr(linter, "load", broken)
-    results = Session(None, jobs=jobs).results([str(models)])
+    results = Session(Plans(), jobs=jobs).results([str(models)])
     (bug,) = (result for result in results if isinstance(result, Failure) and isinstance(result.error, NetlintBug))
     assert bug.target.endswith("03.onnx")
     assert str(bug.error) == "makes netlint fail: KeyError: 'what nobody thought of'"

@@ -13,6 +13,7 @@ import pytest
 from netlint import check
 from netlint.comments import comments
 from netlint.frontends.onnx import onnx_text
+from netlint.plans import Plans
 from netlint.report import Failure
 from netlint.reported import Report
 from netlint.rule import Level
@@ -90,7 +91,7 @@ def lint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Repor
     monkeypatch.chdir(tmp_path)
 
     def run(target: Path | str, **given: list[str]) -> Report:
-        (result,) = Session(None, **given).results([str(target)])  # type: ignore[arg-type]
+        (result,) = Session(Plans(**given)).results([str(target)])  # type: ignore[arg-type]
         assert not isinstance(result, Failure), result.error
         assert not result.crashed
         return result

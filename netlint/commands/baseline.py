@@ -45,12 +45,13 @@ class _Work:
 
     def __init__(self, models: tuple[str, ...], file: Path | None, config: Path | None, fields: dict[str, Any]) -> None:
         from netlint import collector
+        from netlint.plans import Plans
         from netlint.report import bugs
         from netlint.reported import Report
         from netlint.session import Session
 
         capture = taken_capture(fields)
-        session = Session(config, stated=stated_training(fields), capture=capture, compare=False)
+        session = Session(Plans(config, stated=stated_training(fields), capture=capture), compare=False)
         collector.by_hand()
         self.named = file or session.named_baseline()
         results = session.results(models)

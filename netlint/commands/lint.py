@@ -91,6 +91,7 @@ def lint(
     """Lint models."""
     from netlint import collector
     from netlint.cache import Cache
+    from netlint.plans import Plans
     from netlint.progress import Progress
     from netlint.report import Run
     from netlint.session import Session
@@ -103,7 +104,8 @@ def lint(
     collector.by_hand()
     with Progress(quiet) as progress:
         session = Session(
-            *(config, split(select), split(ignore), stated, capture, cache, jobs, progress),
+            Plans(config, split(select), split(ignore), stated, capture),
+            *(cache, jobs, progress),
             baseline=baseline,
             force_exclude=force_exclude,
             timed=profile,

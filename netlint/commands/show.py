@@ -31,7 +31,7 @@ def show(model: str, value: str | None, **fields: Any) -> None:
     from netlint.report.wording import clean
 
     capture = taken_capture(fields)
-    plans = Plans(None, stated=stated_training(fields), capture=capture)
+    plans = Plans(stated=stated_training(fields), capture=capture)
     try:
         page = _page(plans, model, value)
     except TargetError as error:
