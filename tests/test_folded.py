@@ -10,7 +10,9 @@ from netlint.analyses.folded import folded
 from netlint.analyses.layers import layers
 from netlint.analyses.paths import paths
 from netlint.analysis import Results
+from netlint.engine import lint
 from netlint.frontends.onnx import load_bytes
+from netlint.registry import load_rules
 from netlint.training import parse_training
 from tests.onnx_models import info
 
@@ -64,3 +66,26 @@ def test_a_layer_with_a_folded_norm_stands_where_its_weight_belongs() -> None:
 def test_no_series_of_activations_goes_through_a_folded_norm(weight: str, stacks: int) -> None:
     found = results("Conv", "/body/body.0/Conv", weight, count=6).get(paths).depths
     assert len(found.stacks(4)) == stacks
+
+
+@pytest.mark.parametrize(
+    ("weight", "name", "wanted"),
+    [
+        ("w", "", set()),
+        ("onnx::Conv_153", "/body/Conv", set()),
+        ("body.weight", "/body/Conv", {"INI004", "INI005"}),
+    ],
+)
+def test_small_kernels_that_may_hold_a_norm_are_no_vanishing_signal(weight: str, name: str, wanted: set[str]) -> None:
+    assert vanishing(weight, name) == wanted
+
+
+def vanishing(weight: str, name: str) -> set[str]:
+    """The codes for ten convolutions of one tiny weight, freshly initialised, without biases."""
+    row = [helper.make_node("Conv", [f"x{place}", weight], [f"x{place + 1}"], name) for place in range(10)]
+    numbers = np.random.default_rng(0).normal(size=(8, 8, 1, 1)).astype(np.float32) * 1e-4
+    data = [info(name, [1, 8, 4, 4]) for name in ("x0", "x10")]
+    graph = helper.make_graph(row, "g", data[:1], data[1:], [numpy_helper.from_array(numbers, weight)])
+    training = parse_training({"stage": "init"}, lambda name: name)
+    report = lint(load_bytes(helper.make_model(graph).SerializeToString()), load_rules().values(), training)
+    return {found.rule.code for found in report.findings if found.rule.code.startswith("INI")}

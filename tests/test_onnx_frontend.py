@@ -429,6 +429,19 @@ def test_operator_of_an_opset_yet_to_come_is_not_judged() -> None:
     assert [defect.kind for defect in graph.defects] == ["unknown-op"]
 
 
+@pytest.mark.parametrize("opset", [11, 17, 23])
+def test_norms_that_onnxruntime_writes_into_any_opset(opset: int) -> None:
+    nodes = [
+        helper.make_node("SimplifiedLayerNormalization", ["x", "w"], ["h"], epsilon=1e-6),
+        helper.make_node("LayerNormalization", ["h", "w"], ["y"]),
+    ]
+    graph = built(model(nodes, inputs=("x", "w"), opset=opset))
+    assert graph.defects == ()
+    assert [node.op for node in graph.nodes] == ["RMSNormalization", "LayerNormalization"]
+    assert graph.nodes[0].attrs["epsilon"] == pytest.approx(1e-6)
+    assert "SimplifiedLayerNormalization" in graph.nodes[0].loc.path
+
+
 # Where a node comes from
 
 TRACE = """File "/usr/lib/python3/site-packages/torch/export/_trace.py", line 10, in run

@@ -180,6 +180,17 @@ def test_selu_keeps_mean_zero_and_variance_one() -> None:
     assert found[:2] == pytest.approx((0, 1), abs=1e-3)  # Klambauer et al. 2017
 
 
+INVERSE_LENGTH = ("Reciprocal", ("Sqrt", ("Max", X, 1e-12)))
+
+
+def test_a_clipped_pole_decides_nothing() -> None:
+    """A sum of squares is never near 0, as a Gaussian of its mean and variance is."""
+    assert gaussian_moments(INVERSE_LENGTH, 16.0, 32.0) == pytest.approx((1 / 4, 1 / 16, 1 / 128**2), rel=0.01)
+    assert gaussian_moments(INVERSE_LENGTH, 4.0, 8.0) is None
+    sigmoid = ("Div", 1.0, ("Add", 1.0, ("Exp", ("Neg", X))))
+    assert gaussian_moments(sigmoid, 0.0, 1.0) == pytest.approx(gaussian_moments(("Sigmoid", X), 0.0, 1.0))
+
+
 def _of(text: str, training: Training | None = None) -> tuple[Variance, dict[str, Any]]:
     graph = load_text(text)
     values = {value.name: value for node in graph.nodes for value in node.outputs if value is not None}

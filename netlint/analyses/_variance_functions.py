@@ -8,7 +8,7 @@ write as several operators (x · sigmoid(x), the erf spelling of GELU) are integ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -105,6 +105,9 @@ _DEFAULTS: dict[str, tuple[float, ...]] = {
     "HardSigmoid": (0.2, 0.5),
     "Selu": (1.67326319217681884765625, 1.05070102214813232421875),
 }
+_SINGULAR = {"Reciprocal": 0, "Log": 0, "Sqrt": 0, "Pow": 0, "Div": 1}
+"""Functions that have no bound, or none on their slope, where this operand is 0."""
+_NEAR_ZERO = 1e-3
 _JOINS = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
 UNARY = frozenset(_PLAIN) - _JOINS
 
@@ -172,11 +175,45 @@ def gaussian_moments(found: Expression, mean: float, variance: float) -> tuple[f
     if spread <= 0 or abs(mean) > _POINT * spread:
         return _integrated(found, mean, 0.0)
     spread = math.exp(round(math.log(spread) / _ROUGHLY) * _ROUGHLY)
-    moments = _integrated(found, round(mean / (_ROUGHLY * spread)) * _ROUGHLY * spread, spread)
+    around = round(mean / (_ROUGHLY * spread)) * _ROUGHLY * spread
+    moments = None if _is_singular(found, around, spread) else _integrated(found, around, spread)
     if moments is None and abs(mean) > 2 * spread:
         # A root or reciprocal of what is positive: a mean of squares is no Gaussian, and varies little.
         return _integrated(found, mean, 0.0)
     return moments
+
+
+@lru_cache(maxsize=4096)
+def _is_singular(found: Expression, mean: float, spread: float) -> bool:
+    """Whether a pole lies so close that it decides the moments, even where a clip keeps it finite."""
+    return any(_nears_zero(operand, mean, spread) for operand in _operands(found))
+
+
+def _operands(found: Expression) -> Iterator[Expression]:
+    """The expressions whose zeros are poles."""
+    if not isinstance(found, tuple):
+        return
+    place = _SINGULAR.get(found[0])
+    if place is not None and isinstance(found[1 + place], tuple) and not _is_power(found):
+        yield found[1 + place]
+    for part in found[1:]:
+        yield from _operands(part)
+
+
+def _is_power(found: tuple[Any, ...]) -> bool:
+    """Whether it is a power with an exponent that is smooth at 0."""
+    exponent = found[2] if found[0] == "Pow" else None
+    return isinstance(exponent, int | float) and exponent >= 1 and exponent == int(exponent)
+
+
+def _nears_zero(found: Expression, mean: float, spread: float) -> bool:
+    f = _compiled(found)
+    try:
+        sizes = [f(z) for z, _ in _grid(mean, spread)]
+        least = max(min(sizes), -max(sizes))
+        return not least > _NEAR_ZERO * abs(f(mean))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return True
 
 
 def _rectified(mean: float, spread: float) -> tuple[float, float, float]:

@@ -233,6 +233,21 @@ def dead(tensor: Tensor, outer: int, units: int, inner: int) -> int:
     return int(units - alive.sum())
 
 
+def centred(tensor: Tensor, outer: int, units: int, inner: int) -> bool:
+    """Whether every unit of a tensor seen as [outer, units, inner] has a mean of 0, as far as its type tells.
+
+    The mean of drawn numbers is off by 1/√n of their size; that it is off by less than a hundredth of that in each of
+    several units is no chance.
+    """
+    size = tensor.nbytes // max(outer * units * inner, 1)
+    sums, squares = np.zeros(units), np.zeros(units)
+    for first, block in _blocks(tensor, outer, units, inner, size):
+        values = _floats(block, tensor.dtype)
+        sums[first : first + block.shape[1]] += values.sum(axis=(0, 2), dtype=np.float64)
+        squares[first : first + block.shape[1]] += np.square(values, dtype=np.float64).sum(axis=(0, 2))
+    return units > 1 and bool(np.all(np.abs(sums) < 0.01 * np.sqrt(squares)))
+
+
 def _blocks(tensor: Tensor, outer: int, units: int, inner: int, size: int) -> Iterator[tuple[int, Array]]:
     """Parts of shape [some outer, some units, inner], with the first unit of each part."""
     if outer == 1:

@@ -170,6 +170,15 @@ class Weights:
             self.unreadable[value] = str(error)
             return None
 
+    def standardised(self, value: Value, axis: int) -> bool:
+        """Whether the elements of each unit along an axis add up to 0, as standardisation leaves them."""
+        units, found = self._units(value, axis, None), self.moments(value)
+        if units is None or found is None:
+            return False
+        from ._weights_scan import centred
+
+        return centred(units.tensor, units.outer, units.count, units.inner)
+
     def _compared(self, value: Value, axis: int, stats: WeightStats) -> list[tuple[int, ...]] | None:
         units = self._units(value, axis, None)
         if units is None or units.count > MOST_ROWS:

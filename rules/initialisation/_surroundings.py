@@ -17,8 +17,6 @@ from netlint.ops import ACTIVATIONS, NORMALISATION, POOLING, TRANSPARENT
 from netlint.rule import Unavailable
 
 _STEPS = 6
-_NEXT_TO_NOTHING = 1 / 30
-"""Times LeCun's std: 0.001 for fan-ins up to 1,000, and less than half of what 0.01 is for the smallest."""
 _PASSES = TRANSPARENT | POOLING | {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
 _RECTIFIERS = frozenset({"Relu", "LeakyRelu", "PRelu", "Elu", "Celu", "Gelu", "Swish", "HardSwish", "Mish"})
 _SQUASHERS = frozenset({"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Erf"})
@@ -87,31 +85,16 @@ def fresh_model(stages: Stages) -> bool:
 
 
 def may_hide_norm(layer: Layer, stats: Weights) -> bool:
-    """Whether a batch normalisation may have been folded into a convolution of a model file.
+    """Whether a batch normalisation may have been folded into a layer of a model file, and takes its scale away.
 
-    Fresh statistics leave the weight as it is, and a bias of zeros. A torch module shows its norms.
+    Fresh statistics leave a bias of zeros, which some exporters drop. Where names do not tell, every such convolution
+    counts. A torch module shows its norms.
     """
-    if not _may_be_folded(layer) or layer.bias is None:
-        return False
-    about = stats.of(layer.bias)
-    return about is None or about.zero
-
-
-def norm_may_restore(layer: Layer, stats: Weights) -> bool:
-    """Whether a folded norm may make up for the smallness of a convolution's weight, as in a healthy network.
-
-    Some exporters drop the bias of zeros that it leaves. Networks with norms are started from stds of 0.01 and from
-    torch's default, but hardly from weights that are next to nothing.
-    """
-    if not _may_be_folded(layer) or (layer.bias is not None and not may_hide_norm(layer, stats)):
-        return False
-    found, fan = stats.moments(layer.weight), fans(layer, stats)
-    return found is None or fan is None or found.rms * fan.wide**0.5 > _NEXT_TO_NOTHING
-
-
-def _may_be_folded(layer: Layer) -> bool:
     found = folded(layer)
-    return layer.kind in CONVOLUTIONS if found is None else found
+    if found is not None:
+        return found
+    about = stats.of(layer.bias)
+    return layer.kind in CONVOLUTIONS and (layer.bias is None or about is None or about.zero)
 
 
 def heads(known: Roles) -> set[Layer]:

@@ -171,12 +171,11 @@ with_norms (float[N, 4] x) => (float[N, 2] y)
 
 ## Known limits
 Exporters fold batch normalisation into the convolution before it, which then has no bias or one of zeros: where most
-layers of a model file are such, it is not said that the gradient shrinks, unless their weights are next to nothing, or
-bear the names of the modules' own parameters. The
-prediction holds on average over random weights, in the limit of wide layers; inputs of mean 0 and standard deviation 1
-are assumed unless the contract says otherwise. Behind an operator that netlint does not know, and through recurrent
-cells, nothing is predicted. Weights with a common sign make gradients add up: their explosion is underestimated.
-Nothing is said of trained models, and of models whose stage is unknown (state it with `--stage`).
+layers of a model file are such, nothing is said, unless their weights bear the names of the modules' own parameters.
+The prediction holds on average over random weights, in the limit of wide layers; inputs of mean 0 and standard
+deviation 1 are assumed unless the contract says otherwise. Behind an operator that netlint does not know, and through
+recurrent cells, nothing is predicted. Weights with a common sign make gradients add up: their explosion is
+underestimated. Nothing is said of trained models, and of models whose stage is unknown (state it with `--stage`).
 
 ## References
 Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010). He et al.: Delving
@@ -197,7 +196,7 @@ from netlint.analyses.variance import Variance, variance
 from netlint.analyses.weights import Weights, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._surroundings import fresh_model, may_hide_norm, norm_may_restore
+from ._surroundings import fresh_model, may_hide_norm
 
 _RATIO = Option("ratio", 1e4, "how many times the root mean square of the gradient or the signal may change")
 _SHOWN = 8
@@ -225,8 +224,7 @@ def signal_explodes_or_vanishes(scope: Scope) -> Iterator[Finding]:
         return
     worst, layer = max(found, key=lambda entry: abs(entry[0]))
     grown = _grown(known)
-    shrinks = min(worst, grown[0] if grown is not None and abs(worst) <= bound else 0.0) < 0
-    if _hidden([layer for _, layer in found], shrinks, scope[real_weights]):
+    if _hidden([layer for _, layer in found], scope[real_weights]):
         return
     if abs(worst) > bound:
         yield _finding(layer, worst, [(path.node.loc.path, size) for size, path in found], scope)
@@ -235,10 +233,9 @@ def signal_explodes_or_vanishes(scope: Scope) -> Iterator[Finding]:
         yield _signal(grown[1], grown[0], scope)
 
 
-def _hidden(passed: list[Layer], shrinks: bool, stats: Weights) -> bool:
+def _hidden(passed: list[Layer], stats: Weights) -> bool:
     """Whether half of the layers may have a norm folded into them."""
-    hides = norm_may_restore if shrinks else may_hide_norm
-    return 2 * sum(hides(layer, stats) for layer in passed) >= len(passed)
+    return 2 * sum(may_hide_norm(layer, stats) for layer in passed) >= len(passed)
 
 
 def _gradient(layer: Layer, known: Variance) -> float | None:

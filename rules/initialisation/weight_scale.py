@@ -131,10 +131,23 @@ scaled_behind (float[N, 4] x, float[N, 4] t) => (float[N, 2] y)
 }
 ```
 
+Standardised weights, whose scale is made, not drawn:
+```onnx
+# given stage=init
+standardised (float[N, 4] x) => (float[N, 2] y)
+<float[4, 4] w1 = {5.1, -3.2, 4.4, 6.0, -4.8, 2.9, -5.5, 3.1, 4.2, -6.3, 3.2, -3.9, -4.5, 6.6, -2.1, -5.2},
+ float[4, 2] w2 = {0.5, -0.3, 0.2, 0.7, -0.6, 0.1, 0.4, -0.2}> {
+    h = MatMul(x, w1)
+    a = Tanh(h)
+    y = MatMul(a, w2)
+}
+```
+
 ## Known limits
 Exporters fold batch normalisation into the convolution before it, which then may have a bias of zeros: such
-convolutions of a model file are not said to be too large, and to be too small only from 30 times below the usual on,
-unless their weight bears the name of the module's own parameter. Weights that an exporter has computed are left out.
+convolutions of a model file are not said to be too large or too small, unless their weight bears the name of the
+module's own parameter. Weights that an exporter has computed are left out: names tell of them, and so do standardised
+weights, whose elements add up to 0 in each unit.
 Nothing is said of trained models, of models whose stage is unknown (state it with `--stage`), of embedding tables and
 recurrent layers, and of weights that are computed. Large weights in front of the softmax of an attention are judged
 like all others. Inputs of mean 0 and standard deviation 1 are assumed unless the contract says otherwise.
@@ -159,7 +172,7 @@ from netlint.analyses.roles import roles
 from netlint.analyses.stage import stage
 from netlint.analyses.trunk import trunk
 from netlint.analyses.variance import variance
-from netlint.analyses.weights import Moments, real_weights
+from netlint.analyses.weights import Moments, Weights, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
 from ._surroundings import (
@@ -170,7 +183,6 @@ from ._surroundings import (
     fresh_model,
     heads,
     may_hide_norm,
-    norm_may_restore,
     recommended,
 )
 
@@ -243,11 +255,16 @@ def _cases(scope: Scope) -> Iterator[_Case]:
         size = stats.rms(layer.weight)
         if size is None or 1 / factor <= _ratio(size, fan) <= factor:
             continue
-        if layer in last or scope[parameters].frozen(layer.weight) or folded(layer):
+        if layer in last or scope[parameters].frozen(layer.weight) or _computed(layer, stats):
             continue
         after, found = behind(layer, scope.graph, scope[constants].scalar), stats.moments(layer.weight)
         if found is not None and scope[stage].fresh(layer) and not after.normalised and not after.periodic:
             yield _Case(layer, found, fan, after)
+
+
+def _computed(layer: Layer, stats: Weights) -> bool:
+    """Whether an exporter has worked the weight out: a folded norm, a standardised kernel."""
+    return folded(layer) or (layer.unit_axis is not None and stats.standardised(layer.weight, layer.unit_axis))
 
 
 def _ratio(size: float, fan: Fans) -> float:
@@ -257,7 +274,7 @@ def _ratio(size: float, fan: Fans) -> float:
 
 def _counts(case: _Case, scope: Scope) -> bool:
     """Whether the smallness of a weight matters: all signal passes it, and no norm is hidden behind it."""
-    return case.layer.node in scope[trunk] and not norm_may_restore(case.layer, scope[real_weights])
+    return case.layer.node in scope[trunk] and not may_hide_norm(case.layer, scope[real_weights])
 
 
 def _usual(largest: float, fan: Fans, factor: float) -> bool:

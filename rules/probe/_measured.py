@@ -57,8 +57,8 @@ def measured(scope: Scope, found: Passes) -> list[Measured]:
     known = scope[parameters]
 
     def weight_of(layer: Layer) -> WeightSeen | None:
-        stored = known.stored(layer.weight)
-        return weights.get(stored.value.name) if stored is not None else None
+        weight = known.parameter(layer.weight)
+        return weights.get(weight.name) if weight is not None else None
 
     return [Measured(layer, found.seen.get(layer.output), weight_of(layer)) for layer in scope[layers].all]
 

@@ -19,6 +19,10 @@ _EXPERIMENTAL = frozenset(
         *("Scale", "ScaledTanh", "ConstantFill", "MeanVarianceNormalization"),
     )
 )
+SYNONYMS = {"SimplifiedLayerNormalization": "RMSNormalization"}
+"""What onnxruntime calls an operator in the default domain, long before ONNX had it, and what ONNX calls it."""
+_AT_ANY_TIME = frozenset({"LayerNormalization", "RMSNormalization"})
+"""onnxruntime runs these in every opset, and its optimiser writes them into models of old ones."""
 _ANY = 1 << 31
 
 
@@ -53,6 +57,8 @@ def _verdict(domain: str, op: str, opset: Mapping[str, int]) -> tuple[str, str, 
         return None  # younger than the schemas at hand
     if op in _EXPERIMENTAL and not domain:
         return "experimental", f"{op} was an experimental operator; opset {version} does not have it", renew
+    if op in _AT_ANY_TIME and not domain:
+        return None
     if first is None:
         return "unknown-op", f"there is no operator {quoted(op)} in {shown}", "check its name and domain"
     return "unknown-op", f"{op} exists from opset {first} on, the model declares {version}", "raise the opset"

@@ -184,8 +184,12 @@ def _data_ptr(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
 
 @_on(_T.data.__set__)  # type: ignore[attr-defined]
 def _set_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
-    # Later uses of the one are uses of the other.
     slot, source = recorder.slot(args[0]), recorder.slot(args[1])
+    if slot.grad and (slot.shape, slot.dtype) == (source.shape, source.dtype):
+        with torch.no_grad():  # a parameter stays one: its elements are overwritten
+            recorder.call(_T.copy_, args, kwargs)
+        return
+    # Later uses of the one are uses of the other.
     slot.tensor.data = source.tensor
     made = Slot(slot.tensor, slot.grad)
     made.step, made.key = source.step, source.key

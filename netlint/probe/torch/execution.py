@@ -182,7 +182,7 @@ def _trained(graph: Graph) -> set[Value]:
             asked += node.inputs[1:3]
         elif node.op in RECURRENT:
             asked += node.inputs[1:4]
-    stored = [known.stored(value) for value in asked if value is not None]
-    learnt = {found.value for found in stored if found is not None and found.value.trainable is not False}
+    parts = [known.parameter(value) for value in asked]
+    learnt = {found for found in parts if found is not None and found.trainable is not False}
     stated = {value for node in graph.nodes for value in node.inputs if value is not None and value.trainable}
     return learnt | stated
