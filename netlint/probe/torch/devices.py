@@ -94,6 +94,7 @@ def settings(model: nn.Module, device: torch.device) -> Iterator[None]:
         if device.type == "cuda":
             stack.enter_context(_exact())
             stack.enter_context(_same_each_time(model))
+            stack.enter_context(_in_order())
         yield
 
 
@@ -141,3 +142,20 @@ def _same_each_time(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = before
+
+
+@contextmanager
+def _in_order() -> Iterator[None]:
+    """What is scattered and added (indices, embeddings, pools) is added in the same order each time, where torch can.
+
+    torch's own function for this imports its compiler first, which takes longer than a whole probe.
+    """
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch._C._get_deterministic_fill_uninitialized_memory()
+    torch._C._set_deterministic_algorithms(True, warn_only=True)
+    torch._C._set_deterministic_fill_uninitialized_memory(False)
+    try:
+        yield
+    finally:
+        torch._C._set_deterministic_algorithms(strict, warn_only=warns)
+        torch._C._set_deterministic_fill_uninitialized_memory(filled)
