@@ -247,7 +247,8 @@ def test_a_computed_weight_is_made_of_the_one_it_is_computed_of(steps: int, made
     chain = "\n".join(f"w{at + 1} = Mul({f'w{at}' if at else 'w'}, s)" for at in range(steps))
     graph = load_text(
         '<ir_version: 8, opset_import: ["" : 17]> g (float[N, 2] x) => (float[N, 3] y)'
-        f" <float[2, 3] w = {{1, 2, 3, 4, 5, 6}}, float[1] s = {{2}}, float[2, 3] w{steps}> {{ {chain} y = MatMul(x, w{steps}) }}"
+        f" <float[2, 3] w = {{1, 2, 3, 4, 5, 6}}, float[1] s = {{2}}, float[2, 3] w{steps}>"
+        f" {{ {chain} y = MatMul(x, w{steps}) }}"
     )
     found = Results(graph, Training()).get(parameters).parameter(graph.nodes[-1].inputs[1])
     assert (found.name if found else None) == made_of
