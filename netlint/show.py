@@ -160,8 +160,10 @@ def _roles(results: Results, node: Node) -> Iterator[str]:
 
 
 def _weight(results: Results, layer: Layer) -> str:
-    stored = results.get(parameters).stored(layer.weight)
-    return f"{stored.value.name if stored else 'computed'}  {_type(results, layer.weight)}"
+    known = results.get(parameters)
+    stored, weight = known.stored(layer.weight), known.parameter(layer.weight)
+    name = "computed" if weight is None else weight.name if stored else f"computed of {weight.name}"
+    return f"{name}  {_type(results, layer.weight)}"
 
 
 def _type(results: Results, value: Value) -> str:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".onnx", ".onnxtxt", ".pt2")
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
 STDIN = "-"
+OTHERS = {
+    ".safetensors": ("holds weights alone", "name what makes the model, such as net.py:Net"),
+    **dict.fromkeys((".h5", ".keras", ".tflite", ".pb"), ("is not an ONNX model", "convert it, e.g. with tf2onnx")),
+}
+"""What files of other formats are, and the way out."""
 _MAX_STDIN = 2 << 30
 _MAX_SOURCE = 4 << 20
 _CLASS = r"(?m)^class\s+(\w+)\s*\(.*\b\w*Module\w*\b.*\)\s*:"
@@ -66,7 +71,21 @@ def _expand(text: str) -> list[str]:
         if not matches:
             raise TargetError("matches no file", "check the pattern")
         return [target for match in matches for target in (_expand(match) if os.path.isdir(match) else [match])]
-    raise TargetError("does not exist", "check the path")
+    if "://" in text:
+        raise TargetError("is an address, and netlint reads files alone", "fetch the file first")
+    raise TargetError("does not exist", _similar(Path(text)) or "check the path")
+
+
+def _similar(missing: Path) -> str:
+    """What in the same folder was perhaps meant."""
+    from difflib import get_close_matches
+
+    try:
+        beside = [entry.name for entry in os.scandir(missing.parent)]
+    except (OSError, ValueError):
+        return ""
+    found = get_close_matches(missing.name, beside, n=1)
+    return f"did you mean {missing.parent / found[0]}?" if found else ""
 
 
 def _check_readable(folder: str) -> None:
@@ -104,8 +123,8 @@ def load(target: str, external: ExternalFiles | None = None) -> Graph:
             f"holds {describe(Path(target))}; netlint runs no pickle",
             "name what makes the model: --factory net.py:Net loads the weights into it",
         )
-    if target.endswith((".safetensors", ".h5", ".keras", ".tflite", ".pb")):
-        raise TargetError("is not an ONNX model", "export it to ONNX, e.g. with torch.onnx.export")
+    if (other := OTHERS.get(Path(target).suffix)) is not None:
+        raise TargetError(*other)
     return onnx.load(Path(target), external)
 
 

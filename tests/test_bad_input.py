@@ -90,13 +90,20 @@ def test_targets_that_are_no_readable_files(netlint: Netlint, tmp_path: Path) ->
         "/dev/zero": "is not a regular file",
         "x" * 5000: "does not exist",
         "": "does not exist",
+        "https://example.org/net.onnx": "is an address",
+        "weights.safetensors": "holds weights alone",
+        "keras.h5": "is not an ONNX model",
+        "kera.h5": "does not exist",
     }
+    for name in ("weights.safetensors", "keras.h5"):
+        (tmp_path / name).write_bytes(b"x")
     done = netlint(*wanted, "-o", "json")
     assert done.returncode == 3 and done.stderr == ""
     found = {target: entry["failure"] for target, entry in read_json(done.stdout).items()}
     assert set(found) == set(wanted)
     assert [target for target in wanted if wanted[target] not in found[target]["message"]] == []
     assert all(failure["help"] for failure in found.values())
+    assert found["kera.h5"]["help"] == "did you mean keras.h5?"
 
 
 def test_a_broken_target_does_not_hide_the_findings_of_others(netlint: Netlint, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from netlint.frontends.torch.live import captured
 from netlint.graph import Graph
 from netlint.probe import stages
 from netlint.probe.request import SHARES, Request
-from netlint.probe.torch import runner, smaller
+from netlint.probe.torch import attention, runner, smaller
 from netlint.probe.torch.runner import probed
 from netlint.training import parse_training
 from tests.probe_models import Mlp
@@ -221,3 +221,101 @@ def test_rows_of_padding_are_not_drawn() -> None:
 
     ((lo, hi),) = run("passes", Padded(), "int64:4,12").inputs.values()
     assert (lo, hi) == (1, 5)
+
+
+class Copied(nn.Module):
+    """A layer, and what is called on the way from it to the loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x)
+
+
+def detached(model: nn.Module, x: Any, y: Any) -> Any:
+    return nn.functional.cross_entropy(model(x).detach(), y)
+
+
+def of_the_inputs(model: nn.Module, x: Any, y: Any) -> Any:
+    return nn.functional.cross_entropy(x[:, :3], y)
+
+
+def of_its_own(model: nn.Module, x: Any, y: Any) -> Any:
+    loss = nn.functional.cross_entropy(model(x), y)
+    loss.backward()
+    model.zero_grad()
+    return loss.detach()
+
+
+def sound(model: nn.Module, x: Any, y: Any) -> Any:
+    return nn.functional.cross_entropy(model(x), y)
+
+
+@pytest.mark.parametrize(
+    ("step", "raises"), [(detached, True), (of_the_inputs, True), (of_its_own, False), (sound, False)]
+)
+def test_a_loss_without_gradient_is_told(step: Any, raises: bool) -> None:
+    inputs = (torch.randn(4, 6), torch.tensor([0, 1, 2, 0]))
+    report = netlint.check(Copied(), step=step, inputs=inputs, probe="cpu", select="PRB008")
+    told = [found.finding.message for found in report.findings]
+    assert ["does not require grad" in message for message in told] == [True] * raises
+
+
+def test_a_model_without_gradient_is_told_under_a_loss() -> None:
+    class Fixed(Copied):
+        def forward(self, x: Any) -> Any:
+            with torch.no_grad():
+                return self.layer(x)
+
+    assert "does not require grad" in codes(Fixed(), "4,6")["PRB008"]
+    assert "PRB008" not in codes(Fixed().requires_grad_(False), "4,6")
+
+
+@pytest.mark.parametrize("form", ["plain", "causal", "hidden", "added", "grouped", "scaled"])
+def test_largest_weights_of_fused_attention_are_those_of_a_softmax(form: str) -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 4, 6, 8) * 3, torch.randn(2, 2 if form == "grouped" else 4, 6, 8) * 3
+    hidden = torch.rand(6, 6) > 0.3
+    hidden[2] = torch.arange(6) == 1
+    added = torch.randn(2, 1, 1, 6)
+    settings = {"causal": {"is_causal": True}, "hidden": {"attn_mask": hidden}, "added": {"attn_mask": added},
+                "grouped": {"enable_gqa": True}, "scaled": {"scale": 2.0}}.get(form, {})  # fmt: skip
+    scores = query @ key.repeat_interleave(4 // key.shape[1], 1).transpose(2, 3) * settings.get("scale", 8**-0.5)
+    mask = {"causal": torch.ones(6, 6, dtype=torch.bool).tril(), "hidden": hidden}.get(form)
+    scores = scores + added if form == "added" else scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+    expected = scores.softmax(-1).amax(-1)
+    if mask is not None:
+        expected = torch.where(mask.sum(-1) > 1, expected, 0.0)
+    torch.testing.assert_close(attention.largest((query, key, key), settings), expected)
+
+
+def test_many_queries_are_looked_at_in_part() -> None:
+    query = torch.randn(1, 1, 1000, 4)
+    assert attention.largest((query, query, query), {}).shape[-1] <= attention.QUERIES
+    one = torch.randn(1, 1, 5, 4)
+    assert (attention.largest((one, one[:, :, :1], one[:, :, :1]), {}) == 0).all()  # one key is no choice
+
+
+def test_what_recurrent_layers_and_fused_attention_give_is_seen() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRU(6, 8, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            h = self.cell(x)[0]
+            return nn.functional.scaled_dot_product_attention(h, h, h).mean(1)
+
+    found = run("passes", Both(), "4,5,6")
+    shown = {seen.node.op: seen for seen in found.seen.values()}
+    assert len(shown["GRU"].units.mean) == 8 and 0 < shown["GRU"].std < 1
+    assert shown["Attention"].saturated == 0.0
+
+
+@pytest.mark.parametrize(("momentum", "kept"), [(0.1, 0.9), (1.0, 0.0), (None, 0.5), (0.0, 1.0)])
+def test_what_one_batch_leaves_of_running_statistics(momentum: float | None, kept: float) -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, momentum=momentum), nn.ReLU(), nn.Linear(8, 2))
+    assert run("modes", model, "8,6").kept == pytest.approx(kept, abs=1e-3)
+    assert run("modes", nn.Sequential(nn.Linear(6, 2)), "8,6").kept is None

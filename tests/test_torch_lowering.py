@@ -446,6 +446,8 @@ CASES |= {
     "std positional": (lambda x: torch.std(x, 1, False, True), X),
     "var_mean": (lambda x: torch.var_mean(x, dim=1, correction=0, keepdim=True), X),
     "std_mean": (lambda x: torch.std_mean(x, 1), X),
+    "renorm": (lambda x: torch.renorm(x, 2, -1, 2.0), X),
+    "renorm of sums": (lambda x: torch.renorm(x, p=1, dim=0, maxnorm=5.0), X),
     "norm": (lambda x: x.norm(), X),
     "norm axis": (lambda x: x.norm(p=1, dim=-1, keepdim=True), X),
     "norm inf": (lambda x: torch.norm(x, float("inf"), 1), X),

@@ -117,6 +117,10 @@ class GradientPaths:
             seen.update(inner)
         return list(found)
 
+    def trainable(self, layer: Layer) -> bool:
+        """Whether the weight of a layer is one that gradient descent may move."""
+        return self._trainable(layer)
+
     def quantises(self, node: Node) -> bool:
         """Whether a rounding is part of a quantiser: its bounded input is scaled before it, and scaled back after."""
         bounded, scaled, value = False, False, node.input(0)
@@ -166,8 +170,8 @@ class GradientPaths:
 
     def own(self, layer: Layer) -> bool:
         """Whether nothing but a layer reads its stored weight."""
-        stored = self._known.stored(layer.weight)
-        return stored is not None and len(self._graph.uses(stored.value)) == 1
+        weight = self._known.parameter(layer.weight)
+        return weight is not None and len(self._graph.uses(weight)) == 1
 
     def _one_step(self, user: Node, value: Value, layers: dict[Layer, None]) -> list[Value] | None:
         if user.op in ("Shape", "Size") and user.domain == ONNX:
@@ -186,12 +190,11 @@ class GradientPaths:
 
     def _moved_elsewhere(self, layer: Layer) -> bool:
         """Whether a gradient arrives at a layer's weight where another node uses it."""
-        stored = self._known.stored(layer.weight)
-        return stored is not None and stored.value in self._reached
+        return self._known.parameter(layer.weight) in self._reached
 
     def _trainable(self, layer: Layer) -> bool:
-        stored = self._known.stored(layer.weight)
-        return stored is not None and stored.value.trainable is not False and layer.node.op in _MOVABLE
+        weight = self._known.parameter(layer.weight)
+        return weight is not None and weight.trainable is not False and layer.node.op in _MOVABLE
 
     def _forward(self) -> set[Value]:
         learned: set[Value] = set()

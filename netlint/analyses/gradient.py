@@ -63,8 +63,7 @@ class Gradient:
 
     def blocked(self, layer: Layer) -> bool:
         """Whether the weight of a layer keeps a zero gradient for ever."""
-        stored = self._known.stored(layer.weight)
-        weight = stored.value if stored is not None else self._known.fill(layer.weight)
+        weight = self._known.parameter(layer.weight) or self._known.fill(layer.weight)
         return weight is not None and (weight, None) in self.last.unreached
 
     def obstacles(self, layer: Layer) -> list[Node]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from netlint.analysis import Scope, analysis
-from netlint.graph import Graph, Node, Value
-from netlint.ops import HOLDS_BODIES, RANDOM
+from netlint.graph import Graph, Node, Shape, Value
+from netlint.ops import ACTIVATIONS, ARITHMETIC, ELEMENTWISE_UNARY, HOLDS_BODIES, RANDOM, STOPS_GRADIENT
 
 # Operators that give a stored weight to its user in another layout or precision.
 _PASSES = frozenset({"Identity", "Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Transpose"})
 # What repeats one number still does so after these.
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
+_MOST = 1000
+"""Values that a weight may be computed of; where it is more, as in a chain over all layers, nobody asks so far."""
+_ELEMENTWISE = _PASSES | ARITHMETIC | ACTIVATIONS | ELEMENTWISE_UNARY | {"Where", "Reshape", "LpNormalization"}
 
 
 # Not frozen: models have a hundred thousand constants, and freezing doubles the cost of each.
@@ -31,6 +36,7 @@ class Parameters:
         self._graph = graph
         self._computed: set[Value] = set()
         self._stored: dict[Value, Stored | None] = {}
+        self._parameters: dict[Value, Value | None] = {}
         for node in graph.nodes:
             if self._is_constant(node):
                 self._computed.update(value for value in node.outputs if value is not None)
@@ -66,6 +72,39 @@ class Parameters:
             return None
         return Stored(value, _permutation(steps, len(value.constant.shape)))
 
+    def parameter(self, value: Value | None) -> Value | None:
+        """The one stored constant that a constant value is made of, element by element, and that training may move.
+
+        As it is stored, or computed: clamped, masked, scaled, normalised, as `weight.data.clamp_()` in a forward pass
+        has it. None where there is none of as many elements, or several, or where a `detach` lies between.
+        """
+        stored = self.stored(value)
+        if stored is not None or value is None or not self.constant(value):
+            return stored.value if stored is not None else None
+        if value not in self._parameters:
+            found = [source for source in self._sources(value) if source.trainable is not False]
+            stated = [source for source in found if source.trainable] or found
+            self._parameters[value] = stated[0] if len(stated) == 1 else None
+        return self._parameters[value]
+
+    def _sources(self, start: Value) -> list[Value]:
+        """The stored constants of as many elements as a value that it is computed of, where a gradient goes."""
+        if start.shape is None:
+            return []
+        found: dict[Value, None] = {}
+        due = {start: None}
+        for value in (todo := list(due)):
+            if len(todo) > _MOST:
+                return []
+            node = self._graph.producer(value)
+            if value.constant is not None and prod(value.constant.shape) == prod(_lengths(start.shape)):
+                found[value] = None
+            elif node is not None and node.op in _ELEMENTWISE and STOPS_GRADIENT not in node.attrs:
+                new = [one for one in node.inputs if one is not None and one not in due]
+                due.update(dict.fromkeys(new))
+                todo += new
+        return [value for value in found if _is_float(value)]
+
     def frozen(self, value: Value | None) -> bool:
         """Whether the stored constant behind a value is known not to be trained: a buffer, a parameter held fast."""
         stored = self.stored(value)
@@ -77,6 +116,14 @@ class Parameters:
         while node is not None and not node.domain and (node.op in _PASSES or node.op in _MOVES):
             node = self._graph.producer(node.input(0))
         return node.output() if node is not None and node.op == "ConstantOfShape" else None
+
+
+def _lengths(shape: Shape) -> Iterator[int]:
+    return (length if isinstance(length, int) else -1 for length in shape)
+
+
+def _is_float(value: Value) -> bool:
+    return value.constant is not None and value.constant.dtype.startswith(("float", "bfloat"))
 
 
 def _permutation(steps: list[Node], rank: int) -> tuple[int, ...] | None:

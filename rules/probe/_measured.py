@@ -14,6 +14,8 @@ from netlint.rule import Evidence, Scope
 
 LAYERED = (layers, parameters)
 """What `measured` reads."""
+FEW = 4
+"""With fewer samples than that, chance decides what their outputs and losses are on average."""
 
 
 def setting(setup: Setup) -> tuple[Evidence, ...]:
@@ -55,8 +57,8 @@ def measured(scope: Scope, found: Passes) -> list[Measured]:
     known = scope[parameters]
 
     def weight_of(layer: Layer) -> WeightSeen | None:
-        stored = known.stored(layer.weight)
-        return weights.get(stored.value.name) if stored is not None else None
+        weight = known.parameter(layer.weight)
+        return weights.get(weight.name) if weight is not None else None
 
     return [Measured(layer, found.seen.get(layer.output), weight_of(layer)) for layer in scope[layers].all]
 

@@ -89,8 +89,7 @@ def trainable(scope: Scope) -> Trainable:
 def _candidates(graph: Graph, known: Parameters, all_layers: Layers) -> Iterator[Value | None]:
     for layer in all_layers.all:
         for value in (layer.weight, layer.bias if not _guard(layer) else None):
-            stored = known.stored(value)
-            yield stored.value if stored is not None else known.fill(value)
+            yield known.parameter(value) or known.fill(value)
     for node in graph.nodes:
         slots = _NORM_SLOTS.get(node.full_op if node.domain else node.op, ())
         for slot, value in enumerate(node.inputs):

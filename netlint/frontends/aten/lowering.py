@@ -8,7 +8,6 @@ from typing import Any
 from netlint import collector
 from netlint.frontends import order
 from netlint.graph import Graph, Value
-from netlint.ops import STOPS_GRADIENT
 
 from . import opaque
 from .aliases import Cell, View
@@ -32,6 +31,8 @@ class _Lowering:
         self._builder = Builder()
         self._cells: dict[Ref, Cell] = {}
         self._pruning = Pruning(self._builder)
+        self._overwritten = {target.storage for call in program.calls if (target := _overwritten(call)) is not None}
+        """The memory that some call writes into."""
 
     def graph(self) -> Graph:
         inputs = [self._define(ref).value for ref in self._program.inputs]
@@ -98,8 +99,8 @@ class _Lowering:
         builder = self._builder
         builder.loc, builder.out, builder.origin = call.loc, out, call.origin
         args = [self._resolved(arg) for arg in call.args]
-        if written and args:
-            args[0] = self._itself(args[0])
+        if name in _WITHOUT_GRADIENT and self._holds_new(call.args):
+            return args
         kwargs = {key: self._resolved(arg) for key, arg in call.kwargs.items()} if call.kwargs else {}
         results: list[Ref | None] = [*refs_in(call.result)] or [out]
         found: list[Value] | None = None
@@ -121,11 +122,16 @@ class _Lowering:
             found = opaque.emit(builder, call, name, args, kwargs, [ref for ref in results if ref is not None])
         return found if written else [self._finished(v, ref) for v, ref in zip(found, results, strict=False)]
 
-    def _itself(self, target: Any) -> Any:
-        """A parameter that is written as `weight.data` or `weight.detach()` stays one that learns."""
-        made = self._builder.producers.get(target) if isinstance(target, Value) else None
-        source = made.input(0) if made is not None and STOPS_GRADIENT in made.attrs else None
-        return source if source is not None and source.trainable else target
+    def _holds_new(self, args: Sequence[Any]) -> bool:
+        """Whether the argument of a `detach` is a parameter that the program overwrites: what is computed of it and
+        put back into it stays a parameter, which learns."""
+        ref = args[0] if args else None
+        return (
+            isinstance(ref, Ref)
+            and ref.storage is not None
+            and ref.storage in self._overwritten
+            and self._cell(ref).base.ref.trainable is True
+        )
 
     def _finished(self, value: Value, ref: Ref | None) -> Value:
         """A value just computed, in the recorded type, with the recorded name and shape."""
@@ -268,6 +274,16 @@ class _Lowering:
         if found is None:
             found = opaque.unsure(builder, parent.ref, parent.value, value)
         return self._finished(found, parent.ref)
+
+
+_WITHOUT_GRADIENT = frozenset({"detach", "data"})
+
+
+def _overwritten(call: Call) -> Ref | None:
+    """What a call writes into, where its name says that it does."""
+    if not call.name.endswith(("_", "setitem")) or not call.args:
+        return None
+    return call.args[0] if bare(call.name)[1] and isinstance(call.args[0], Ref) else None
 
 
 def refs_in(structure: Any) -> Iterator[Ref]:

@@ -208,6 +208,15 @@ def dist(b: Builder, input: Value, other: Value, p: float = 2) -> Value:
     return vector_norm(b, b("Sub", input, other), p)
 
 
+@operator("renorm")
+def renorm(b: Builder, input: Value, p: float, dim: int, maxnorm: float) -> Value:
+    """Slices along an axis with a greater norm are scaled down to it."""
+    axes = [axis for axis in range(b.rank(input)) if axis != b.axis(input, dim)]
+    length, most = vector_norm(b, input, p, axes, True), b.number(maxnorm, input.dtype)
+    scale = b("Div", most, b("Add", length, b.number(1e-7, input.dtype)))
+    return b("Mul", input, b("Where", b("Greater", length, most), scale, b.number(1, input.dtype)), shape=input.shape)
+
+
 @operator("cumsum")
 def cumsum(b: Builder, input: Value, dim: int, *, dtype: str | None = None) -> Value:
     x = _accumulated(b, input, dtype)

@@ -95,7 +95,7 @@ class _Reader:
             if node.op == "placeholder":
                 self._results[node] = next(given, None) if operands is not None else self._placeholder(node)
             elif node.op == "get_attr":
-                self._results[node] = self._stored(str(node.target), attribute(str(node.target)))
+                self._results[node] = self._held(node, attribute(str(node.target)))
             elif node.op == "output":
                 result = self._given(self._outputs(node) if operands is None else node.args[0])
             else:
@@ -118,7 +118,11 @@ class _Reader:
         self._inputs += _refs(found)
         return found
 
-    def _stored(self, target: str, tensor: Any) -> Any:
+    def _held(self, node: torch.fx.Node, tensor: Any) -> Any:
+        """What a recording holds lies, for what is written into it, where its stand-in lay."""
+        return self._stored(str(node.target), tensor, node.meta.get("storage"))
+
+    def _stored(self, target: str, tensor: Any, storage: Hashable = None) -> Any:
         """A parameter, buffer or constant; the same tensor under two names is one."""
         if not isinstance(tensor, torch.Tensor):
             return tensor
@@ -126,7 +130,7 @@ class _Reader:
         known = self._constants.get(id(tensor))
         if known is None:
             trainable = isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad
-            known = Ref(target, live.dtype, live.shape, live, trainable, storage_of(tensor))
+            known = Ref(target, live.dtype, live.shape, live, trainable, storage or storage_of(tensor))
             self._constants[id(tensor)] = known
         return known
 

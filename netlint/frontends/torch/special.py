@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +146,7 @@ def _ignored(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
 
 @_on(_T.register_hook, _T.register_post_accumulate_grad_hook)
 def _hook(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> RemovableHandle:
-    return RemovableHandle({})
+    return RemovableHandle(OrderedDict())
 
 
 @_on(_T.backward)
@@ -183,8 +184,12 @@ def _data_ptr(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
 
 @_on(_T.data.__set__)  # type: ignore[attr-defined]
 def _set_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
-    # Later uses of the one are uses of the other.
     slot, source = recorder.slot(args[0]), recorder.slot(args[1])
+    if slot.grad and (slot.shape, slot.dtype) == (source.shape, source.dtype):
+        with torch.no_grad():  # a parameter stays one: its elements are overwritten
+            recorder.call(_T.copy_, args, kwargs)
+        return
+    # Later uses of the one are uses of the other.
     slot.tensor.data = source.tensor
     made = Slot(slot.tensor, slot.grad)
     made.step, made.key = source.step, source.key

@@ -22,8 +22,8 @@ from netlint.training import Training
 from . import size
 from .data import Batch
 from .execution import Execution
-from .plan import Watched
-from .source import Followed, See
+from .plan import See, Watched
+from .source import Followed
 
 _ONE_MODE = "an exported graph has one mode"
 _OWN = "the gradients of a file are torch's own"
@@ -118,7 +118,7 @@ class _Watch:
         axis, softmax = units_axis(node, rank), softmax_axis(node, rank, self._graph.opset.get("", 1))
         with torch.no_grad():
             watched = Watched(value, node, (), axis, SPANS.get(node.op), softmax, not moves(node), output)
-            self._see(watched, tensor)
+            self._see(watched, tensor, None)
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from netlint.probe.observed import Leak
 
 from . import losses
 from .data import Batch
+from .kept import seeded
 from .running import Clock, Running
 from .smaller import smaller
 
@@ -43,14 +44,38 @@ def leak(running: Running) -> Leak:
         with nullcontext() if inputs else tables:
             result = running(batch.aside())
         sources = inputs or [(table, 0) for table in tables.found]
-        outputs = _outputs(running, result, batch.samples)
-        if not sources or not outputs:
+        outputs = [placed for placed in _outputs(running, result, batch.samples) if placed[0].requires_grad]
+        if not outputs:
+            raise Unavailable("no output with a gradient has an axis of samples")
+        if not sources:
             raise Unavailable("no output depends on an input by a gradient")
-        largest = _largest(outputs, sources, batch.samples, running.request.seed, clock)
-    rows = largest.cpu().double().tolist()
-    pairs = [(i, o, rows[o][i]) for o in range(few.samples) for i in range(few.samples) if i != o and rows[o][i] > 0]
+        rows = _largest(outputs, sources, batch.samples, running.request.seed, clock).tolist()
+        pairs = [
+            (i, o, rows[o][i]) for o in range(few.samples) for i in range(few.samples) if i != o and rows[o][i] > 0
+        ]
+        if pairs and inputs and not _moves(running, batch, inputs, max(pairs, key=lambda pair: pair[2])):
+            pairs = []
     own = max(rows[place][place] for place in range(few.samples))
     return Leak(running.setup(None, few), tuple(pairs), own)
+
+
+def _moves(running: Running, batch: Batch, inputs: Sequence[_Placed], pair: tuple[int, int, float]) -> bool:
+    """Whether the output of the one sample is another when the input of the other one is: a backward pass that
+    somebody has written may say so wrongly."""
+    source, target, _ = pair
+    with torch.no_grad():
+        before = _rows_of(running, batch, target)
+        for tensor, axis in inputs:
+            row = tensor.select(axis, source)
+            row.add_(row.std(correction=0) + 1.0)
+        return bool((_rows_of(running, batch, target) != before).any())
+
+
+def _rows_of(running: Running, batch: Batch, sample: int) -> torch.Tensor:
+    """What is returned for one sample, flat; the same random numbers each time."""
+    seeded(running.request.seed, running.device)
+    outputs = _outputs(running, running(batch.aside()), batch.samples)
+    return torch.cat([tensor.select(axis, sample).double().reshape(-1) for tensor, axis in outputs])
 
 
 def _differentiable(running: Running, batch: Batch) -> list[_Placed]:
@@ -83,7 +108,7 @@ def _outputs(running: Running, result: Any, samples: int) -> list[_Placed]:
     return [
         (tensor, axis)
         for tensor, axis in placed
-        if axis is not None and tensor.requires_grad and axis < tensor.dim() and tensor.shape[axis] == samples
+        if axis is not None and axis < tensor.dim() and tensor.shape[axis] == samples
     ]
 
 

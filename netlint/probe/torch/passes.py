@@ -17,7 +17,7 @@ from .data import Batch
 from .devices import of_the_gpu, out_of_memory
 from .kept import seeded
 from .losses import Loss
-from .running import Running, gradients, parameters, why
+from .running import Running, parameters, why
 from .statistics import Statistics
 
 _KEPT_NUMBERS = 1 << 12
@@ -49,8 +49,8 @@ def _once(running: Running, suspects: Sequence[Value] | None, chance: int) -> tu
         batch = running.batch.on(running.device)
         with running.source.followed(running.graph, statistics.see, batch.samples) as followed:
             result = running(batch)
-        loss, total = _loss(running, result, batch)
-        grads, raised = _differentiated(total, weights)
+        loss, total = _loss(running, result, batch, statistics)
+        grads, raised = _differentiated(None if statistics.differentiated else total, weights)
         arrived = {name: grad for name, grad in grads.items() if grad is not None}
         norms = statistics.add(_norms([weight.detach() for weight in weights.values()], suspects))
         grad_norms = statistics.add(_norms(list(arrived.values()), suspects))
@@ -94,9 +94,11 @@ def _norms(tensors: list[torch.Tensor], suspects: Sequence[Value] | None) -> Seq
     return torch._foreach_norm(tensors, 2, None if suspects is None else torch.float64) if tensors else ()
 
 
-def _loss(running: Running, result: Any, batch: Batch) -> tuple[Loss, torch.Tensor | None]:
+def _loss(running: Running, result: Any, batch: Batch, statistics: Statistics) -> tuple[Loss, torch.Tensor | None]:
     """The loss, and its value; None where no output has a gradient."""
     loss = running.loss(result, batch)
+    if loss.made_up and not statistics.differentiated and (cut := running.cut(result)) is not None:
+        return cut
     try:
         return loss, loss.of(result)
     except Unavailable:
@@ -119,11 +121,12 @@ def _differentiated(
 
 
 def _gradients(total: torch.Tensor | None, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor | None]:
-    """Of each parameter; of a step that has called `backward` itself, what that has left."""
+    """Of each parameter; of a step that has called `backward` itself, what that has left. Raises as `backward` would
+    for a loss without gradient."""
     left = {name: weight.grad for name, weight in weights.items()}
-    if total is None or any(grad is not None for grad in left.values()):
+    if total is None or not weights or any(grad is not None for grad in left.values()):
         return left
-    return dict(zip(weights, gradients(total, list(weights.values())), strict=True))
+    return dict(zip(weights, torch.autograd.grad(total, list(weights.values()), allow_unused=True), strict=True))
 
 
 def _weights(

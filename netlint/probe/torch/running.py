@@ -107,6 +107,13 @@ class Running:
             return stated
         return Loss(losses.MADE_UP, losses.Projection(self.request.seed), made_up=True)
 
+    def cut(self, result: Any) -> tuple[Loss, torch.Tensor] | None:
+        """The loss of a training step that has no gradient, and its value; None: the step returns no such number."""
+        scalar = next((tensor for tensor in losses.floats(result) if tensor.dim() == 0), None)
+        if self.source.step is None or scalar is None or scalar.requires_grad or not parameters(self.model):
+            return None
+        return Loss(self._loss_name(), _returned), scalar
+
     def _bounds(self) -> Interval | None:
         """What the first output can be, for any weights; None: anything."""
         outputs = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
