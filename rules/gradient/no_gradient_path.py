@@ -41,6 +41,20 @@ def step(model, x):
     return F.cross_entropy(model(x), torch.tensor([0, 1, 2, 0]))
 ```
 
+```torch
+# given inputs=4,8
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 1)
+    def forward(self, x):
+        return self.fc(x)
+
+def step(model, x):
+    out = torch.tensor(model(x), requires_grad=True)      # want "cuts off the only trained layer"
+    return F.mse_loss(out, torch.zeros(4, 1))
+```
+
 ## Use instead
 
 ```torch
