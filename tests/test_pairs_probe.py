@@ -20,7 +20,7 @@ torch: Any = pytest.importorskip("torch")
 from netlint.frontends.torch.live import captured  # noqa: E402
 from netlint.probe.request import Request  # noqa: E402
 from netlint.probe.torch.runner import probed  # noqa: E402
-from tests import pairs_probe_more  # noqa: E402, F401  (registers its pairs)
+from tests import pairs_probe_more, pairs_probe_styles  # noqa: E402, F401  (they register their pairs)
 from tests.pairs_probe import PAIRS, Net, Pair, cases  # noqa: E402  (needs torch)
 
 torch.set_num_threads(1)  # models this small are only slowed down by more

@@ -58,7 +58,9 @@ def _told() -> list[Any]:
         except RuntimeError:
             found.append("refused")
     found += [part.fp32_precision for part in (cudnn.conv, cudnn.rnn, matmul)]
-    return [*found, cudnn.enabled, cudnn.benchmark, cudnn.deterministic, torch.is_autocast_cache_enabled()]
+    found += [cudnn.enabled, cudnn.benchmark, cudnn.deterministic, torch.is_autocast_cache_enabled()]
+    found += [torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()]
+    return [*found, torch.utils.deterministic.fill_uninitialized_memory]
 
 
 @pytest.fixture
@@ -85,8 +87,26 @@ def test_a_gpu_computes_in_float32_and_the_same_each_time(users: str, told: None
     with devices.settings(Mlp(), CUDA):
         inside = _told()
         assert set(inside[3:6]) <= {"ieee", "none"}
-        assert inside[6:] == [True, False, True, False]
+        assert inside[6:] == [True, False, True, False, True, True, False]
     assert _told() == stated
+
+
+@pytest.mark.parametrize("state", [(False, False, True), (True, False, True), (True, True, False)])
+def test_a_callers_choice_of_algorithms_stays_as_it_was(state: tuple[bool, bool, bool]) -> None:
+    *chosen, filled = state
+    held = torch.get_deterministic_debug_mode()
+    try:
+        torch.set_deterministic_debug_mode(chosen[0] + (chosen[0] and not chosen[1]))
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+        with suppress(ZeroDivisionError), devices.settings(Mlp(), CUDA):
+            assert _told()[-3:] == [True, True, False]
+            raise ZeroDivisionError
+        assert tuple(_told()[-3:]) == state
+        with devices.settings(Mlp(), torch.device("cpu")):  # there sums have one order
+            assert tuple(_told()[-3:]) == state
+    finally:
+        torch.set_deterministic_debug_mode(held)
+        torch.utils.deterministic.fill_uninitialized_memory = True
 
 
 def test_recurrent_layers_in_inference_mode_are_differentiated_without_cudnn() -> None:

@@ -123,6 +123,23 @@ def test_weights_without_gradient_count_under_a_true_loss_alone() -> None:
     assert messages(judged("PRB003", CHAIN, passes=along(CHAIN, 1.0, None))) == []
 
 
+def test_values_that_leave_torch_take_no_gradient_along() -> None:
+    parts = "  h = MatMul(x, w)\n  t = Tanh(h)\n  c = Constant <value_float = 1.0> ()\n  y = MatMul({read}, v)"
+    weights = [("w", 0.1, None), ("v", 0.1, 1.0)]
+    for read, reported in (("c2", 1), ("t", 1)):
+        held = ", ".join((*_squares("w", "v"), SQUARE.replace(" w", " c2")))
+        graph = text(parts.format(read=read), held)
+        run = passes(graph, seen(graph, "h", grad=None), seen(graph, "y"), weights=weights)
+        assert len(messages(judged("PRB003", graph, passes=run))) == reported
+    used = text("  h = MatMul(x, w)\n  t = Tanh(h)\n  y = MatMul(x, v)", ", ".join(_squares("w", "v")))
+    run = passes(used, seen(used, "h", grad=None), seen(used, "y"), weights=weights)
+    assert messages(judged("PRB003", used, passes=run)) == []  # what is thrown away need not learn
+
+
+def test_gradients_that_are_not_finite_do_not_vanish() -> None:
+    assert messages(judged("PRB003", CHAIN, passes=along(CHAIN, nan, 1.0))) == []
+
+
 def test_a_head_of_zeros_opens_with_the_first_step() -> None:
     run = replace(along(CHAIN, 0.0, 1.0))
     assert len(messages(judged("PRB003", CHAIN, passes=run))) == 1
@@ -145,6 +162,14 @@ def test_values_that_grow_and_gradients_that_grow() -> None:
     assert messages(judged("PRB004", CHAIN, passes=tiny)) == []  # a norm behind it would bring it to 1
     small = passes(CHAIN, seen(CHAIN, "h", std=1e-6), seen(CHAIN, "y", std=1.0))
     assert messages(judged("PRB004", CHAIN, passes=small)) == []
+
+
+def test_growth_in_the_only_layer_is_told_beside_the_inputs() -> None:
+    only = text("  y = MatMul(x, w)", SQUARE)
+    for given, reported in (((-3.0, 3.0), ["values grow from inputs up to 3 to 1e+06 (root mean square) over 1 layer"]),
+                            ((-1e6, 1e6), [])):  # fmt: skip
+        run = passes(only, seen(only, "y", std=1e6), inputs={only.inputs[0]: given})
+        assert messages(judged("PRB004", only, passes=run)) == reported
 
 
 # -- PRB005
@@ -250,7 +275,7 @@ def test_initial_loss_needs_a_loss() -> None:
 
 
 def overfitted(losses: list[float], setup: Setup = GIVEN, least: float = 0.0) -> Overfit:
-    return Overfit(replace(setup, samples=2), tuple(losses), 0.01, "adam", least)
+    return Overfit(replace(setup, samples=4), tuple(losses), 0.01, "adam", least)
 
 
 HALTED = [2.3] + [1.47] * 40

@@ -21,7 +21,7 @@ from netlint.frontends.torch.live import captured
 from netlint.graph import Graph
 from netlint.probe import stages
 from netlint.probe.request import SHARES, Request
-from netlint.probe.torch import runner, smaller
+from netlint.probe.torch import attention, runner, smaller
 from netlint.probe.torch.runner import probed
 from netlint.training import parse_training
 from tests.probe_models import Mlp
@@ -221,3 +221,158 @@ def test_rows_of_padding_are_not_drawn() -> None:
 
     ((lo, hi),) = run("passes", Padded(), "int64:4,12").inputs.values()
     assert (lo, hi) == (1, 5)
+
+
+class Copied(nn.Module):
+    """A layer, and what is called on the way from it to the loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x)
+
+
+def detached(model: nn.Module, x: Any, y: Any) -> Any:
+    return nn.functional.cross_entropy(model(x).detach(), y)
+
+
+def of_the_inputs(model: nn.Module, x: Any, y: Any) -> Any:
+    return nn.functional.cross_entropy(x[:, :3], y)
+
+
+def of_its_own(model: nn.Module, x: Any, y: Any) -> Any:
+    loss = nn.functional.cross_entropy(model(x), y)
+    loss.backward()
+    model.zero_grad()
+    return loss.detach()
+
+
+def sound(model: nn.Module, x: Any, y: Any) -> Any:
+    return nn.functional.cross_entropy(model(x), y)
+
+
+@pytest.mark.parametrize(
+    ("step", "raises"), [(detached, True), (of_the_inputs, True), (of_its_own, False), (sound, False)]
+)
+def test_a_loss_without_gradient_is_told(step: Any, raises: bool) -> None:
+    inputs = (torch.randn(4, 6), torch.tensor([0, 1, 2, 0]))
+    report = netlint.check(Copied(), step=step, inputs=inputs, probe="cpu", select="PRB008")
+    told = [found.finding.message for found in report.findings]
+    assert ["does not require grad" in message for message in told] == [True] * raises
+
+
+def test_a_model_without_gradient_is_told_under_a_loss() -> None:
+    class Fixed(Copied):
+        def forward(self, x: Any) -> Any:
+            with torch.no_grad():
+                return self.layer(x)
+
+    assert "does not require grad" in codes(Fixed(), "4,6")["PRB008"]
+    assert "PRB008" not in codes(Fixed().requires_grad_(False), "4,6")
+
+
+@pytest.mark.parametrize("form", ["plain", "causal", "hidden", "added", "grouped", "scaled"])
+def test_largest_weights_of_fused_attention_are_those_of_a_softmax(form: str) -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 4, 6, 8) * 3, torch.randn(2, 2 if form == "grouped" else 4, 6, 8) * 3
+    hidden = torch.rand(6, 6) > 0.3
+    hidden[2] = torch.arange(6) == 1
+    added = torch.randn(2, 1, 1, 6)
+    settings = {"causal": {"is_causal": True}, "hidden": {"attn_mask": hidden}, "added": {"attn_mask": added},
+                "grouped": {"enable_gqa": True}, "scaled": {"scale": 2.0}}.get(form, {})  # fmt: skip
+    scores = query @ key.repeat_interleave(4 // key.shape[1], 1).transpose(2, 3) * settings.get("scale", 8**-0.5)
+    mask = {"causal": torch.ones(6, 6, dtype=torch.bool).tril(), "hidden": hidden}.get(form)
+    scores = scores + added if form == "added" else scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+    expected = scores.softmax(-1).amax(-1)
+    if mask is not None:
+        expected = torch.where(mask.sum(-1) > 1, expected, 0.0)
+    torch.testing.assert_close(attention.largest((query, key, key), settings), expected)
+
+
+def test_many_queries_are_looked_at_in_part() -> None:
+    query = torch.randn(1, 1, 1000, 4)
+    assert attention.largest((query, query, query), {}).shape[-1] <= attention.QUERIES
+    one = torch.randn(1, 1, 5, 4)
+    assert (attention.largest((one, one[:, :, :1], one[:, :, :1]), {}) == 0).all()  # one key is no choice
+
+
+def test_what_recurrent_layers_and_fused_attention_give_is_seen() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRU(6, 8, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            h = self.cell(x)[0]
+            return nn.functional.scaled_dot_product_attention(h, h, h).mean(1)
+
+    found = run("passes", Both(), "4,5,6")
+    shown = {seen.node.op: seen for seen in found.seen.values()}
+    assert len(shown["GRU"].units.mean) == 8 and 0 < shown["GRU"].std < 1
+    assert shown["Attention"].saturated == 0.0
+
+
+@pytest.mark.parametrize(("momentum", "kept"), [(0.1, 0.9), (1.0, 0.0), (None, 0.5), (0.0, 1.0)])
+def test_what_one_batch_leaves_of_running_statistics(momentum: float | None, kept: float) -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, momentum=momentum), nn.ReLU(), nn.Linear(8, 2))
+    assert run("modes", model, "8,6").kept == pytest.approx(kept, abs=1e-3)
+    assert run("modes", nn.Sequential(nn.Linear(6, 2)), "8,6").kept is None
+
+
+class TimeFirst(nn.Module):
+    """Torch's own order of axes: time, samples, features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.LSTM(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.cell(x)[0][-1])
+
+
+def test_samples_along_the_second_axis_are_drawn_cut_and_followed() -> None:
+    found = run("passes", TimeFirst(), "5,2,6")
+    assert found.whole and found.setup.samples == 16 and found.setup.notes == ()
+    (rows,) = found.outputs.values()
+    assert rows.shape == (16, 3)
+    leak = run("leak", TimeFirst(), "5,2,6")
+    assert leak.setup.samples == 4 and leak.pairs == () and leak.own > 0
+    assert run("overfit", TimeFirst(), "5,2,6").share < 0.1
+    assert run("modes", TimeFirst(), "5,2,6").gap == 0
+
+
+class Stirred(TimeFirst):
+    def forward(self, x: Any) -> Any:
+        return self.head(self.cell(x)[0][-1].cumsum(0))
+
+
+def test_a_leak_along_the_second_axis_is_seen() -> None:
+    assert {(i, o) for i, o, _ in run("leak", Stirred(), "5,2,6").pairs} == {(i, o) for o in range(4) for i in range(o)}
+
+
+@pytest.mark.parametrize("runner", ["torch", "onnxruntime"])
+def test_files_that_read_time_first_leak_nothing(runner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx = pytest.importorskip("onnx")
+    from netlint.frontends.onnx import load
+    from netlint.probe import attach
+
+    made, floats = onnx.helper.make_node, onnx.TensorProto.FLOAT
+    torch.manual_seed(0)
+    held = {"w": torch.randn(1, 32, 6), "r": torch.randn(1, 32, 8)}
+    stored = [onnx.numpy_helper.from_array(array.numpy(), name) for name, array in held.items()]
+    info = onnx.helper.make_tensor_value_info
+    ends = [info("x", floats, ["time", "n", 6])], [info("y", floats, ["time", 1, "n", 8])]
+    graph = onnx.helper.make_graph([made("LSTM", ["x", "w", "r"], ["y"], hidden_size=8)], "net", *ends, stored)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "net.onnx")
+    if runner == "onnxruntime":
+        monkeypatch.setattr(attach, "find_spec", lambda name: None)
+    file = str(tmp_path / "net.onnx")
+    found = attach.runnable(load(tmp_path / "net.onnx"), file, Request("cpu"))
+    shown = Results(found, parse_training({}, str))
+    assert shown.get(stages.passes).setup.runner == runner
+    assert shown.get(stages.passes).setup.samples == 16
+    if runner == "torch":
+        assert shown.get(stages.leak).pairs == ()

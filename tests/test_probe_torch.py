@@ -75,12 +75,12 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> _Kept:
     held = _Kept()
     see = Statistics.see
 
-    def remember(self: Statistics, watched: Watched, tensor: torch.Tensor) -> None:
+    def remember(self: Statistics, watched: Watched, tensor: torch.Tensor, shares: torch.Tensor | None) -> None:
         name = watched.value.name
         held.values[name] = tensor.detach().clone().double().numpy()
         if tensor.requires_grad:
             tensor.register_hook(lambda grad: held.grads.__setitem__(name, grad.clone().double().numpy()))
-        see(self, watched, tensor)
+        see(self, watched, tensor, shares)
 
     monkeypatch.setattr(Statistics, "see", remember)
     return held
@@ -134,7 +134,7 @@ def test_statistics_of_any_shape_type_and_layout(
             patch.setattr(folded, "fuses", lambda tensor: fused)
             patch.setattr(folded, "ROW", 3)
             statistics = Statistics()
-            statistics.see(_watched(axis), tensor)
+            statistics.see(_watched(axis), tensor, None)
         array = tensor.double().numpy()
         (seen,) = statistics.seen(statistics.fetch()).values()
         assert (seen.lo, seen.hi) == (array.min(), array.max())
@@ -160,7 +160,7 @@ def test_numbers_that_are_missing_or_infinite_are_counted() -> None:
     tensor = torch.tensor([[1.0, float("nan"), -2.0], [float("inf"), 0.0, 3.0]])
     watched = _watched(1)
     statistics = Statistics([watched.value])
-    statistics.see(watched, tensor)
+    statistics.see(watched, tensor, None)
     (seen,) = statistics.seen(statistics.fetch()).values()
     assert (seen.nonfinite, seen.nans, seen.lo, seen.hi) == (2, 1, -2.0, float("inf"))
     assert seen.mean == pytest.approx(0.5)
@@ -432,9 +432,9 @@ def test_the_backward_pass_leaves_no_hooks() -> None:
     see = Statistics.see
 
     class Watching(Statistics):
-        def see(self, watched: Watched, tensor: torch.Tensor) -> None:
+        def see(self, watched: Watched, tensor: torch.Tensor, shares: torch.Tensor | None) -> None:
             held.append(tensor)
-            see(self, watched, tensor)
+            see(self, watched, tensor, shares)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passes_module, "Statistics", Watching)

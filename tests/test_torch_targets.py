@@ -614,6 +614,27 @@ def test_further_inputs_of_a_step_are_found(step: Callable[..., Any], found: str
     assert captured_model(model, step=recipe.function(step, model)).facts[INPUTS].value == found
 
 
+def squared(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    return nn.MSELoss()(model(x), y)
+
+
+def written_out(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    return ((model(x) - target) ** 2).mean()
+
+
+def of_weights(model: nn.Module, x: Tensor, weight: Tensor) -> Tensor:
+    return (model(x) - weight).mean()
+
+
+@pytest.mark.parametrize(
+    ("step", "found"), [(squared, "float32[2, 1]"), (written_out, "float32[2, 1]"), (of_weights, "int64[2]")]
+)
+def test_targets_that_are_made_up_broadcast_no_loss(step: Callable[..., Any], found: str) -> None:
+    model = nn.Linear(6, 1)
+    captured = captured_model(model, step=recipe.function(step, model))
+    assert captured.facts[INPUTS].value == f"float32[2, 6], {found}"
+
+
 def test_a_step_may_call_its_counter_anything_and_be_given_it() -> None:
     class Counting(Lit):
         def training_step(self, batch: tuple[Tensor, Tensor], i: int) -> Tensor:

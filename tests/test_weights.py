@@ -239,3 +239,16 @@ def test_weights_read_together_have_the_statistics_of_each(shapes: list[tuple[in
         for differ, axis in ((got.rows_differ, 0), (got.columns_differ, -1)):
             slices = np.moveaxis(array, axis, 0)
             assert not differ or len({part.tobytes() for part in slices}) == len(slices)
+
+
+@pytest.mark.parametrize(("steps", "made_of"), [(1, "w"), (400, "w"), (1200, None)])
+def test_a_computed_weight_is_made_of_the_one_it_is_computed_of(steps: int, made_of: str | None) -> None:
+    """However many steps do it; behind a chain over all layers of a deep model nobody looks it up for each of them."""
+    chain = "\n".join(f"w{at + 1} = Mul({f'w{at}' if at else 'w'}, s)" for at in range(steps))
+    graph = load_text(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[N, 2] x) => (float[N, 3] y)'
+        f" <float[2, 3] w = {{1, 2, 3, 4, 5, 6}}, float[1] s = {{2}}, float[2, 3] w{steps}>"
+        f" {{ {chain} y = MatMul(x, w{steps}) }}"
+    )
+    found = Results(graph, Training()).get(parameters).parameter(graph.nodes[-1].inputs[1])
+    assert (found.name if found else None) == made_of

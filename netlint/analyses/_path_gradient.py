@@ -117,6 +117,10 @@ class GradientPaths:
             seen.update(inner)
         return list(found)
 
+    def trainable(self, layer: Layer) -> bool:
+        """Whether the weight of a layer is one that gradient descent may move."""
+        return self._trainable(layer)
+
     def quantises(self, node: Node) -> bool:
         """Whether a rounding is part of a quantiser: its bounded input is scaled before it, and scaled back after."""
         bounded, scaled, value = False, False, node.input(0)

@@ -22,13 +22,14 @@ __all__ = ["Axes", "axes"]
 _MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError)
 
 
-class _Flow:
+class Flow:
     """Follows the batch through a graph, in graph order."""
 
     def __init__(self, graph: Graph, known: Shapes, constants: Constants) -> None:
         self._shapes = known
         self._constants = constants
         self._states: dict[Value, State] = {}
+        self.producer = graph.producer
         self.opset = graph.opset.get("", 1)
         self._seed(graph)
         self.lengths = frozenset(
@@ -153,7 +154,7 @@ class Axes:
     followed through the operators. Where a claim cannot be proved the answer is unknown.
     """
 
-    def __init__(self, flow: _Flow) -> None:
+    def __init__(self, flow: Flow) -> None:
         self._flow = flow
 
     def batch(self, value: Value | None) -> int | None:
@@ -176,4 +177,4 @@ class Axes:
 @analysis(shapes, constants)
 def axes(scope: Scope) -> Axes:
     """The batch axis of every value."""
-    return Axes(_Flow(scope.graph, scope[shapes], scope[constants]))
+    return Axes(Flow(scope.graph, scope[shapes], scope[constants]))

@@ -14,6 +14,8 @@ from netlint.ops import ACTIVATIONS, ARITHMETIC, ELEMENTWISE_UNARY, HOLDS_BODIES
 _PASSES = frozenset({"Identity", "Cast", "CastLike", "DequantizeLinear", "QuantizeLinear", "Transpose"})
 # What repeats one number still does so after these.
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"})
+_MOST = 1000
+"""Values that a weight may be computed of; where it is more, as in a chain over all layers, nobody asks so far."""
 _ELEMENTWISE = _PASSES | ARITHMETIC | ACTIVATIONS | ELEMENTWISE_UNARY | {"Where", "Reshape", "LpNormalization"}
 
 
@@ -92,6 +94,8 @@ class Parameters:
         found: dict[Value, None] = {}
         due = {start: None}
         for value in (todo := list(due)):
+            if len(todo) > _MOST:
+                return []
             node = self._graph.producer(value)
             if value.constant is not None and prod(value.constant.shape) == prod(_lengths(start.shape)):
                 found[value] = None

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
+KEPT_SAMPLES = 16
+"""Samples of an output that are kept."""
+KEPT_NUMBERS = 1 << 12
+"""Numbers of each."""
+
+
 @record
 class Setup:
     """How the model was run; every finding of the probe prints it."""
@@ -72,7 +78,8 @@ class Seen:
     """Elements that are NaN."""
     saturated: float | None = None
     """Share of elements within 2 % (of the distance between them, where there are two) of an asymptote of the function
-    that made them; of a softmax, the share of its distributions that give one entry more than 98 %. None: it has none.
+    that made them; of a softmax, and of fused attention where torch runs it, the share of its distributions that give
+    one entry more than 98 %. None: it has none.
     """
     grad: float | None = None
     """Root mean square of the gradient that arrives here, NaN or infinite if an element of it is; None where no
@@ -217,3 +224,6 @@ class Modes:
     """How large it would be by dropout and batch statistics alone, measured by repeated training-mode runs."""
     restless: float = 0.0
     """The same of two runs in inference mode, with other random numbers."""
+    kept: float | None = None
+    """The part of its running statistics that one batch in training mode leaves a batch norm, at the norm that keeps
+    least; None: no norm has any."""

@@ -70,6 +70,17 @@ classifier (float[N, 3] x) => (float[N, 2] y) <float[3, 2] w = {0.1, -0.2, 0.3, 
 }
 ```
 
+A policy, of which no loss is known:
+
+```onnx
+policy (float[N, 3] x) => (float[N, 2] y) <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>
+{
+    h = MatMul(x, w)
+    r = Relu(h)      # want warning "the logits of Softmax cannot be negative"
+    y = Softmax(r)
+}
+```
+
 Without the targets' range the same head is only worth a question:
 
 ```onnx
@@ -238,6 +249,7 @@ def _logits(scope: Scope) -> Iterator[Finding]:
     try:
         pairs = dict(scope[roles].reads(scope[contract]))
     except Unavailable:
+        yield from _softmax_logits(scope, dict.fromkeys(scope[roles].predictions))
         return
     yield from _softmax_logits(scope, pairs)
     cut = [head for head, loss in pairs.items() if loss.value.wants == "logits" and head.exact and head.floor == 0.0]
@@ -260,8 +272,8 @@ def _logits(scope: Scope) -> Iterator[Finding]:
         )
 
 
-def _softmax_logits(scope: Scope, pairs: Mapping[Head, Known[Loss]]) -> Iterator[Finding]:
-    """Heads that end in the softmax of rectified logits, for a loss over probabilities or their logarithms."""
+def _softmax_logits(scope: Scope, pairs: Mapping[Head, Known[Loss] | None]) -> Iterator[Finding]:
+    """Heads that end in the softmax of rectified logits, whatever reads their probabilities."""
     cut = {head: node for head in pairs if (node := _rectified_logits(scope, head)) is not None}
     for head in scope[roles].certainly(cut):
         loss = pairs[head]
@@ -272,7 +284,7 @@ def _softmax_logits(scope: Scope, pairs: Mapping[Head, Known[Loss]]) -> Iterator
             evidence=(
                 Evidence("last activation before it", cut[head].op),
                 Evidence("least logit", 0.0),
-                Evidence("loss", loss.value.name, loss.origin),
+                *((Evidence("loss", loss.value.name, loss.origin),) if loss is not None else ()),
             ),
             help="let the softmax read the affine layer",
             why="logits need both signs, and units that answer 0 get no gradient",

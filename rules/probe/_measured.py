@@ -14,6 +14,8 @@ from netlint.rule import Evidence, Scope
 
 LAYERED = (layers, parameters)
 """What `measured` reads."""
+FEW = 4
+"""With fewer samples than that, chance decides what their outputs and losses are on average."""
 
 
 def setting(setup: Setup) -> tuple[Evidence, ...]:

@@ -63,9 +63,10 @@ Karpathy: A Recipe for Training Neural Networks (2019), "use backprop to chart d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from netlint.analyses.axes import axes
+from netlint.analyses.constants import constants
 from netlint.analyses.shapes import shapes
 from netlint.graph import Node, Value
 from netlint.ops import SOFTMAX, read
@@ -83,7 +84,7 @@ _RATIO = Option("ratio", 1e-6, "how large another sample's derivative may be bes
     level=ERROR,
     since="0.3",
     status="preview",
-    requires=(leak, axes, shapes),
+    requires=(leak, axes, constants, shapes),
     options=(_RATIO,),
 )
 def batch_leak(scope: Scope) -> Iterator[Finding]:
@@ -128,8 +129,18 @@ def _mixer(scope: Scope) -> Node | None:
 
 
 def _along(scope: Scope, node: Node, data: Value) -> bool:
-    """Whether a softmax runs over the samples."""
+    """Whether a softmax, a layer norm or a running sum runs over the samples."""
     rank = scope[shapes].rank(data)
-    if node.op not in SOFTMAX or node.domain or rank is None:
+    if node.domain or rank is None:
         return False
-    return scope[axes].batch(data) in read.softmax_axes(node, scope.graph.opset.get("", 1), rank)
+    return scope[axes].batch(data) in _axes_of(scope, node, rank)
+
+
+def _axes_of(scope: Scope, node: Node, rank: int) -> Collection[int]:
+    """The axes along which such an operator works, from the front; empty for others, and where that is not known."""
+    if node.op in SOFTMAX:
+        return read.softmax_axes(node, scope.graph.opset.get("", 1), rank)
+    if node.op == "LayerNormalization":
+        return range(int(node.attrs.get("axis", -1)) % rank, rank)
+    axis = scope[constants].get(node.input(1)) if node.op == "CumSum" else None
+    return () if axis is None or axis.size != 1 else (int(axis.item()) % rank,)

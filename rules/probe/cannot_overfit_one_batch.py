@@ -50,9 +50,9 @@ class Line(nn.Module):
 ```
 
 ## Known limits
-Where the loss was still falling when the time was up, nothing is said: `--probe-budget` gives it more. With made-up
-targets, models that answer every position (segmentation, autoencoders, language models) are not judged: noise cannot be
-learnt by structure.
+Where training moves too few weights, nothing is said, unless it moves nothing but the bias of the last layer. Nor is it
+where the loss was still falling when the time was up: `--probe-budget` gives it more. With made-up targets, models that
+answer every position (segmentation, autoencoders, language models) are not judged: noise cannot be learnt by structure.
 
 ## References
 Karpathy: A Recipe for Training Neural Networks (2019), "overfit one batch". TheDeepChecker wants a loss below 1e-5 on
@@ -61,9 +61,10 @@ Karpathy: A Recipe for Training Neural Networks (2019), "overfit one batch". The
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import isfinite, prod
 
+from netlint.analyses.layers import layers
 from netlint.analyses.parameters import parameters
 from netlint.analyses.roles import roles
 from netlint.analyses.shapes import shapes
@@ -72,7 +73,7 @@ from netlint.probe.observed import Overfit, Passes
 from netlint.probe.stages import overfit, passes
 from netlint.rule import ERROR, WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._measured import setting
+from ._measured import FEW, setting
 
 _SHARE = Option("share", 0.2, "the share of the avoidable loss that may be left")
 _HALTED = 0.97
@@ -89,7 +90,7 @@ _WEIGHTS = 4
     also=(WARNING,),
     since="0.3",
     status="preview",
-    requires=(overfit, passes, parameters, roles, shapes),
+    requires=(overfit, passes, parameters, layers, roles, shapes),
     options=(_SHARE,),
 )
 def cannot_overfit_one_batch(scope: Scope) -> Iterator[Finding]:
@@ -126,13 +127,15 @@ def _halted(found: Overfit) -> bool:
 
 def _can(scope: Scope, found: Overfit) -> bool:
     """Whether it has enough weights, and whether its targets can be learnt by heart at all."""
-    if _alike(scope[passes], found.setup.samples):
+    if found.setup.samples < FEW or _alike(scope[passes], found.setup.samples):
         return False
     shape = scope[shapes].of(scope[roles].predictions[0].value)
     numbers = [dim for dim in (shape or ())[1:] if isinstance(dim, int)]
     if shape is None or (found.setup.synthetic and len(shape) > 2):
         return False
-    return _trainable(scope) >= _WEIGHTS * found.setup.samples * prod(numbers)
+    moved = _moved(scope)
+    enough = sum(prod(value.constant.shape) for value in moved if value.constant is not None)
+    return enough >= _WEIGHTS * found.setup.samples * prod(numbers) or _is_bias_alone(scope, moved)
 
 
 def _alike(run: Passes, samples: int) -> bool:
@@ -142,9 +145,18 @@ def _alike(run: Passes, samples: int) -> bool:
     return len(set(rows)) < len(rows)
 
 
-def _trainable(scope: Scope) -> int:
-    """The number of weights that gradient descent moves."""
+def _moved(scope: Scope) -> set[Value]:
+    """The weights that gradient descent moves."""
     read = (scope[parameters].stored(value) for node in scope.graph.nodes for value in node.inputs)
-    stored: set[Value] = {one.value for one in read if one is not None}
-    moved = [value.constant for value in stored if value.constant is not None and value.trainable is not False]
-    return sum(prod(tensor.shape) for tensor in moved)
+    stored = {one.value for one in read if one is not None}
+    return {value for value in stored if value.constant is not None and value.trainable is not False}
+
+
+def _is_bias_alone(scope: Scope, moved: Collection[Value]) -> bool:
+    """Whether all that training moves is the bias of a frozen layer that ends in the output: it adds the same to the
+    prediction for every sample."""
+    known = scope[parameters]
+    last = [layer for layer in scope[layers].all if scope.graph.is_output(layer.output)]
+    held = [(known.stored(layer.bias), known.stored(layer.weight)) for layer in last]
+    frozen = {bias.value for bias, weight in held if bias and weight and weight.value.trainable is False}
+    return bool(moved) and frozen.issuperset(moved)

@@ -159,6 +159,8 @@ def _equal(each: Measured) -> bool:
     units = each.out.units if each.out is not None else None
     if units is None or each.weight is None or each.layer.kind == "embedding" or len(units.mean) < _UNITS:
         return False
-    size = max(abs(units.hi).max(), abs(units.lo).max())
+    size = float(max(abs(units.hi).max(), abs(units.lo).max()))
+    if not isfinite(size):
+        return False
     spread = max(float(abs(part - part[0]).max()) for part in (units.lo, units.hi, units.mean))
     return bool(spread <= _ROUNDING * size) and size > 0 and each.weight.rms > 0

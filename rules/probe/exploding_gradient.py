@@ -1,9 +1,9 @@
 """Values or gradients grow without bound from layer to layer.
 
 ## What it does
-Compares the size of values at the outputs of weighted layers with that at the first; where they do not grow, the size
-of gradients, along the layers that all signal passes, with that at the last. Reports, once for the model, a growth of
-more than `growth` (10,000) times.
+Compares the size of values at the outputs of weighted layers with that at the first, or of the inputs where they are
+smaller; where they do not grow, the size of gradients, along the layers that all signal passes, with that at the last.
+Reports, once for the model, a growth of more than `growth` (10,000) times.
 
 ## Why is this bad
 The gradient of a weight is the product of the two. Steps become so large that the first one throws the weights away;
@@ -76,7 +76,8 @@ class Raw(nn.Module):
 ```
 
 ## Known limits
-Growth inside a recurrent layer shows only in its output. Values below 1 may grow to 1 unnoticed.
+Growth inside a recurrent layer shows only in its output, which is compared with the inputs. Values below 1 may grow to
+1 unnoticed.
 
 ## References
 Pascanu et al.: On the difficulty of training recurrent neural networks (2013). AUTOTRAINER takes a ratio of 70 between
@@ -86,6 +87,7 @@ the gradients of neighbouring layers as exploding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from netlint.analyses.trunk import trunk
 from netlint.probe.observed import Passes
@@ -129,17 +131,24 @@ def _scaled(each: Measured) -> float | None:
 
 
 def _values(sizes: Sequence[tuple[float, Measured]], growth: float, found: Passes) -> Finding | None:
-    first = max(sizes[0][0], 1.0) if sizes else 1.0  # what is small may well grow to 1: norms do that
+    first = max(_least(sizes, found), 1.0)  # what is small may well grow to 1: norms do that
     crossing = next((each for size, each in sizes if size > growth * first), None)
     if crossing is None:
         return None
-    largest = max(size for size, _ in sizes)
+    largest, many = max(size for size, _ in sizes), len(sizes)
+    start = f"inputs up to {first:.2g}" if sizes[0][0] > growth * first else f"{sizes[0][0]:.2g}"
     return Finding(
-        f"values grow from {sizes[0][0]:.2g} to {largest:.2g} (root mean square) over {len(sizes)} layers",
+        f"values grow from {start} to {largest:.2g} (root mean square) over {many} layer{'s' * (many != 1)}",
         crossing.layer.node,
         (Evidence("root mean square of the output", _shown(sizes)), *setting(found.setup)),
         help=_HELP,
     )
+
+
+def _least(sizes: Sequence[tuple[float, Measured]], found: Passes) -> float:
+    """The size of values at the first layer, or before it: a recurrent layer may be all there is."""
+    given = [max(abs(lo), abs(hi)) for lo, hi in found.inputs.values() if isfinite(lo) and isfinite(hi)]
+    return min([size for size, _ in sizes[:1]] + given, default=0.0)
 
 
 def _gradients(norms: Sequence[tuple[float, Measured]], growth: float, found: Passes) -> Finding | None:

@@ -141,6 +141,11 @@ _FLAT = 1e-9
 _STEPS = ("Round", "Floor", "Ceil", "Sign", "ArgMax", "ArgMin", "OneHot", "TopK", "Bernoulli", "QuantizeLinear")
 """What has no gradient, so that models make one up for it."""
 _SHOWN = 6
+_CUT_HELP = "compute the loss from the prediction, without detach(), argmax, rounding or no_grad on the way"
+_RAISED_HELP = (
+    "values that the backward pass needs may not be written over: replace in-place operations before it; "
+    "torch.autograd.set_detect_anomaly(True) names the operation"
+)
 
 
 @rule(
@@ -189,8 +194,7 @@ def _raised(scope: Scope, found: Passes) -> Iterator[Finding]:
             f"the backward pass of the loss raises {found.raised}",
             at,
             setting(found.setup),
-            help="values that the backward pass needs may not be written over: replace in-place operations before it; "
-            "torch.autograd.set_detect_anomaly(True) names the operation",
+            help=_CUT_HELP if "does not require grad" in found.raised else _RAISED_HELP,
             level=ERROR,
         )
 

@@ -74,7 +74,7 @@ from netlint.probe.stages import passes
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 from netlint.training import Known
 
-from ._measured import setting
+from ._measured import FEW, setting
 
 _RATIO = Option("ratio", 2.0, "how many times the loss of a guess it may be (of squared errors: their root)")
 _OVER_CLASSES = frozenset({"cross_entropy", "nll_loss", "categorical_cross_entropy"})
@@ -102,7 +102,7 @@ class _Guess:
 def initial_loss(scope: Scope) -> Iterator[Finding]:
     found = scope[passes]
     loss = known_loss(scope[contract]).value.name
-    if found.loss is None or not isfinite(found.loss) or scope[stage].whole != "init":
+    if found.loss is None or not isfinite(found.loss) or scope[stage].whole != "init" or found.setup.samples < FEW:
         return
     guess, head = _guess(scope, loss, found), _head(scope)
     at = head.at if head is not None else None

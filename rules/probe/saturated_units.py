@@ -85,7 +85,8 @@ class Gated(nn.Module):
 
 ## Known limits
 What happens inside a recurrent layer is not seen. Heads are not judged: a bias that knows how rare a class is starts a
-sigmoid near 0. A softmax that is written out is not judged.
+sigmoid near 0. A softmax that is written out is not judged. Of fused attention some queries are looked at, in models
+that torch runs from their code.
 
 ## References
 Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks (2010). DeepDiagnosis takes
@@ -106,6 +107,7 @@ from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 from ._measured import setting, sources
 
 _SHARE = Option("share", 0.5, "the share of an activation's outputs that may lie within 2 % of its limits")
+_DISTRIBUTIONS = SOFTMAX | {"Attention"}
 _ALWAYS = frozenset({"body"})
 _FRESH = frozenset({"body", "attention", "router"})
 
@@ -125,7 +127,8 @@ def saturated_units(scope: Scope) -> Iterator[Finding]:
         share = seen.saturated
         if share is None or share <= scope.options["share"] or not _judged(seen, scope):
             continue
-        where = "rows give one entry more than 98 %" if seen.node.op in SOFTMAX else "outputs lie within 2 % of a limit"
+        rows = seen.node.op in _DISTRIBUTIONS
+        where = "rows give one entry more than 98 %" if rows else "outputs lie within 2 % of a limit"
         yield Finding(
             f"{share:.0%} of the {where} of {seen.node.op}",
             seen.node,
@@ -139,6 +142,8 @@ def _judged(seen: Seen, scope: Scope) -> bool:
     if seen.node.domain or seen.lo == seen.hi:  # a softmax over one entry is 1
         return False
     fresh = scope[stage].whole == "init"
+    if seen.node.op == "Attention":
+        return fresh
     return scope[roles].role(seen.node) in (_FRESH if fresh else _ALWAYS)
 
 

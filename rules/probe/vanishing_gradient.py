@@ -109,6 +109,7 @@ Plain networks of ten layers that train come near 1e-3; hence 1e-4.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from math import isfinite
 
 from netlint.analyses.layers import Layer
 from netlint.analyses.trunk import trunk
@@ -135,7 +136,7 @@ _SHOWN = 8
 def vanishing_gradient(scope: Scope) -> Iterator[Finding]:
     found = scope[passes]
     every = [each for each in measured(scope, found) if each.weight is not None]
-    cut = _cut_off(scope, every) if found.setup.true_loss and found.whole else []
+    cut = _cut_off(scope, every, found) if found.setup.true_loss and found.whole else []
     if cut:
         yield _none_at_all(cut, every, found)
         return
@@ -156,7 +157,8 @@ def _faded(chain: Sequence[Measured], scope: Scope, found: Passes) -> Iterator[F
     smallest, first = ratios[0]
     bound = float(scope.options["ratio"])
     if (
-        smallest >= bound * largest
+        not isfinite(smallest + largest)
+        or smallest >= bound * largest
         or _arrives(first.layer, found, bound)
         or (smallest == 0 and opens(scope.graph, found))
     ):
@@ -185,15 +187,22 @@ def _arrives(first: Layer, found: Passes, bound: float) -> bool:
     return passed and before >= bound * largest
 
 
-def _cut_off(scope: Scope, trained: Sequence[Measured]) -> list[Measured]:
-    """Layers whose weights get no gradient, while a layer that reads from them gets some.
+def _cut_off(scope: Scope, trained: Sequence[Measured], found: Passes) -> list[Measured]:
+    """Layers whose weights get no gradient, while a layer that reads from them gets some; all of them, where a layer
+    gets some and yet nothing of the inputs is found in the outputs: values have left torch and come back.
 
     A table that is also compared with what is looked up is a codebook, which averages may move.
     """
     fed = {each.layer.node for each in trained if each.weight is not None and each.weight.grad}
     none = [each for each in trained if each.weight is not None and each.weight.grad is None and each.out is not None]
     none = [each for each in none if each.layer.kind != "embedding" or len(scope.graph.uses(each.layer.weight)) == 1]
-    return [each for each in none if _reaches(scope.graph, each.layer.output, fed)]
+    left = any(weight.grad for weight in found.weights) and _left_torch(scope.graph)
+    return [each for each in none if left or _reaches(scope.graph, each.layer.output, fed)]
+
+
+def _left_torch(graph: Graph) -> bool:
+    ends = {node for value in graph.outputs if (node := graph.producer(value)) is not None}
+    return bool(graph.inputs) and not any(_reaches(graph, value, ends) for value in graph.inputs)
 
 
 def _reaches(graph: Graph, start: Value, goals: Container[Node]) -> bool:
@@ -214,6 +223,6 @@ def _none_at_all(cut: Sequence[Measured], trained: Sequence[Measured], found: Pa
         f"no gradient reaches {len(cut)} of {len(trained)} trainable weights, though layers behind them get some",
         cut[-1].layer.node,
         (Evidence("without gradient", ", ".join(names[:_SHOWN])), *setting(found.setup)),
-        help="look between this layer and the next for detach(), .data, .item(), no_grad or an in-place copy; "
+        help="look behind this layer for detach(), .data, .item(), .tolist(), numpy(), no_grad or an in-place copy; "
         "if the layer is meant to be frozen, say so with requires_grad_(False)",
     )

@@ -9,7 +9,7 @@ from netlint.graph import Dim, Value
 
 from .builder import Builder, NotLowered
 from .calls import Length
-from .layout import listed
+from .layout import detached, listed
 from .literals import Literal
 from .pointwise import Operand
 from .table import operator
@@ -99,7 +99,14 @@ def new_full(b: Builder, input: Value, size: Any, fill_value: Operand, *, dtype:
     return _filled(b, _dims(b, [size]), fill_value, dtype or input.dtype)
 
 
-@operator("tensor", "as_tensor", "new_tensor", "scalar_tensor", "asarray", "from_numpy")
+@operator("tensor", "new_tensor", "scalar_tensor", "from_numpy")
+def copied(b: Builder, data: Any, *rest: Any, dtype: str | None = None, **given: Any) -> Value:
+    """What is made of a tensor's numbers has no gradient to it."""
+    made = tensor(b, data, *rest, dtype=dtype, **given)
+    return detached(b, made) if isinstance(data, Value) else made
+
+
+@operator("as_tensor", "asarray")
 def tensor(b: Builder, data: Any, *rest: Any, dtype: str | None = None, **given: Any) -> Value:
     """Literals; a tensor goes through as it is."""
     if rest and isinstance(data, Value):

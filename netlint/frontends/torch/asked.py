@@ -139,6 +139,8 @@ def _broadcast(watch: Watch, call: Call) -> None:
     for own, other in ((left, right), (right, left)):
         if own.dim() == 1 < other.dim() and other.shape[-1] not in (1, own.shape[0]):  # so far nothing but samples
             watch.ask(own, kind="float", like=tuple(other.shape))
+        elif own.dim() == 1 and tuple(other.shape) == (*own.shape, 1):
+            watch.ask(own, kind="float", like=tuple(other.shape), target=True)
     moving, stored = (left, right) if watch.trace(right) is None else (right, left)
     if watch.trace(moving) is None or watch.trace(stored) is not None:
         return
@@ -195,6 +197,9 @@ _ARITHMETIC = (
     "add_",
     "__iadd__",
 )
+
+COMPARES = frozenset({*_LOSSES_OF_ALIKES, "sub", "__sub__"})
+"""Calls that compare predictions with targets."""
 
 _ASKS: Mapping[str, Callable[[Watch, Call], None]] = {
     **dict.fromkeys(CONVOLUTIONS, _convolution),

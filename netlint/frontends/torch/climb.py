@@ -17,6 +17,7 @@ from . import families
 from .demand import Demand, Misfit
 from .errors import Refused
 from .faults import Failed, cause, fault
+from .guess import TARGETS
 from .inputs import Example, Slot, parameters_of
 from .layout import Layout
 from .resolve import where
@@ -130,6 +131,8 @@ class Climb(Generic[T]):
         for demand in demands:
             if demand.slot >= len(found) or found[demand.slot].stated:
                 continue
+            if demand.target and found[demand.slot].name.rpartition(".")[2].lower() not in TARGETS:
+                continue
             place = demand.slot
             for what in ("kind", "rank", "sizes", "high", "like"):
                 if getattr(demand, what) and (place, what) not in settled:
@@ -143,7 +146,8 @@ class Climb(Generic[T]):
         if what == "high" and demand.high is not None:
             return replace(slot, high=demand.high)
         if what == "like" and demand.like is not None:
-            return replace(slot, shape=demand.like)
+            own = zip(demand.like, (*slot.shape, *demand.like), strict=False)
+            return replace(slot, shape=tuple(length or kept for length, kept in own))
         if what == "rank" and demand.rank is not None and len(slot.shape) != demand.rank and demand.rank > 0:
             self.fixed.pop(demand.slot, None)
             return replace(slot, shape=_ranked(slot.shape, demand.rank))

@@ -19,7 +19,9 @@ class Demand:
     high: int | None = None
     """Integers are below this."""
     like: tuple[int, ...] | None = None
-    """The whole shape."""
+    """The whole shape; 0 stands for the length that the input has there."""
+    target: bool = False
+    """Asked of targets alone: another input may be meant as it is."""
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from netlint.frontends.torch.compute import MetaCalls
 from netlint.frontends.torch.errors import Lost, refuse_nested
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.special import SPECIAL
+from netlint.frontends.torch.telling import heard
 from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, slots_in
 
 _META = torch.device("meta")
@@ -81,6 +82,7 @@ class Recorder(TorchFunctionMode):
     def call(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Carry out a call and record it."""
         info = self._info(func)
+        heard(info.name, args, kwargs)
         if info.telling and args:
             self._told(info.name, args)
         if info.inner is not None and not self.quiet:

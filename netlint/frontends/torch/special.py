@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +146,7 @@ def _ignored(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
 
 @_on(_T.register_hook, _T.register_post_accumulate_grad_hook)
 def _hook(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> RemovableHandle:
-    return RemovableHandle({})
+    return RemovableHandle(OrderedDict())
 
 
 @_on(_T.backward)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from .asked import COMPARES, of_call
 from .held import fields_of
 from .watch import Watch, watching
 
@@ -31,6 +32,13 @@ def tell(args: Any, kwargs: Any) -> None:
     """A model is about to run with these arguments, as the recorder hands them over."""
     if WATCHES:
         WATCHES[-1].start([*_flat(args), *_flat(kwargs)])
+
+
+def heard(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """A call that compares predictions with targets, as the model makes it: beneath, both have one shape."""
+    if WATCHES and name in COMPARES:
+        with contextlib.suppress(Exception):  # a demand that cannot be read is none
+            of_call(WATCHES[-1], name, args, kwargs)
 
 
 @contextlib.contextmanager

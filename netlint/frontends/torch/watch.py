@@ -97,12 +97,17 @@ class Watch(TorchFunctionMode):
         high: int | None = None,
         sizes: Mapping[int, int] | None = None,
         like: tuple[int, ...] | None = None,
+        target: bool = False,
     ) -> None:
         """Note what is asked of a tensor, if it is an input but for moved axes; axes count from either end."""
         trace = self.trace(value)
         if trace is None or trace.slot is None:
             return
-        demand = Demand(trace.slot, kind, high=high, like=like if like != tuple(value.shape) else None)
+        if like == tuple(value.shape):
+            like = None
+        elif like and value.dim() and like[0] == value.shape[0]:
+            like = (0, *like[1:])  # the samples, of which another run may have more
+        demand = Demand(trace.slot, kind, high=high, like=like, target=target)
         if rank is not None:
             own = sum(axis is not None for axis in trace.axes)
             demand.rank = own + rank - len(trace.axes)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 from torch import nn
+from torch.utils import deterministic
 
 from netlint.errors import ConfigError, first_line, said
 
@@ -94,6 +95,7 @@ def settings(model: nn.Module, device: torch.device) -> Iterator[None]:
         if device.type == "cuda":
             stack.enter_context(_exact())
             stack.enter_context(_same_each_time(model))
+            stack.enter_context(_in_order())
         yield
 
 
@@ -141,3 +143,19 @@ def _same_each_time(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = before
+
+
+@contextmanager
+def _in_order() -> Iterator[None]:
+    """What is scattered and added (indices, embeddings, pools) is added in the same order each time, where torch can.
+
+    `use_deterministic_algorithms` imports torch's compiler first, which takes longer than a whole probe.
+    """
+    before, filled = torch.get_deterministic_debug_mode(), deterministic.fill_uninitialized_memory
+    torch.set_deterministic_debug_mode("warn")
+    deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+        deterministic.fill_uninitialized_memory = filled

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from netlint.graph import Body, Graph, Node, TensorUnreadable, Value
 from netlint.ops import NORMALISATION, RECURRENT
 from netlint.training import Training
 
+from .control import BODIES
 from .devices import out_of_memory
 from .operators import FUNCTIONS, Call
 
@@ -25,6 +27,7 @@ MOST = 4 << 30
 """Bytes of constants that are loaded."""
 
 _FEW = 64
+T = TypeVar("T")
 See = Callable[[Node, Value, torch.Tensor], None]
 _LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -83,7 +86,7 @@ class Execution(nn.Module):
         self, nodes: Iterable[Node], known: dict[Value, torch.Tensor], wide: bool, last: dict[Node, list[Value]]
     ) -> None:
         for node in nodes:
-            results = self._branch(node, known, wide) if node.op == "If" else _computed(node, known, self._graph, wide)
+            results = self._controlled(node, known, wide) if node.bodies else _computed(node, known, self._graph, wide)
             for value, tensor in zip(node.outputs, results, strict=False):
                 if value is not None and tensor is not None:
                     known[value] = tensor
@@ -92,27 +95,41 @@ class Execution(nn.Module):
             for value in last.get(node, ()):
                 del known[value]
 
-    def _branch(self, node: Node, known: dict[Value, torch.Tensor], wide: bool) -> Sequence[torch.Tensor | None]:
-        condition = node.input(0)
-        assert condition is not None
-        body = node.bodies["then_branch" if bool(known[condition].reshape(-1)[0]) else "else_branch"]
+    def _controlled(self, node: Node, known: dict[Value, torch.Tensor], wide: bool) -> Sequence[torch.Tensor | None]:
+        """What bodies compute is not shown."""
+
+        def run(body: Body, given: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            known.update(zip(body.inputs, given, strict=True))
+            self._run(body.nodes, known, wide, {})
+            return [known[value] for value in body.outputs if value is not None]
+
         see, self.see = self.see, None
-        self._run(body.nodes, known, wide, {})
-        self.see = see
-        return [known[value] if value is not None else None for value in body.outputs]
+        try:
+            return _guarded(node, lambda: BODIES[node.op](node, _operands(node, known), run))
+        finally:
+            self.see = see
 
 
 def _computed(node: Node, known: dict[Value, torch.Tensor], graph: Graph, wide: bool) -> Sequence[torch.Tensor | None]:
-    inputs = [known[value] if value is not None else None for value in node.inputs]
+    call = Call(node, _operands(node, known), graph.opset.get("", 1), wide)
+    found = _guarded(node, lambda: FUNCTIONS[node.full_op](call), call.device.type == "cuda")
+    return [found] if isinstance(found, torch.Tensor) else found
+
+
+def _operands(node: Node, known: Mapping[Value, torch.Tensor]) -> list[torch.Tensor | None]:
+    return [known[value] if value is not None else None for value in node.inputs]
+
+
+def _guarded(node: Node, compute: Callable[[], T], on_gpu: bool = False) -> T:
+    """Raises `Unavailable` that names the node, but where the memory is full, or a CPU may do it."""
     try:
-        found = FUNCTIONS[node.full_op](Call(node, inputs, graph.opset.get("", 1), wide))
+        return compute()
     except Unavailable:
         raise
     except Exception as error:
-        if out_of_memory(error) or any(tensor is not None and tensor.is_cuda for tensor in inputs):
+        if on_gpu or out_of_memory(error):
             raise
         raise Unavailable(f"{node.op} at {node.loc.path} raises {first_line(error)}") from None
-    return [found] if isinstance(found, torch.Tensor) else found
 
 
 def _bodies(graph: Graph) -> list[Body]:
@@ -126,7 +143,10 @@ def _main(graph: Graph) -> list[Node]:
 
 
 def _refuse_unknown(graph: Graph) -> None:
-    counts = Counter(node.full_op for node in graph.nodes if node.full_op not in FUNCTIONS and node.op != "If")
+    known = FUNCTIONS.keys() | BODIES.keys()
+    if graph.opset.get("", 1) < 9:
+        known -= {"Scan"}  # which then counted samples and lengths itself
+    counts = Counter(node.full_op for node in graph.nodes if node.full_op not in known)
     if counts:
         shown = ", ".join(f"{op} ({count})" for op, count in counts.most_common(4))
         raise Unavailable(f"torch is not taught these operators: {shown}{', …' if len(counts) > 4 else ''}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,11 +14,11 @@ from netlint.frontends.torch import functions, guard, standins
 from netlint.frontends.torch.beneath import Watching
 from netlint.frontends.torch.special import SPECIAL, few_literals
 
-from .plan import Call, Watched
-
-See = Callable[[Watched, torch.Tensor], None]
+from . import attention
+from .plan import Call, See
 
 _T = torch.Tensor
+_NONE: Mapping[str, Any] = MappingProxyType({})
 _RECORDED = frozenset({_T.to, _T.type, torch.autograd.grad})
 """Calls that the recorder answers in a way of its own, and writes down."""
 
@@ -63,7 +64,7 @@ class Follower(TorchFunctionMode):
                     return info.inner(*args, **kwargs)
             result = func(*args, **kwargs)
             if _counts(info.name, result, args, kwargs):
-                self._called(info.name, result)
+                self._called(info.name, result, args, kwargs)
             return result
         finally:
             self.busy = busy
@@ -77,7 +78,7 @@ class Follower(TorchFunctionMode):
             self._called(functions.bare_name(func), result)
         return result
 
-    def _called(self, name: str, result: Any) -> None:
+    def _called(self, name: str, result: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = _NONE) -> None:
         if self.position >= len(self._calls):
             self.lost = f"the run makes more calls than were recorded: {name}"
             return
@@ -96,7 +97,7 @@ class Follower(TorchFunctionMode):
             for watched in call.watched:
                 tensor = _part(result, watched.key)
                 if isinstance(tensor, _T) and (watched.statistics or watched.output):
-                    self._see(watched, tensor)
+                    self._see(watched, tensor, attention.largest(args, kwargs) if name == attention.NAME else None)
 
     def _fits(self, call: Call, result: Any) -> bool:
         """Whether a tensor has the recorded shape as far as that is a matter of numbers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch.nn.modules.batchnorm import _NormBase
@@ -11,13 +11,18 @@ from netlint.analysis import Unavailable
 from netlint.probe.observed import Modes
 from netlint.training import Known
 
-from . import losses
 from .data import Batch
 from .kept import put, seeded
 from .running import Running
 
 RUNS = 3
 """Training-mode runs, each with other random numbers."""
+
+_FAR = 1e6
+"""What no running mean comes near."""
+
+_Statistics: TypeAlias = tuple[list[torch.Tensor], list[torch.Tensor]]
+"""Buffers, and what they held at first."""
 
 
 def modes(running: Running) -> Modes:
@@ -33,20 +38,23 @@ def modes(running: Running) -> Modes:
         statistics = buffers, [buffer.clone() for buffer in buffers]
         runs = []
         for run in range(RUNS):
-            clock.check(f"{run} of {RUNS + 3} runs")
+            clock.check(f"{run} of {RUNS + 4} runs")
             runs.append(_run(running, batch, run, statistics))
-        clock.check(f"{RUNS} of {RUNS + 3} runs")
-        smaller = _run(running, batch.first(half), 0, statistics) if half > 1 and free else runs[0]
+        clock.check(f"{RUNS} of {RUNS + 4} runs")
+        fewer = batch.first(half) if half > 1 and free else batch
+        smaller = _run(running, fewer, 0, statistics)
         running.model.eval()
         calm = _run(running, batch, 0, statistics)
         again = _run(running, batch, 1, statistics)
+        kept = _kept(running, fewer, statistics)
     spread = float(calm.std(correction=0)) if calm.numel() else 0.0
     if not spread > 0:
         raise Unavailable("the outputs do not vary in inference mode")
     chance = max(_distance(one, runs[0]) for one in runs[1:])
     others = _distance(smaller, runs[0][: smaller.shape[0]])
     gap = max(_distance(one, calm) for one in runs)
-    return Modes(running.setup(), gap / spread, max(chance, others) / spread, _distance(again, calm) / spread)
+    expected, restless = max(chance, others) / spread, _distance(again, calm) / spread
+    return Modes(running.setup(), gap / spread, expected, restless, kept)
 
 
 def _settle(running: Running, batch: Batch) -> None:
@@ -55,34 +63,38 @@ def _settle(running: Running, batch: Batch) -> None:
     stage = running.training.stage
     if isinstance(stage, Known) and stage.value == "trained":
         return
-    norms = [module for module in running.model.modules() if isinstance(module, _NormBase) and module.momentum != 0]
-    kept = [(norm, norm.momentum) for norm in norms]
-    for norm in norms:
+    before = [(norm, norm.momentum) for norm in _norms(running) if norm.momentum != 0]
+    for norm, _ in before:
         norm.momentum = 1.0
     running(batch)
-    for norm, momentum in kept:
+    for norm, momentum in before:
         norm.momentum = momentum
 
 
-def _run(
-    running: Running, batch: Batch, chance: int, statistics: tuple[list[torch.Tensor], list[torch.Tensor]]
-) -> torch.Tensor:
+def _norms(running: Running) -> list[_NormBase]:
+    return [module for module in running.model.modules() if isinstance(module, _NormBase)]
+
+
+def _kept(running: Running, batch: Batch, statistics: _Statistics) -> float | None:
+    """What one run in training mode leaves of running means that are moved far off before it: far enough for what the
+    batch adds to make no difference."""
+    running.model.train()
+    put(*statistics)
+    means = [norm.running_mean for norm in _norms(running) if norm.training and norm.running_mean is not None]
+    for mean in means:
+        mean.fill_(_FAR)
+    running(batch)
+    return min((float(mean.median()) / _FAR for mean in means), default=None)
+
+
+def _run(running: Running, batch: Batch, chance: int, statistics: _Statistics) -> torch.Tensor:
     """The outputs, flattened to [samples, numbers]."""
     put(*statistics)
     seeded(running.request.seed + chance, running.device)
-    found = _flat(running(batch), batch.samples)
-    if found is None:
+    placed = running.placed(running(batch), batch.samples)
+    if not placed:
         raise Unavailable("returns nothing with an axis of samples")
-    return found
-
-
-def _flat(result: Any, samples: int) -> torch.Tensor | None:
-    parts = [
-        tensor.detach().double().reshape(samples, -1)
-        for tensor in losses.floats(result)
-        if tensor.dim() and tensor.shape[0] == samples
-    ]
-    return torch.cat(parts, 1) if parts else None
+    return torch.cat([tensor.double().movedim(axis, 0).flatten(1) for tensor, axis in placed], 1)
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:

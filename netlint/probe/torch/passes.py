@@ -11,18 +11,15 @@ import torch
 
 from netlint.analysis import Unavailable
 from netlint.graph import Value
-from netlint.probe.observed import Passes, WeightSeen
+from netlint.probe.observed import KEPT_NUMBERS, KEPT_SAMPLES, Passes, WeightSeen
 
 from .data import Batch
 from .devices import of_the_gpu, out_of_memory
 from .kept import seeded
 from .losses import Loss
-from .running import Running, gradients, parameters, why
+from .running import Running, parameters, why
 from .statistics import Statistics
 
-_KEPT_NUMBERS = 1 << 12
-"""Numbers of each sample of an output that are kept."""
-_KEPT_SAMPLES = 16
 CHANCES = 4
 
 
@@ -49,14 +46,14 @@ def _once(running: Running, suspects: Sequence[Value] | None, chance: int) -> tu
         batch = running.batch.on(running.device)
         with running.source.followed(running.graph, statistics.see, batch.samples) as followed:
             result = running(batch)
-        loss, total = _loss(running, result, batch)
-        grads, raised = _differentiated(total, weights)
+        loss, total = _loss(running, result, batch, statistics)
+        grads, raised = _differentiated(None if statistics.differentiated else total, weights)
         arrived = {name: grad for name, grad in grads.items() if grad is not None}
         norms = statistics.add(_norms([weight.detach() for weight in weights.values()], suspects))
         grad_norms = statistics.add(_norms(list(arrived.values()), suspects))
         inputs = statistics.add([end for tensor in batch.tensors() for end in _ends(tensor)])
         last = statistics.add([total.detach()] if total is not None else [])
-        outputs = dict(_first(statistics.outputs, batch))
+        outputs = dict(_first(statistics.outputs, batch, running))
         places = statistics.add(list(outputs.values()))
         statistics.close()
         numbers = statistics.fetch()
@@ -94,9 +91,11 @@ def _norms(tensors: list[torch.Tensor], suspects: Sequence[Value] | None) -> Seq
     return torch._foreach_norm(tensors, 2, None if suspects is None else torch.float64) if tensors else ()
 
 
-def _loss(running: Running, result: Any, batch: Batch) -> tuple[Loss, torch.Tensor | None]:
+def _loss(running: Running, result: Any, batch: Batch, statistics: Statistics) -> tuple[Loss, torch.Tensor | None]:
     """The loss, and its value; None where no output has a gradient."""
     loss = running.loss(result, batch)
+    if loss.made_up and not statistics.differentiated and (cut := running.cut(result)) is not None:
+        return cut
     try:
         return loss, loss.of(result)
     except Unavailable:
@@ -119,11 +118,12 @@ def _differentiated(
 
 
 def _gradients(total: torch.Tensor | None, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor | None]:
-    """Of each parameter; of a step that has called `backward` itself, what that has left."""
+    """Of each parameter; of a step that has called `backward` itself, what that has left. Raises as `backward` would
+    for a loss without gradient."""
     left = {name: weight.grad for name, weight in weights.items()}
-    if total is None or any(grad is not None for grad in left.values()):
+    if total is None or not weights or any(grad is not None for grad in left.values()):
         return left
-    return dict(zip(weights, gradients(total, list(weights.values())), strict=True))
+    return dict(zip(weights, torch.autograd.grad(total, list(weights.values()), allow_unused=True), strict=True))
 
 
 def _weights(
@@ -152,8 +152,9 @@ def _extremes(running: Running, numbers: Sequence[float]) -> dict[Value, tuple[f
     return dict(zip(inputs, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
 
 
-def _first(found: Mapping[Value, torch.Tensor], batch: Batch) -> Iterator[tuple[Value, torch.Tensor]]:
+def _first(found: Mapping[Value, torch.Tensor], batch: Batch, running: Running) -> Iterator[tuple[Value, torch.Tensor]]:
     """The first samples of outputs with a batch axis."""
     for value, tensor in found.items():
-        if tensor.dim() > 1 and tensor.shape[0] == batch.samples and tensor.numel():
-            yield value, tensor[:_KEPT_SAMPLES].flatten(1)[:, :_KEPT_NUMBERS]
+        axis = running.axis(value) or 0
+        if tensor.dim() > 1 and tensor.shape[axis] == batch.samples and tensor.numel():
+            yield value, tensor.movedim(axis, 0)[:KEPT_SAMPLES].flatten(1)[:, :KEPT_NUMBERS]

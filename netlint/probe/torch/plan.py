@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,10 @@ class Watched:
     statistics: bool
     output: bool
     """Whether it is an output of the model, and to be kept."""
+
+
+See = Callable[[Watched, torch.Tensor, torch.Tensor | None], None]
+"""Is shown a result, and of fused attention the largest weights of some queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,10 @@ def _call(node: torch.fx.Node, values: dict[str, Value], graph: Graph, axes: dic
         value = values.get(ref.name)
         producer = graph.producer(value)
         if value is not None and producer is not None and ref.shape is not None:
-            watched.append(_watched(value, producer, key, _within(axis, len(ref.shape)), ref, graph))
+            place = _within(axis, len(ref.shape))
+            watched.append(_watched(value, producer, key, place, ref, graph))
+            if name in _REARRANGED and (made := _rearranged(producer, graph)) is not None:
+                watched.append(_watched(*made, key, place, ref, graph))
     return Call(name, result.shape if isinstance(result, Ref) else None, tuple(watched))
 
 
@@ -97,6 +104,16 @@ def _parts(result: Any, key: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...],
             yield from _parts(item, (*key, name))
 
 
+def _rearranged(node: Node, graph: Graph) -> tuple[Value, Node] | None:
+    """What a layer gives whose axes ONNX has in another order than torch, and the layer; None: they are the same."""
+    value: Value | None = None
+    before: Node | None = node
+    while before is not None and before.op in ("Squeeze", "Transpose", "Reshape"):
+        value = before.input(0)
+        before = graph.producer(value)
+    return (value, before) if value is not None and before is not None else None
+
+
 def _watched(value: Value, node: Node, key: tuple[Any, ...], axis: int | None, ref: Ref, graph: Graph) -> Watched:
     floating = (ref.dtype or "").startswith(("float", "bfloat"))
     softmax = softmax_axis(node, len(ref.shape or ()))
@@ -104,7 +121,9 @@ def _watched(value: Value, node: Node, key: tuple[Any, ...], axis: int | None, r
     return Watched(value, node, key, axis, SPANS.get(node.op), softmax, floating and not moves(node), kept)
 
 
-_LAST = frozenset({"linear", "embedding", "layer_norm", "rms_norm", "lstm", "gru", "rnn_tanh", "rnn_relu", "bilinear"})
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
+_REARRANGED = _RECURRENT | {"scaled_dot_product_attention"}
+_LAST = _RECURRENT | {"linear", "embedding", "layer_norm", "rms_norm", "bilinear"}
 _SECOND = ("conv", "batch_norm", "instance_norm", "group_norm")
 
 

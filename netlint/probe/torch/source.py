@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -25,9 +25,7 @@ from . import data as live
 from . import size
 from .data import Batch, recorded_samples
 from .follow import Follower, following
-from .plan import Watched, plan
-
-See = Callable[[Watched, torch.Tensor], None]
+from .plan import See, plan
 
 
 def with_weights(subject: Subject, seed: int) -> Subject:

@@ -47,8 +47,9 @@ class Statistics:
         self._heaps = Heaps()
         self.outputs: dict[Value, torch.Tensor] = {}
 
-    def see(self, watched: Watched, tensor: torch.Tensor) -> None:
-        """Take the statistics of a value, and those of its gradient when that arrives."""
+    def see(self, watched: Watched, tensor: torch.Tensor, shares: torch.Tensor | None) -> None:
+        """Take the statistics of a value, and those of its gradient when that arrives; `shares`: the largest of each
+        of some distributions that it was made with."""
         if watched.output and tensor.dim():
             self.outputs[watched.value] = tensor.detach()
         if not watched.statistics or tensor.dtype not in KINDS or not tensor.numel():
@@ -56,15 +57,21 @@ class Statistics:
         if tensor.layout is not torch.strided or watched.value in self._rows:
             return
         row = self._rows[watched.value] = _Row(watched, tensor.numel(), watched.value in self._suspects)
-        self._forward(row, tensor.detach())
+        self._forward(row, tensor.detach(), shares)
         if tensor.requires_grad:
             row.hook = tensor.register_hook(lambda grad: self._backward(row, grad))
 
-    def _forward(self, row: _Row, tensor: torch.Tensor) -> None:
+    def _forward(self, row: _Row, tensor: torch.Tensor, shares: torch.Tensor | None) -> None:
         folded = Folded(tensor.double() if row.careful else tensor, row.watched.axis)
         folded = self._finite(row, folded) if row.careful else self._ends(row, folded)
         row.parts |= {"sum": folded.sum(), "squares": folded.squares(), "nonzero": folded.nonzero()}
-        self._saturation(row, tensor, folded)
+        if row.watched.softmax is not None and row.watched.softmax < tensor.dim():
+            shares = tensor.amax(row.watched.softmax)
+        if shares is not None:
+            row.judged = shares.numel()
+            row.parts["saturated"] = Folded(shares, None).beyond(0.0, 1.0 - MARGIN)
+        elif row.watched.span is not None:
+            self._saturation(row, folded, *row.watched.span)
 
     def _ends(self, row: _Row, folded: Folded) -> Folded:
         row.parts["lo"], row.parts["hi"] = folded.ends()
@@ -79,22 +86,23 @@ class Statistics:
         row.parts["hi"] = folded.of(torch.nan_to_num(view, -math.inf, math.inf, -math.inf)).ends()[1]
         return folded.of(torch.nan_to_num(view, 0.0, 0.0, 0.0))
 
-    def _saturation(self, row: _Row, tensor: torch.Tensor, folded: Folded) -> None:
-        if row.watched.softmax is not None and row.watched.softmax < tensor.dim():
-            most = tensor.amax(row.watched.softmax)
-            row.judged = most.numel()
-            row.parts["saturated"] = Folded(most, None).beyond(0.0, 1.0 - MARGIN)
-        elif row.watched.span is not None:
-            lo, hi = row.watched.span
-            row.judged = row.count
-            row.parts["saturated"] = folded.beyond((lo + hi) / 2, (hi - lo) / 2 * (1 - 2 * MARGIN))
+    def _saturation(self, row: _Row, folded: Folded, lo: float, hi: float) -> None:
+        row.judged = row.count
+        row.parts["saturated"] = folded.beyond((lo + hi) / 2, (hi - lo) / 2 * (1 - 2 * MARGIN))
 
-    def _backward(self, row: _Row, grad: torch.Tensor) -> None:
-        if "grad" in row.parts or grad.shape.numel() != row.count or grad.layout is not torch.strided:
+    def _backward(self, row: _Row, grad: torch.Tensor | None) -> None:
+        if grad is None or "grad" in row.parts:  # a function of the user's may give none
+            return
+        if grad.shape.numel() != row.count or grad.layout is not torch.strided:
             return
         with torch.no_grad():
             folded = Folded(grad.detach().double() if row.careful else grad.detach(), row.watched.axis)
             row.parts["grad"] = folded.squares()
+
+    @property
+    def differentiated(self) -> bool:
+        """Whether a gradient has arrived anywhere."""
+        return any("grad" in row.parts for row in self._rows.values())
 
     def add(self, numbers: Sequence[torch.Tensor]) -> list[Place]:
         """Further numbers to fetch with the others."""

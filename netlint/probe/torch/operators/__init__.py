@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import layers, layout, pointwise, reductions, windows
+from . import layers, layout, pointwise, recurrent, reductions, windows
 from .call import Call, Function, Result
 
 __all__ = ["FUNCTIONS", "Call", "Result"]
@@ -13,5 +13,6 @@ FUNCTIONS: dict[str, Function] = {
     **layout.TABLE,
     **windows.TABLE,
     **layers.TABLE,
+    **recurrent.TABLE,
 }
 """By full name. Functions give one tensor, or one for each output; they raise `Unavailable` for what torch lacks."""

@@ -1,10 +1,9 @@
-"""Products, norms, attention, recurrent layers, losses."""
+"""Products, norms, attention, losses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -124,75 +123,6 @@ def _heads(x: Tensor, count: int) -> Tensor:
     return x.unflatten(-1, (count, -1)).transpose(1, 2)
 
 
-_GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
-"""Where torch's gates stand among those of ONNX: input, forget, cell, output; reset, update, new."""
-
-
-def _recurrent(call: Call) -> Result:
-    """One layer. torch knows one kind of each, which is what exporters make of torch's own."""
-    op = call.node.op
-    _refuse_others(call)
-    x, size = call.x, int(call.attr("hidden_size"))
-    backwards = call.attr("direction", "forward") == "reverse"
-    ways = call[1].shape[0]
-    weights = [tensor for way in range(ways) for tensor in _weights(call, way, size)]
-    states = [call.get(place) for place in (5, 6)]
-    first = [x.new_zeros(ways, x.shape[1], size) if state is None else state for state in states]
-    run = _runner(call)
-    out = run(
-        x.flip(0) if backwards else x,
-        (first[0], first[1]) if op == "LSTM" else first[0],
-        weights,
-        True,
-        1,
-        0.0,
-        True,
-        ways == 2,
-        False,
-    )
-    rows = out[0].flip(0) if backwards else out[0]
-    return (rows.unflatten(-1, (ways, size)).transpose(1, 2), *out[1:])
-
-
-def _refuse_others(call: Call) -> None:
-    usual = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh")}.get(call.node.op, ())
-    stated = tuple(call.attr("activations") or ())
-    other = call.node.op != "RNN" and any(
-        stated[place : place + len(usual)] != usual for place in range(0, len(stated), max(len(usual), 1))
-    )
-    if other or call.attr("clip") or call.attr("layout", 0) or call.attr("input_forget", 0):
-        raise call.refused("works in another way than torch's")
-    if call.get(7) is not None or (call.node.op == "GRU" and not call.attr("linear_before_reset", 0)):
-        raise call.refused("works in another way than torch's")
-    lengths = call.get(4)
-    if lengths is not None and bool((lengths != call.x.shape[0]).any()):
-        raise call.refused("has sequences of many lengths")
-
-
-def _runner(call: Call) -> Callable[..., Any]:
-    if call.node.op == "RNN":
-        stated = {str(each) for each in call.attr("activations") or ("Tanh",)}
-        if stated not in ({"Tanh"}, {"Relu"}):
-            raise call.refused("works in another way than torch's")
-        return torch.rnn_relu if stated == {"Relu"} else torch.rnn_tanh  # type: ignore[attr-defined, no-any-return]
-    found: Callable[..., Any] = torch.lstm if call.node.op == "LSTM" else torch.gru  # type: ignore[attr-defined]
-    return found
-
-
-def _weights(call: Call, way: int, size: int) -> list[Tensor]:
-    """Of one direction: input to hidden, hidden to hidden, and the two biases."""
-    order = _GATES[call.node.op]
-
-    def sorted_gates(tensor: Tensor) -> Tensor:
-        parts = tensor.split(size)
-        return torch.cat([parts[place] for place in order])
-
-    bias = call.get(3)
-    both = bias[way] if bias is not None else call.x.new_zeros(2 * len(order) * size)
-    halves = both.split(len(order) * size)
-    return [*(sorted_gates(call[place][way]) for place in (1, 2)), *map(sorted_gates, halves)]
-
-
 def _likelihood(call: Call, logs: Tensor) -> Tensor:
     weight, skipped = call.get(2), call.attr("ignore_index", -100)
     how = str(call.attr("reduction", "mean"))
@@ -219,18 +149,15 @@ TABLE: dict[str, Function] = {
     "BatchNormalization": _batch_norm,
     "Dropout": _dropout,
     "Einsum": _einsum,
-    "GRU": _recurrent,
     "Gemm": _gemm,
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _instance_norm,
     "LRN": _local_response,
-    "LSTM": _recurrent,
     "LayerNormalization": _layer_norm,
     "LpNormalization": _lp_norm,
     "MatMul": _matmul,
     "NegativeLogLikelihoodLoss": _negative_likelihood,
     "RMSNormalization": _rms_norm,
-    "RNN": _recurrent,
     "SoftmaxCrossEntropyLoss": _cross_entropy,
     **{f"torch.{name}": partial(_named, name) for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")},
 }

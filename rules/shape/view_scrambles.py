@@ -1,0 +1,194 @@
+"""A reshape where an axis was to be moved: its positions come out mixed.
+
+## What it does
+
+Reports a Reshape whose result has an axis of the same length as one of its operand, at another place, where the
+elements along the one are not those along the other: the lengths before them differ. Several reshapes in a row count as
+one, and lengths that can be explained by splitting and merging neighbouring axes are left alone.
+
+## Why is this bad
+
+A reshape (in PyTorch `view`, `reshape`) keeps the order of the elements in memory. From [batch, heads, time, 64] to
+[batch, time, heads · 64] the shape is right, but each position then holds pieces of several positions of one head. The
+layers behind see no position as it was; the network trains, and stays far below what it could reach.
+
+## Example
+
+```onnx
+time_last (float[N, 5, 7] x) => (float[N, 7, 2] y)
+<int64[3] shape = {-1, 7, 5}, float[5, 2] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}>
+{
+    s = Reshape(x, shape)      # want "a reshape from [N, 5, 7] to [N, 7, 5] mixes the positions"
+    y = MatMul(s, w)
+}
+```
+
+Heads of attention that are merged without being moved back:
+
+```torch
+# given inputs=2,10,24
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(24, 72), nn.Linear(24, 24)
+    def forward(self, x):
+        q, k, v = self.qkv(x).view(2, 10, 3, 4, 6).permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-2, -1) / 6**0.5).softmax(-1)
+        return self.out((weights @ v).reshape(2, 10, 24))      # want "mixes the positions of the axis of length 10"
+```
+
+## Use instead
+
+```onnx
+time_last (float[N, 5, 7] x) => (float[N, 7, 2] y) <float[5, 2] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}>
+{
+    s = Transpose <perm = [0, 2, 1]> (x)
+    y = MatMul(s, w)
+}
+```
+
+## Spares
+
+Axes that are split or merged where they stand, such as heads, windows and flattened maps:
+
+```onnx
+heads (float[N, 5, 12] x) => (float[N, 5, 12] y)
+<int64[4] split = {-1, 5, 3, 4}, int64[3] merged = {-1, 5, 12}>
+{
+    s = Reshape(x, split)
+    t = Transpose <perm = [0, 2, 1, 3]> (s)
+    a = Relu(t)
+    b = Transpose <perm = [0, 2, 1, 3]> (a)
+    y = Reshape(b, merged)
+}
+```
+
+Positions that are shifted against each other by a padded reshape, as relative attention does:
+
+```onnx
+shifted (float[N, 5, 7] x) => (float[N, 5, 7] y) <int64[6] pads = {0, 0, 1, 0, 0, 0}, int64[3] turned = {-1, 8, 5},
+int64[1] one = {1}, int64[1] end = {8}, int64[1] axis = {1}, int64[3] back = {-1, 5, 7}>
+{
+    p = Pad(x, pads)
+    v = Reshape(p, turned)
+    c = Slice(v, one, end, axis)
+    y = Reshape(c, back)
+}
+```
+
+What is only flattened afterwards: no layer looks for positions any more.
+
+```onnx
+flattened (float[N, 5, 7] x) => (float[N, 35] y) <int64[3] shape = {-1, 7, 5}>
+{
+    s = Reshape(x, shape)
+    y = Flatten(s)
+}
+```
+
+## Known limits
+
+Lengths that divide each other can be explained as a split and a merge, and are not reported.
+
+## References
+
+- PyTorch documentation: `torch.Tensor.view`, `torch.permute`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from operator import mul
+
+from netlint.analyses.axes import axes
+from netlint.analyses.shapes import shapes
+from netlint.graph import Dim, Graph, Node, Shape, Value
+from netlint.rule import WARNING, Evidence, Finding, Scope, rule
+
+_RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+_SHIFTS = frozenset({"Pad", "Slice", "Concat"})
+_PRIME = 1_000_003
+
+
+@rule("SHP006", "view-scrambles", level=WARNING, since="0.3", requires=(shapes, axes))
+def view_scrambles(scope: Scope) -> Iterator[Finding]:
+    for node in scope.graph.of("Reshape"):
+        origin = _origin(scope.graph, node)
+        if _reshaped_on(scope.graph, node) or scope[axes].state(origin) == "none" or _shifts(scope, node, origin):
+            continue
+        before, after = scope[shapes].of(origin), scope[shapes].of(node.output())
+        length = _mixed(before, after) if before and after else None
+        if before and after and length is not None:
+            yield Finding(
+                f"a reshape from {_said(before)} to {_said(after)} mixes the positions of the axis of length {length}",
+                node,
+                evidence=(Evidence("before", list(before)), Evidence("after", list(after))),
+                help="move the axis, then merge or split: `transpose` or `permute` before the reshape",
+                why="a reshape keeps the order of the elements and moves no axis",
+            )
+
+
+def _origin(graph: Graph, node: Node) -> Value | None:
+    """The value before a row of reshapes, which are one reshape together."""
+    value = node.input(0)
+    producer = graph.producer(value)
+    while producer is not None and producer.op in _RESHAPES and not producer.domain:
+        value = producer.input(0)
+        producer = graph.producer(value)
+    return value
+
+
+def _reshaped_on(graph: Graph, node: Node) -> bool:
+    """Whether a result is only reshaped again: what it is reshaped to is what counts."""
+    users = graph.uses(node.output())
+    return bool(users) and all(user.op in _RESHAPES and not user.domain for user in users)
+
+
+def _shifts(scope: Scope, node: Node, origin: Value | None) -> bool:
+    """Whether padding or cutting stands around: rows of another length, by which positions are shifted on purpose."""
+    before, users = scope.graph.producer(origin), scope.graph.uses(node.output())
+    cut = any(user.op in ("Pad", "Slice") for user in users)
+    if before is None or before.op not in _SHIFTS:
+        return cut
+    filled = any(scope[axes].state(value) == "none" for value in before.inputs if value is not None)
+    return cut or before.op != "Concat" or filled
+
+
+def _mixed(before: Shape, after: Shape) -> Dim:
+    """The length of an axis that both shapes have, at places where it cannot be the same; None if there is none."""
+    old, new = _differing(before, after)
+    starts, ends = _products(old), _products(new)
+    bounds = sorted({*starts, *ends})
+    if not starts or not ends or all(large % small == 0 for small, large in pairwise(bounds)):
+        return None  # unknown, or neighbours are split or merged
+    for place, length in enumerate(new):
+        if length != 1 and length in old and starts[old.index(length)] != ends[place]:
+            return length
+    return None
+
+
+def _differing(before: Shape, after: Shape) -> tuple[Shape, Shape]:
+    """Both shapes without what they have in common at their ends."""
+    first = 0
+    while first < min(len(before), len(after)) and before[first] == after[first] is not None:
+        first += 1
+    old, new = before[first:], after[first:]
+    while old and new and old[-1] == new[-1] is not None:
+        old, new = old[:-1], new[:-1]
+    return old, new
+
+
+def _products(shape: Shape) -> list[int]:
+    """How many elements lie before each axis, and in all; empty where a length is unknown.
+
+    A named length counts as a prime number of its own, which no other length is a multiple of.
+    """
+    names = sorted({dim for dim in shape if isinstance(dim, str)})
+    if 0 in shape or None in shape or not all(map(str.isidentifier, names)) or len(names) > 1:
+        return []
+    return list(accumulate((_PRIME if isinstance(dim, str) else dim or 1 for dim in shape), mul, initial=1))
+
+
+def _said(shape: Shape) -> str:
+    return f"[{', '.join(map(str, shape))}]"
