@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch.nn.modules.batchnorm import _NormBase
@@ -11,7 +11,6 @@ from netlint.analysis import Unavailable
 from netlint.probe.observed import Modes
 from netlint.training import Known
 
-from . import losses
 from .data import Batch
 from .kept import put, seeded
 from .running import Running
@@ -92,19 +91,10 @@ def _run(running: Running, batch: Batch, chance: int, statistics: _Statistics) -
     """The outputs, flattened to [samples, numbers]."""
     put(*statistics)
     seeded(running.request.seed + chance, running.device)
-    found = _flat(running(batch), batch.samples)
-    if found is None:
+    placed = running.placed(running(batch), batch.samples)
+    if not placed:
         raise Unavailable("returns nothing with an axis of samples")
-    return found
-
-
-def _flat(result: Any, samples: int) -> torch.Tensor | None:
-    parts = [
-        tensor.detach().double().reshape(samples, -1)
-        for tensor in losses.floats(result)
-        if tensor.dim() and tensor.shape[0] == samples
-    ]
-    return torch.cat(parts, 1) if parts else None
+    return torch.cat([tensor.double().movedim(axis, 0).flatten(1) for tensor, axis in placed], 1)
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:

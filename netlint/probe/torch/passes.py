@@ -11,7 +11,7 @@ import torch
 
 from netlint.analysis import Unavailable
 from netlint.graph import Value
-from netlint.probe.observed import Passes, WeightSeen
+from netlint.probe.observed import KEPT_NUMBERS, KEPT_SAMPLES, Passes, WeightSeen
 
 from .data import Batch
 from .devices import of_the_gpu, out_of_memory
@@ -20,9 +20,6 @@ from .losses import Loss
 from .running import Running, parameters, why
 from .statistics import Statistics
 
-_KEPT_NUMBERS = 1 << 12
-"""Numbers of each sample of an output that are kept."""
-_KEPT_SAMPLES = 16
 CHANCES = 4
 
 
@@ -56,7 +53,7 @@ def _once(running: Running, suspects: Sequence[Value] | None, chance: int) -> tu
         grad_norms = statistics.add(_norms(list(arrived.values()), suspects))
         inputs = statistics.add([end for tensor in batch.tensors() for end in _ends(tensor)])
         last = statistics.add([total.detach()] if total is not None else [])
-        outputs = dict(_first(statistics.outputs, batch))
+        outputs = dict(_first(statistics.outputs, batch, running))
         places = statistics.add(list(outputs.values()))
         statistics.close()
         numbers = statistics.fetch()
@@ -155,8 +152,9 @@ def _extremes(running: Running, numbers: Sequence[float]) -> dict[Value, tuple[f
     return dict(zip(inputs, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
 
 
-def _first(found: Mapping[Value, torch.Tensor], batch: Batch) -> Iterator[tuple[Value, torch.Tensor]]:
+def _first(found: Mapping[Value, torch.Tensor], batch: Batch, running: Running) -> Iterator[tuple[Value, torch.Tensor]]:
     """The first samples of outputs with a batch axis."""
     for value, tensor in found.items():
-        if tensor.dim() > 1 and tensor.shape[0] == batch.samples and tensor.numel():
-            yield value, tensor[:_KEPT_SAMPLES].flatten(1)[:, :_KEPT_NUMBERS]
+        axis = running.axis(value) or 0
+        if tensor.dim() > 1 and tensor.shape[axis] == batch.samples and tensor.numel():
+            yield value, tensor.movedim(axis, 0)[:KEPT_SAMPLES].flatten(1)[:, :KEPT_NUMBERS]

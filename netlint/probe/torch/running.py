@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -16,7 +16,8 @@ from netlint.analysis import Results, Unavailable
 from netlint.errors import first_line, said
 from netlint.frontends.torch import frames
 from netlint.frontends.torch.target import in_mode
-from netlint.graph import Graph
+from netlint.graph import Graph, Value
+from netlint.probe.arrays import placed_axis
 from netlint.probe.observed import Setup
 from netlint.probe.request import Request
 from netlint.training import Interval, Known, Training
@@ -28,6 +29,9 @@ from .kept import lent
 from .losses import Loss
 from .source import Source
 from .targets import Targets
+
+Placed: TypeAlias = tuple[torch.Tensor, int]
+"""A tensor and its batch axis."""
 
 
 @dataclass(slots=True)
@@ -90,6 +94,25 @@ class Running:
     def first(self, count: int) -> Batch:
         """So many samples, where the model takes any number."""
         return self.batch.first(count) if self.source.samples_axis is not None else self.batch
+
+    def axis(self, value: Value) -> int | None:
+        """The axis of a value that runs over the samples; None: it has none, or that is not known."""
+        name = self.source.samples_axis
+        return placed_axis(value, name) if name is not None else None
+
+    def placed(self, result: Any, samples: int) -> list[Placed]:
+        """The outputs with an axis of samples; where it cannot be told which is which, those that begin with one."""
+        found = list(losses.floats(result))
+        values = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
+        if len(found) == len(values) and self.source.samples_axis is not None:
+            placed = [(tensor, self.axis(value)) for tensor, value in zip(found, values, strict=True)]
+        else:
+            placed = [(tensor, 0 if tensor.dim() else None) for tensor in found]
+        return [
+            (tensor, axis)
+            for tensor, axis in placed
+            if axis is not None and axis < tensor.dim() and tensor.shape[axis] == samples
+        ]
 
     def __call__(self, batch: Batch) -> Any:
         """Run what was recorded on a batch that lies on the device."""
