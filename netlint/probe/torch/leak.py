@@ -24,34 +24,42 @@ SAMPLES = 4
 
 def leak(running: Running) -> Leak:
     """For each sample a random projection of its outputs, differentiated by all inputs at once."""
+    _refuse(running)
     clock = running.clock("leak")
+    with running.lent(mode="eval"):
+        few = smaller(running, SAMPLES)
+        batch = few.on(running.device)
+        inputs = _differentiable(running, batch)
+        outputs, sources = _run(running, batch, inputs)
+        rows = _largest(outputs, sources, batch.samples, running.request.seed, clock).tolist()
+        pairs = [(i, o, size) for o, row in enumerate(rows) for i, size in enumerate(row) if i != o and size > 0]
+        if pairs and inputs and not _moves(running, batch, inputs, max(pairs, key=lambda pair: pair[2])):
+            pairs = []
+    return Leak(running.setup(None, few), tuple(pairs), max(row[place] for place, row in enumerate(rows)))
+
+
+def _refuse(running: Running) -> None:
+    """Raises `Unavailable` where samples cannot be told apart."""
     if running.source.step is not None:
         raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
     if running.source.samples_axis is None:
         raise Unavailable("which axis holds the samples is not known")
     if running.batch.samples < 2:
         raise Unavailable("needs two samples")
-    with running.lent(mode="eval"):
-        few = smaller(running, SAMPLES)
-        batch = few.on(running.device)
-        tables = _Tables(batch.samples)
-        inputs = _differentiable(running, batch)
-        with nullcontext() if inputs else tables:
-            result = running(batch.aside())
-        sources = inputs or [(table, 0) for table in tables.found]
-        outputs = [placed for placed in running.placed(result, batch.samples) if placed[0].requires_grad]
-        if not outputs:
-            raise Unavailable("no output with a gradient has an axis of samples")
-        if not sources:
-            raise Unavailable("no output depends on an input by a gradient")
-        rows = _largest(outputs, sources, batch.samples, running.request.seed, clock).tolist()
-        pairs = [
-            (i, o, rows[o][i]) for o in range(few.samples) for i in range(few.samples) if i != o and rows[o][i] > 0
-        ]
-        if pairs and inputs and not _moves(running, batch, inputs, max(pairs, key=lambda pair: pair[2])):
-            pairs = []
-    own = max(rows[place][place] for place in range(few.samples))
-    return Leak(running.setup(None, few), tuple(pairs), own)
+
+
+def _run(running: Running, batch: Batch, inputs: list[Placed]) -> tuple[list[Placed], list[Placed]]:
+    """The outputs, and what to differentiate them by. Raises `Unavailable` where there are none."""
+    tables = _Tables(batch.samples, batch.axis)
+    with nullcontext() if inputs else tables:
+        result = running(batch.aside())
+    sources = inputs or [(table, batch.axis) for table in tables.found]
+    outputs = [placed for placed in running.placed(result, batch.samples) if placed[0].requires_grad]
+    if not outputs:
+        raise Unavailable("no output with a gradient has an axis of samples")
+    if not sources:
+        raise Unavailable("no output depends on an input by a gradient")
+    return outputs, sources
 
 
 def _moves(running: Running, batch: Batch, inputs: Sequence[Placed], pair: tuple[int, int, float]) -> bool:
@@ -118,9 +126,10 @@ def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[Placed], 
 class _Tables(TorchFunctionMode):
     """Whole numbers have no derivatives: what is looked up by them stands in their place."""
 
-    def __init__(self, samples: int) -> None:
+    def __init__(self, samples: int, axis: int) -> None:
         super().__init__()
         self._samples = samples
+        self._axis = axis
         self.found: list[torch.Tensor] = []
 
     def __torch_function__(
@@ -129,7 +138,7 @@ class _Tables(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if functions.bare_name(func) not in ("embedding", "embedding_bag") or not isinstance(result, torch.Tensor):
             return result
-        if result.dim() < 2 or result.shape[0] != self._samples:
+        if result.dim() < 2 + self._axis or result.shape[self._axis] != self._samples:
             return result
         self.found.append(result.detach().requires_grad_())
         return self.found[-1]

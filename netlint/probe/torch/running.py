@@ -122,7 +122,7 @@ class Running:
 
     def loss(self, result: Any, batch: Batch) -> Loss:
         """What the gradients of the result of a batch are of; its targets lie where it does."""
-        if (found := losses.returned(result)) is not None and self._returns_loss(found):
+        if (found := losses.returned(result)) is not None and found.requires_grad:
             return Loss(self._loss_name(), _returned)
         targets = Targets(self.training, self.request.seed, batch.targets, self._span)
         stated = losses.named(self.training, targets)
@@ -142,10 +142,6 @@ class Running:
         outputs = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
         found = Results(self.graph, self.training).get(training_ranges).of(outputs[0]) if outputs else None
         return Interval(found.lo, found.hi) if found is not None and found.known else None
-
-    def _returns_loss(self, found: torch.Tensor) -> bool:
-        """A number that a step returns is its loss; of a model's outputs only what it calls so is taken for one."""
-        return found.requires_grad
 
     def _loss_name(self) -> str:
         step = self.source.step
