@@ -168,5 +168,5 @@ def test_healthy_models_of_other_exporters(name: str) -> None:
             load_bytes(model.SerializeToString()), RULES.values(), parse_training(contract, lambda field: field)
         )
         assert report.crashed == ()
-        assert [found.message for found in report.findings if found.level >= WARNING] == []
+        assert [found.finding.message for found in report.findings if found.level >= WARNING] == []
         model = rename(reorder(model, rng), rng)
