@@ -343,6 +343,22 @@ def test_samples_along_the_second_axis_are_drawn_cut_and_followed() -> None:
     assert run("modes", TimeFirst(), "5,2,6").gap == 0
 
 
+class Spoken(TimeFirst):
+    """The same of words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(20, 6)
+
+    def forward(self, ids: Any) -> Any:
+        return super().forward(self.table(ids))
+
+
+def test_words_along_the_second_axis_do_not_leak() -> None:
+    found = run("leak", Spoken(), "int64:5,2")
+    assert found.pairs == () and found.own > 0
+
+
 class Stirred(TimeFirst):
     def forward(self, x: Any) -> Any:
         return self.head(self.cell(x)[0][-1].cumsum(0))

@@ -50,10 +50,10 @@ def _refuse(running: Running) -> None:
 
 def _run(running: Running, batch: Batch, inputs: list[Placed]) -> tuple[list[Placed], list[Placed]]:
     """The outputs, and what to differentiate them by. Raises `Unavailable` where there are none."""
-    tables = _Tables(batch.samples)
+    tables = _Tables(batch.samples, batch.axis)
     with nullcontext() if inputs else tables:
         result = running(batch.aside())
-    sources = inputs or [(table, 0) for table in tables.found]
+    sources = inputs or [(table, batch.axis) for table in tables.found]
     outputs = [placed for placed in running.placed(result, batch.samples) if placed[0].requires_grad]
     if not outputs:
         raise Unavailable("no output with a gradient has an axis of samples")
@@ -126,9 +126,10 @@ def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[Placed], 
 class _Tables(TorchFunctionMode):
     """Whole numbers have no derivatives: what is looked up by them stands in their place."""
 
-    def __init__(self, samples: int) -> None:
+    def __init__(self, samples: int, axis: int) -> None:
         super().__init__()
         self._samples = samples
+        self._axis = axis
         self.found: list[torch.Tensor] = []
 
     def __torch_function__(
@@ -137,7 +138,7 @@ class _Tables(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if functions.bare_name(func) not in ("embedding", "embedding_bag") or not isinstance(result, torch.Tensor):
             return result
-        if result.dim() < 2 or result.shape[0] != self._samples:
+        if result.dim() < 2 + self._axis or result.shape[self._axis] != self._samples:
             return result
         self.found.append(result.detach().requires_grad_())
         return self.found[-1]
