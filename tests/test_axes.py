@@ -49,6 +49,36 @@ def test_names_tell_which_axis_of_an_input_is_the_batch(signature: str, state: t
     assert (known.state(graph.inputs[0]), known.batch(graph.inputs[0])) == state
 
 
+MASK = """
+    zero = Constant <value_int = 0> ()
+    one = Constant <value_int = 1> ()
+    n = Shape <start = 0, end = 1> (x)
+    count = Squeeze (n)
+    samples = Range ({first}, count, one)
+    axes = Constant <value_ints = [1, 2, 3]> ()
+    last = Constant <value_ints = [-1]> ()
+    grid = Unsqueeze (samples, axes)
+    places = Constant <value = int64[1, 1, 1, 2] {{0, 5}}> ()
+    both = Max (grid, places)
+    size = Shape (both)
+    wide = Expand (grid, size)
+    wide_places = Expand (places, size)
+    i = Unsqueeze (wide, last)
+    k = Unsqueeze (wide_places, last)
+    tuples = Concat <axis = -1> ({order})
+    y = GatherND (x, tuples)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "order", "wanted"),
+    [("zero", "i, k", ("known", 0)), ("one", "i, k", ("unknown", None)), ("zero", "k, i", ("unknown", None))],
+)
+def test_a_mask_gathered_with_a_count_of_the_samples(first: str, order: str, wanted: tuple[str, int | None]) -> None:
+    """As exporters write the mask of an attention over a batch of unknown length."""
+    assert outcome(MASK.format(first=first, order=order), "int64[N, 6] x") == wanted
+
+
 def ready(path: Path) -> Executed:
     """A model with a named batch length that gives the same results every time."""
     model = executed(path)

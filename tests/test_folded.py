@@ -62,9 +62,17 @@ def test_a_layer_with_a_folded_norm_stands_where_its_weight_belongs() -> None:
     assert (layer.node.loc.module, layer.node.loc.folded, layer.node.loc.path) == ("body.0", "body.1", "body.0 ▸ Conv")
 
 
-@pytest.mark.parametrize(("weight", "stacks"), [("body.0.weight", 1), ("onnx::Conv_153", 0)])
-def test_no_series_of_activations_goes_through_a_folded_norm(weight: str, stacks: int) -> None:
-    found = results("Conv", "/body/body.0/Conv", weight, count=6).get(paths).depths
+@pytest.mark.parametrize(
+    ("op", "name", "weight", "stacks"),
+    [
+        ("Conv", "/body/body.0/Conv", "body.0.weight", 1),
+        ("Conv", "/body/body.0/Conv", "onnx::Conv_153", 0),
+        ("Conv", "", "w", 0),
+        ("MatMul", "", "w", 1),
+    ],
+)
+def test_no_series_of_activations_goes_through_a_folded_norm(op: str, name: str, weight: str, stacks: int) -> None:
+    found = results(op, name, weight, count=6).get(paths).depths
     assert len(found.stacks(4)) == stacks
 
 

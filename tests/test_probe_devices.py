@@ -94,9 +94,9 @@ def test_a_gpu_computes_in_float32_and_the_same_each_time(users: str, told: None
 @pytest.mark.parametrize("state", [(False, False, True), (True, False, True), (True, True, False)])
 def test_a_callers_choice_of_algorithms_stays_as_it_was(state: tuple[bool, bool, bool]) -> None:
     *chosen, filled = state
-    held = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    held = torch.get_deterministic_debug_mode()
     try:
-        torch._C._set_deterministic_algorithms(chosen[0], warn_only=chosen[1])
+        torch.set_deterministic_debug_mode(chosen[0] + (chosen[0] and not chosen[1]))
         torch.utils.deterministic.fill_uninitialized_memory = filled
         with suppress(ZeroDivisionError), devices.settings(Mlp(), CUDA):
             assert _told()[-3:] == [True, True, False]
@@ -105,7 +105,7 @@ def test_a_callers_choice_of_algorithms_stays_as_it_was(state: tuple[bool, bool,
         with devices.settings(Mlp(), torch.device("cpu")):  # there sums have one order
             assert tuple(_told()[-3:]) == state
     finally:
-        torch._C._set_deterministic_algorithms(held[0], warn_only=held[1])
+        torch.set_deterministic_debug_mode(held)
         torch.utils.deterministic.fill_uninitialized_memory = True
 
 

@@ -319,3 +319,76 @@ def test_what_one_batch_leaves_of_running_statistics(momentum: float | None, kep
     model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, momentum=momentum), nn.ReLU(), nn.Linear(8, 2))
     assert run("modes", model, "8,6").kept == pytest.approx(kept, abs=1e-3)
     assert run("modes", nn.Sequential(nn.Linear(6, 2)), "8,6").kept is None
+
+
+class TimeFirst(nn.Module):
+    """Torch's own order of axes: time, samples, features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.LSTM(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.cell(x)[0][-1])
+
+
+def test_samples_along_the_second_axis_are_drawn_cut_and_followed() -> None:
+    found = run("passes", TimeFirst(), "5,2,6")
+    assert found.whole and found.setup.samples == 16 and found.setup.notes == ()
+    (rows,) = found.outputs.values()
+    assert rows.shape == (16, 3)
+    leak = run("leak", TimeFirst(), "5,2,6")
+    assert leak.setup.samples == 4 and leak.pairs == () and leak.own > 0
+    assert run("overfit", TimeFirst(), "5,2,6").share < 0.1
+    assert run("modes", TimeFirst(), "5,2,6").gap == 0
+
+
+class Spoken(TimeFirst):
+    """The same of words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(20, 6)
+
+    def forward(self, ids: Any) -> Any:
+        return super().forward(self.table(ids))
+
+
+def test_words_along_the_second_axis_do_not_leak() -> None:
+    found = run("leak", Spoken(), "int64:5,2")
+    assert found.pairs == () and found.own > 0
+
+
+class Stirred(TimeFirst):
+    def forward(self, x: Any) -> Any:
+        return self.head(self.cell(x)[0][-1].cumsum(0))
+
+
+def test_a_leak_along_the_second_axis_is_seen() -> None:
+    assert {(i, o) for i, o, _ in run("leak", Stirred(), "5,2,6").pairs} == {(i, o) for o in range(4) for i in range(o)}
+
+
+@pytest.mark.parametrize("runner", ["torch", "onnxruntime"])
+def test_files_that_read_time_first_leak_nothing(runner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx = pytest.importorskip("onnx")
+    from netlint.frontends.onnx import load
+    from netlint.probe import attach
+
+    made, floats = onnx.helper.make_node, onnx.TensorProto.FLOAT
+    torch.manual_seed(0)
+    held = {"w": torch.randn(1, 32, 6), "r": torch.randn(1, 32, 8)}
+    stored = [onnx.numpy_helper.from_array(array.numpy(), name) for name, array in held.items()]
+    info = onnx.helper.make_tensor_value_info
+    ends = [info("x", floats, ["time", "n", 6])], [info("y", floats, ["time", 1, "n", 8])]
+    graph = onnx.helper.make_graph([made("LSTM", ["x", "w", "r"], ["y"], hidden_size=8)], "net", *ends, stored)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "net.onnx")
+    if runner == "onnxruntime":
+        monkeypatch.setattr(attach, "find_spec", lambda name: None)
+    file = str(tmp_path / "net.onnx")
+    found = attach.runnable(load(tmp_path / "net.onnx"), file, Request("cpu"))
+    shown = Results(found, parse_training({}, str))
+    assert shown.get(stages.passes).setup.runner == runner
+    assert shown.get(stages.passes).setup.samples == 16
+    if runner == "torch":
+        assert shown.get(stages.leak).pairs == ()

@@ -392,6 +392,7 @@ CASES |= {
     "gather": (lambda x, i: x.gather(1, i), X, ("int", 3, (2, 2, 4))),
     "take": (lambda x, i: torch.take(x, i), X, ("int", 24, (5,))),
     "masked_select": (lambda x, m: torch.masked_select(x, m), X, B),
+    "embedding of limited norm": (lambda i, w: F.embedding(i, w, None, 1.5), I34, (3, 5)),
     "embedding": (lambda i, w: F.embedding(i, w, padding_idx=0), I34, (3, 5)),
     "one_hot": (lambda i: F.one_hot(i, 3), I34),
     "scatter": (lambda x, i, s: x.scatter(1, i, s), X, ("int", 3, (2, 1, 4)), X),

@@ -22,6 +22,7 @@ class Facts(Protocol):
     lengths: frozenset[str]
 
     def state(self, value: Value | None) -> State: ...
+    def producer(self, value: Value | None) -> Node | None: ...
     def of(self, value: Value | None) -> Shape | None: ...
     def ints(self, value: Value | None) -> tuple[Dim, ...] | None: ...
     def array(self, value: Value | None) -> Array | None: ...
@@ -201,8 +202,13 @@ def _gather(node: Node, facts: Facts) -> State:
 
 def _gather_nd(node: Node, facts: Facts) -> State:
     data, shape = facts.state(node.input(0)), known(facts.of(node.input(0)) or (None,))
-    if data is NONE and facts.state(node.input(1)) is NONE:
+    picked = facts.state(node.input(1))
+    if data is NONE and picked is NONE:
         return NONE
+    if isinstance(data, Track) and isinstance(picked, Track) and not node.attrs.get("batch_dims", 0):
+        from ._axes_picked import own_samples
+
+        return picked if own_samples(node.input(1), data, picked, facts) else UNKNOWN
     array = facts.array(node.input(1))
     if not isinstance(data, Track) or shape is None or array is None or node.attrs.get("batch_dims", 0):
         return UNKNOWN

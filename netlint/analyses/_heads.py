@@ -50,6 +50,8 @@ class Head:
     """Where the activation is a rectifier and exact: the least value it lets pass."""
     site: LossSite | None
     """The loss that reads the value, in a training graph."""
+    summed: tuple[Layer, ...] = ()
+    """The layers whose outputs are added up, where the value is their sum (wide and deep), but for affine operators."""
 
     @property
     def affine(self) -> bool:
@@ -111,7 +113,21 @@ class HeadFinder:
             sigmoid=plain is not None and logistic(self._graph, self._known, plain) is not None,
             floor=rectifier_floor(self._graph, self._known, plain) if plain is not None else None,
             site=site,
+            summed=self._summed(chain[-1]) if layer is None and activation is None and chain else (),
         )
+
+    def _summed(self, node: Node) -> tuple[Layer, ...]:
+        """The layers that an addition joins; none where one of its operands is anything else."""
+        if node.op != "Add" or node.domain:
+            return ()
+        found: list[Layer] = []
+        for value in node.inputs:
+            chain, layer, _ = self._walk(value) if value is not None else ([], None, value)
+            unbounded = layer is not None and layer.kind not in ("recurrent", "embedding")
+            if layer is None or not unbounded or self._activation(chain)[0] is not None:
+                return ()
+            found.append(layer)
+        return tuple(found)
 
     def _walk(self, value: Value) -> tuple[list[Node], Layer | None, Value]:
         """The chain back from a value, the layer it begins at, and the value where the walk ended."""

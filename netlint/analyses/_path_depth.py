@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from netlint import ops
 from netlint.graph import ONNX, Graph, Node, Value
 
-from .folded import folded
+from .folded import may_be_folded
 from .layers import Layers
 from .parameters import Parameters
 
@@ -80,8 +80,8 @@ class Depths:
         if node.domain != ONNX or node.bodies or node.op in _RESETS or node.op not in ops.KNOWN_OPS:
             return None
         layer = self._layers.of(node)
-        if layer is not None and folded(layer):
-            return None  # it holds a norm
+        if layer is not None and may_be_folded(layer):
+            return None  # it holds a norm, as far as anybody can tell
         computed = [value for value in node.inputs if value is not None and not self._known.constant(value)]
         divides = node.op in _DIVISIONS and node not in self._sigmoids and node not in self._inner
         if not computed or (divides and len(computed) > 1):

@@ -29,6 +29,7 @@ class Flow:
         self._shapes = known
         self._constants = constants
         self._states: dict[Value, State] = {}
+        self.producer = graph.producer
         self.opset = graph.opset.get("", 1)
         self._seed(graph)
         self.lengths = frozenset(

@@ -25,3 +25,9 @@ def folded(layer: Layer) -> bool | None:
     if not where.module or layer.kind not in CONVOLUTIONS:
         return None
     return layer.weight.name.rpartition(".")[0] != where.module
+
+
+def may_be_folded(layer: Layer) -> bool:
+    """Whether a norm may be in the weight: where nobody says, in any convolution."""
+    found = folded(layer)
+    return layer.kind in CONVOLUTIONS if found is None else found

@@ -83,8 +83,10 @@ def _embedding(node: Node, known: Parameters) -> Layer | None:
     table, indices = node.input(0), node.input(1)
     if table is None or indices is None or not known.constant(table) or known.constant(indices):
         return None
-    stored = known.stored(table)
-    constant = stored.value.constant if stored else None
+    weight = known.parameter(table)
+    constant = weight.constant if weight is not None else None
+    if known.stored(table) is None and not (weight is not None and weight.trainable):
+        return None  # computed once and for all: positions, say
     if constant is None or len(constant.shape) != 2 or not constant.dtype.startswith(("float", "bfloat")):
         return None
     return Layer(node, indices, table, None, "embedding", 1, 0, _first(node))

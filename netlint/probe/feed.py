@@ -7,10 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from netlint.analysis import Unavailable
+from netlint.analyses.axes import axes
+from netlint.analysis import Results, Unavailable
 from netlint.graph import Graph, Value
 from netlint.training import Training
 
+from .arrays import placed_axis
 from .files import Data, fitted
 from .request import Request
 from .synthetic import Array, Synthetic
@@ -59,9 +61,13 @@ class Feed:
             model.tried(self.values, samples)
 
     @property
+    def axis(self) -> int:
+        """Of the inputs that runs over the samples."""
+        return _samples_axis(self.graph, self.batch)
+
+    @property
     def samples(self) -> int:
-        first = next(iter(self.values.values()), None)
-        return int(first.shape[0]) if first is not None and first.ndim else 1
+        return samples_in(self.values, self.graph, self.batch)
 
     def _synthetic(self, model: Model, samples: int) -> dict[str, Array]:
         """Raises `Unavailable` where the model runs with none of the lengths that are tried."""
@@ -107,6 +113,25 @@ class Feed:
         return np.full(shape, int("mask" in value.name), kind) if drawn is None else drawn.astype(kind)
 
 
+def samples_in(values: Mapping[str, Array], graph: Graph, batch: str | None) -> int:
+    """How many samples the arrays hold, where the number of samples has that name."""
+    axis = _samples_axis(graph, batch)
+    first = next(iter(values.values()), None)
+    return int(first.shape[axis]) if first is not None and first.ndim > axis else 1
+
+
+def _samples_axis(graph: Graph, batch: str | None) -> int:
+    """The first, unless it is known to be another."""
+    found = (placed_axis(value, batch) for value in graph.inputs if batch is not None)
+    return next((axis for axis in found if axis is not None), 0)
+
+
 def batch_name(graph: Graph) -> str | None:
-    """The name of the number of samples; None where that is fixed."""
-    return next((value.shape[0] for value in graph.inputs if value.shape and isinstance(value.shape[0], str)), None)
+    """The name of the number of samples; None where that is fixed, or not known."""
+    known = Results(graph, Training()).get(axes)
+    for value in graph.inputs:
+        axis = known.batch(value)
+        name = value.shape[axis] if value.shape and axis is not None else None
+        if isinstance(name, str):
+            return name
+    return None

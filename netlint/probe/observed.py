@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
+KEPT_SAMPLES = 16
+"""Samples of an output that are kept."""
+KEPT_NUMBERS = 1 << 12
+"""Numbers of each."""
+
+
 @record
 class Setup:
     """How the model was run; every finding of the probe prints it."""

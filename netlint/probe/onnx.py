@@ -21,7 +21,7 @@ from netlint.training import Training
 from .arrays import placed_axis, seen_in
 from .feed import Feed
 from .files import Data
-from .observed import Leak, Passes, Seen, Setup
+from .observed import KEPT_NUMBERS, KEPT_SAMPLES, Leak, Passes, Seen, Setup
 from .request import Request
 from .synthetic import SAMPLES, Array
 
@@ -164,8 +164,10 @@ def _passes(fed: _Fed) -> Passes:
                 continue
             if (one := seen_in(array, node)) is not None:
                 seen[value] = one
-            if fed.graph.is_output(value) and array.ndim > 1 and array.shape[0] == fed.feed.samples:
-                outputs[value] = array[:16].reshape(min(16, array.shape[0]), -1)[:, :4096].astype(np.float64)
+            axis = placed_axis(value, fed.feed.batch) or 0 if fed.feed.batch else 0
+            if fed.graph.is_output(value) and array.ndim > 1 and array.shape[axis] == fed.feed.samples:
+                rows = np.moveaxis(array, axis, 0)[:KEPT_SAMPLES]
+                outputs[value] = rows.reshape(len(rows), -1)[:, :KEPT_NUMBERS].astype(np.float64)
     return Passes(
         setup=fed.setup(),
         seen=seen,

@@ -128,9 +128,10 @@ cell (float[N, 2] x1, float[N, 2] x2, float[N, 2] x3, float[N, 2] x4, float[N, 2
 
 ## Known limits
 
-Behind a layer that an exporter has folded a norm into no count goes on, where names or metadata tell of it. Nothing is
-assumed of the weights: orthogonal or very large initial weights can keep a deep tanh net trainable. A
-division by a computed value counts as a normalisation, whatever it divides by.
+Behind a layer that an exporter has folded a norm into no count goes on: names or metadata tell of it, and where they
+are missing every convolution of a model file may be such a layer. Nothing is assumed of the weights: orthogonal or very
+large initial weights can keep a deep tanh net trainable. A division by a computed value counts as a normalisation,
+whatever it divides by.
 
 ## References
 

@@ -87,8 +87,8 @@ def no_probability(known: Roles, proved: Ranges, head: Head) -> str:
     bounds = proved.of(head.value)
     if head.sigmoid or (bounds.known and bounds.lo >= -_SLACK and bounds.hi <= 1 + _SLACK):
         return ""
-    if head.affine:
-        return "" if mixes_distributions(known, head) else "logits, straight from a layer"
+    if head.affine or head.summed:
+        return "" if mixes_distributions(known, head) else straight(head)
     if head.layer is not None and head.layer.kind == "recurrent" and head.activation is None:
         return "the output of a recurrent layer, from -1 to 1" if head.layer.node.op != "RNN" else ""
     return _BEYOND.get(head.activation.op, "") if head.activation is not None and head.exact else ""
@@ -107,13 +107,19 @@ def no_log_probability(known: Roles, proved: Ranges, head: Head) -> str:
         return ""
     if head.activation is not None and head.exact and head.activation.op in ("Tanh", "Softsign", "Erf"):
         return _BEYOND[head.activation.op]
-    return "logits, straight from a layer" if head.affine and not mixes_distributions(known, head) else ""
+    return straight(head) if (head.affine or head.summed) and not mixes_distributions(known, head) else ""
+
+
+def straight(head: Head) -> str:
+    """What an affine head gives."""
+    return "logits, a sum of layers" if head.summed else "logits, straight from a layer"
 
 
 def mixes_distributions(known: Roles, head: Head) -> bool:
-    """Whether the last layer mixes distributions: what comes out can be one again."""
-    source = known.maker(head.layer.data) if head.layer is not None else None
-    return source is not None and known.softmax(source) is not None
+    """Whether a last layer mixes distributions: what comes out can be one again."""
+    ends = head.summed if head.layer is None else (head.layer,)
+    sources = [known.maker(layer.data) for layer in ends]
+    return any(source is not None and known.softmax(source) is not None for source in sources)
 
 
 def of_generator(head: Head, training: Training, shapes: Shapes) -> bool:

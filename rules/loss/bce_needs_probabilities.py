@@ -23,6 +23,18 @@ tagger (float[N, 3] x) => (float[N, 2] y)
 ```
 
 ```onnx
+# given loss=binary_cross_entropy
+wide_and_deep (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2, 2] v = {0.7, -0.3, 0.2, 0.9}>
+{
+    wide = MatMul(x, w)
+    r = Relu(wide)
+    deep = MatMul(r, v)
+    y = Add(wide, deep)      # want error "the head gives logits, a sum of layers"
+}
+```
+
+```onnx
 # given loss=BCELoss
 tagger (float[N, 3] x) => (float[N, 2] y)
 <float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}>

@@ -139,7 +139,7 @@ from netlint.analyses.roles import Head, Roles, roles
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 from netlint.training import Loss
 
-from ._heads import head_evidence, loss_evidence, mixes_distributions
+from ._heads import head_evidence, loss_evidence, mixes_distributions, straight
 
 _TAKES = {
     "nll_loss": "log-probabilities",
@@ -188,6 +188,6 @@ def _gives(known: Roles, proved: Ranges, head: Head, loss: Loss) -> str:
         return "values that are never negative"
     fits = bounds.known and (bounds.hi <= 0 if wants_log else bounds.lo >= 0 and bounds.hi <= 1)
     # Behind a softmax a constant matrix may mix distributions: what comes out can be one again.
-    if not head.affine or fits or head.layer is None or mixes_distributions(known, head):
+    if not (head.affine or head.summed) or fits or mixes_distributions(known, head):
         return ""
-    return "logits, straight from a layer"
+    return straight(head)

@@ -11,6 +11,7 @@ from .builder import Builder, NotLowered
 from .calls import Length
 from .literals import Literal
 from .places import Index, Slice, parsed
+from .reduce import renorm
 from .table import operator
 
 
@@ -191,12 +192,12 @@ def functional_embedding(
     weight: Value,
     padding_idx: int | None = None,
     max_norm: float | None = None,
+    norm_type: float = 2.0,
     *rest: object,
     **given: object,
 ) -> Value:
-    if max_norm is not None:
-        raise NotLowered("rows that are renormalised while they are read")
-    return embedding(b, weight, input)
+    """Of the rows of a limited norm only those that are read are scaled; no other is seen here."""
+    return embedding(b, weight if max_norm is None else renorm(b, weight, norm_type, 0, max_norm), input)
 
 
 @operator("one_hot")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from netlint.frontends.torch.held import fields_of, with_fields
 from netlint.frontends.torch.mode import Recorder
 from netlint.frontends.torch.trace import Slot, slots_in
 
@@ -69,7 +70,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from _tensors(item)
-    elif type(value) is dict:
+    elif type(value) is dict or (value := fields_of(value)) is not None:
         for item in value.values():
             yield from _tensors(item)
 
@@ -83,7 +84,8 @@ def _changed(value: Any, change: Callable[[torch.Tensor], Any]) -> Any:
         return type(value)(_changed(item, change) for item in value)
     if type(value) is dict:
         return {key: _changed(item, change) for key, item in value.items()}
-    return value
+    held = fields_of(value)
+    return value if held is None else with_fields(value, {key: _changed(item, change) for key, item in held.items()})
 
 
 def _stood_in(value: Any, name: str, recorder: Recorder) -> Any:
@@ -99,6 +101,9 @@ def _stood_in(value: Any, name: str, recorder: Recorder) -> Any:
         return type(value)(_stood_in(item, f"{name}_{place}", recorder) for place, item in enumerate(value))
     if type(value) is dict:
         return {key: _stood_in(item, f"{name}_{key}", recorder) for key, item in value.items()}
+    held = fields_of(value)
+    if held is not None:
+        return with_fields(value, {key: _stood_in(item, f"{name}_{key}", recorder) for key, item in held.items()})
     _await(value, name, recorder, 0)
     return value
 

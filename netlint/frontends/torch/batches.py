@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, is_typeddict
 
+import torch
 from torch import nn
 
 from .inputs import parameters_of
@@ -25,7 +28,31 @@ class Parts:
     names: tuple[str, ...]
     """In order; empty: not known."""
     keyed: bool
-    """Whether it is a dict."""
+    """Whether it holds them by name."""
+    made: Callable[..., Any] = dict
+    """What holds them by name: a dict, a dataclass, a namespace."""
+
+    def held(self, values: Mapping[str, Any]) -> Any:
+        """The argument that holds these."""
+        return self.made(**values) if self.keyed else tuple(values.values())
+
+
+def declared(parameter: inspect.Parameter, function: Callable[..., Any]) -> Parts | None:
+    """What an argument holds whose annotation is a dataclass, a named tuple or a typed dict; None of all others."""
+    kind = parameter.annotation
+    if isinstance(kind, str):
+        kind = getattr(inspect.unwrap(function), "__globals__", {}).get(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return Parts(tuple(field.name for field in dataclasses.fields(kind) if _needed(field)), True, kind)
+    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        defaults = getattr(kind, "_field_defaults", {})
+        return Parts(tuple(name for name in kind._fields if name not in defaults), True, kind)
+    return Parts(tuple(kind.__annotations__), True) if is_typeddict(kind) else None
+
+
+def _needed(field: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return field.init and field.default is missing and field.default_factory is missing
 
 
 def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: int = _DEPTH) -> Parts | None:
@@ -44,11 +71,22 @@ def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: i
     if texts:
         return Parts(texts, True)
     calls = [node for node in nodes if isinstance(node, ast.Call)]
+    if read := _attributes(nodes, calls, name):
+        return Parts(read, True, SimpleNamespace)
     if any(keyword.arg is None and _is(keyword.value, name) for call in calls for keyword in call.keywords):
         return Parts(_wanted(model), True)
     if count > 1:  # `batch[0]` alone may be the first sample of a tensor
         return Parts(tuple(f"part{index}" for index in range(count)), False)
     return next((found for call in calls if depth and (found := _handed(call, name, model, depth - 1))), None)
+
+
+def keywords(model: nn.Module) -> tuple[str, ...]:
+    """What `forward(self, **batch)` looks up in its arguments; nothing where it has others."""
+    (entry, *others) = parameters_of(model.forward).values() or (None,)
+    if entry is None or others or entry.kind is not entry.VAR_KEYWORD:
+        return ()
+    parts = parts_of(model.forward, entry.name, model)
+    return parts.names if parts is not None and parts.keyed and parts.made is dict else ()
 
 
 def _is(node: ast.expr, name: str) -> bool:
@@ -57,6 +95,15 @@ def _is(node: ast.expr, name: str) -> bool:
 
 def _subscripts(nodes: list[ast.AST], name: str) -> Iterator[ast.Subscript]:
     return (node for node in nodes if isinstance(node, ast.Subscript) and _is(node.value, name))
+
+
+def _attributes(nodes: list[ast.AST], calls: list[ast.Call], name: str) -> tuple[str, ...]:
+    """`data.x, data.edge_index`; nothing where the argument may be a tensor, or has methods that are called."""
+    looks = [node for node in nodes if isinstance(node, ast.Attribute) and _is(node.value, name)]
+    methods = {id(call.func) for call in calls}
+    if any(hasattr(torch.Tensor, node.attr) or id(node) in methods for node in looks):
+        return ()
+    return tuple(dict.fromkeys(node.attr for node in looks if isinstance(node.ctx, ast.Load)))
 
 
 def _unpacked(elements: list[ast.expr]) -> Parts | None:

@@ -15,6 +15,7 @@ from netlint.frontends import TargetError
 
 from . import families
 from .demand import Demand, Misfit
+from .errors import Refused
 from .faults import Failed, cause, fault
 from .guess import TARGETS
 from .inputs import Example, Slot, parameters_of
@@ -85,6 +86,8 @@ class Climb(Generic[T]):
         try:
             with watched(self.model) as watch:
                 result = self.attempt(example)
+        except Refused:
+            raise
         except Exception as error:
             text = reason(error)
             self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(cause(error))}")

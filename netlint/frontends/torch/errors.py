@@ -15,10 +15,14 @@ class Lost(BaseException):
     """A tensor turned up that the model made where nobody was watching."""
 
 
+class Refused(TargetError):
+    """What a recording cannot hold, whatever the inputs are."""
+
+
 def refuse_nested(tensor: torch.Tensor) -> None:
-    """Raises `TargetError` for a tensor that has no shape."""
+    """Raises `Refused` for a tensor that has no shape."""
     if tensor.is_nested:
-        raise TargetError(
+        raise Refused(
             "works on nested tensors, whose rows differ in length",
             "give it sequences padded to one length, or name the part of the model that works on padded ones",
         )

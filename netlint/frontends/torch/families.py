@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from .held import look
 from .inputs import BATCH, Slot, parameters_of
 
 TOKENS = 16
@@ -20,15 +21,15 @@ _PARTS = ("vision_config", "image_config", "backbone_config", "encoder", "text_c
 
 def config_of(model: nn.Module) -> Any:
     """The configuration of a Hugging Face model; None of others."""
-    config = getattr(model, "config", None)
-    return config if getattr(config, "model_type", None) and hasattr(model, "main_input_name") else None
+    config = look(model, "config")
+    return config if look(config, "model_type") and look(model, "main_input_name") is not None else None
 
 
 def declared(model: nn.Module) -> Iterator[list[Slot]]:
     """What a library's configuration says of the inputs, the likeliest first; nothing if there is none."""
-    timm = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    timm = look(model, "pretrained_cfg") or look(model, "default_cfg")
     size = timm.get("input_size") if isinstance(timm, Mapping) else None
-    config = getattr(model, "config", None)
+    config = look(model, "config")
     if config_of(model) is not None:
         slots = list(_transformers(model))
         both = "pixel_values" in parameters_of(model.forward) and _look(config, "image_size") is not None
@@ -37,7 +38,7 @@ def declared(model: nn.Module) -> Iterator[list[Slot]]:
         yield slots
     elif size:
         yield [Slot(_first_name(model), "float", (BATCH, *map(int, size)))]
-    elif isinstance(config, Mapping) and hasattr(model, "register_to_config"):
+    elif isinstance(config, Mapping) and look(model, "register_to_config") is not None:
         yield list(_diffusers(model, config))
 
 

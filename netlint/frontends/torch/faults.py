@@ -114,7 +114,11 @@ def repeated(failed: Sequence[Failed]) -> TargetError | None:
 def _refuses(error: BaseException) -> bool:
     """Whether it is the model's own check of its inputs that raised."""
     raising = [frame for frame, _ in walk_tb(error.__traceback__)][-1]
-    checks = isinstance(error, (ValueError, RuntimeError)) and frames.is_users(raising.f_code.co_filename)
+    checks = (
+        isinstance(error, (ValueError, RuntimeError))
+        and not isinstance(error, RecursionError)
+        and frames.is_users(raising.f_code.co_filename)
+    )
     return isinstance(error, AssertionError) or checks
 
 

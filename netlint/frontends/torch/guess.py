@@ -10,7 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from .inputs import BATCH, Slot, parameters_of
+from .batches import keywords
+from .held import look
+from .inputs import BATCH, LENGTHS, Slot, parameters_of
 
 _TEXT = {"input_ids", "ids", "tokens", "token_ids", "src", "tgt", "source", "text", "words", "idx", "seq", "sequence"}
 _TEXT |= {"decoder_input_ids", "encoder_input_ids", "inp", "x", "input", "inputs"}
@@ -18,7 +20,6 @@ _TIME = {"t", "timestep", "timesteps", "time", "step", "sigma", "noise_level", "
 _CLASS = {"y", "label", "labels", "class_labels", "cls", "cond", "condition", "target", "targets"}
 TARGETS = _CLASS | {"gt", "ground_truth", "truth", "targ", "y_true", "ys"} - {"cond", "condition"}
 _STATE = {"h", "hx", "hidden", "state", "h0", "states", "hidden_state", "memory"}
-_LENGTHS = {"lengths", "lens", "length", "seq_lens", "seq_lengths", "input_lengths", "x_lengths", "src_len"}
 _LATENT = {"z", "noise", "latent", "latents"}
 _SIDE = 224
 _LENGTH = 16
@@ -67,7 +68,8 @@ def guess_by_name(paths: Sequence[str], model: nn.Module) -> list[Slot]:
     """Inputs that are parts of arguments, `batch.image`."""
     first = _first_layer(model)
     names = [path.rpartition(".")[2] for path in paths]
-    found = [_slot(name, place, model, first) for place, name in enumerate(names)]
+    graph = any(name.startswith("edge_index") for name in names)
+    found = [_graph(name, model) if graph else _slot(name, place, model, first) for place, name in enumerate(names)]
     return [replace(slot, name=path) for slot, path in zip(found, paths, strict=True)]
 
 
@@ -93,7 +95,7 @@ def _required(model: nn.Module) -> list[str] | None:
     if names or not any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values()):
         if not names and parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             return list(parameters)[:1]  # everything has a default: `forward(self, x=None)`
-        return names
+        return names or list(keywords(model))
     # `forward(self, *args)` that hands over to a function it was given: that function knows.
     inner = [value for value in vars(model).values() if isinstance(value, FunctionType)]
     if len(inner) == 1:
@@ -125,7 +127,7 @@ def _first_layer(model: nn.Module) -> nn.Module | None:
 
 
 def _features(layer: nn.Module | None) -> int:
-    width = getattr(layer, "in_features", 0)
+    width = look(layer, "in_features", 0)
     return width if type(width) is int else 0
 
 
@@ -190,7 +192,7 @@ def _slot(name: str, place: int, model: nn.Module, layer: nn.Module | None) -> S
     plain = name.lower()
     if "mask" in plain:
         return Slot(name, "bool", (BATCH, _LENGTH))
-    if plain in _LENGTHS:
+    if plain in LENGTHS:
         return Slot(name, "int", (BATCH,), fill=_LENGTH)
     if place and plain in _TIME:
         return Slot(name, "int", (BATCH,), high=1000 if not tables else min(table.num_embeddings for table in tables))

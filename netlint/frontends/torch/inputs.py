@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import torch.fx
 from torch import nn
 
 from netlint.frontends import TargetError
+
+from .held import fields_of, look
 
 BATCH = 2
 """Samples in a batch of inferred inputs: batch normalisation refuses one."""
@@ -83,8 +86,9 @@ class Example:
 def _described(name: str, value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return str(Slot(name, "float", tuple(value.shape), str(value.dtype).removeprefix("torch.")))
-    if isinstance(value, Mapping):
-        return ", ".join(filter(None, (_described(str(key), item) for key, item in value.items())))
+    held = value if isinstance(value, Mapping) else fields_of(value)
+    if held is not None:
+        return ", ".join(filter(None, (_described(str(key), item) for key, item in held.items())))
     if isinstance(value, tuple | list):
         return ", ".join(filter(None, (_described(name, item) for item in value)))
     return ""
@@ -134,11 +138,24 @@ def stated(texts: Sequence[str]) -> list[Slot]:
     return [slot for slot in slots if not slot.name] + [slot for slot in slots if slot.name]
 
 
+LENGTHS = {"lengths", "lens", "length", "seq_lens", "seq_lengths", "input_lengths", "x_lengths", "src_len"}
+
+
 def vocabulary(model: nn.Module, slots: Sequence[Slot]) -> list[Slot]:
-    """Integers of stated inputs are kept below the smallest table that the model looks things up in."""
+    """Integers of stated inputs are kept below the smallest table that the model looks things up in.
+
+    Lengths are those of whole sequences.
+    """
     sizes = [module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding)]
     high = min(sizes, default=2)
-    return [replace(slot, high=high) if slot.kind == "int" else slot for slot in slots]
+    longest = next((slot.shape[1] for slot in slots if len(slot.shape) > 1), None)
+    names = list(parameters_of(model.forward))
+
+    def filled(place: int, slot: Slot) -> Slot:
+        name = slot.name or (names[place] if place < len(names) else "")
+        return replace(slot, high=high, fill=longest if name.lower() in LENGTHS and len(slot.shape) == 1 else None)
+
+    return [filled(place, slot) if slot.kind == "int" else slot for place, slot in enumerate(slots)]
 
 
 def example_of(slots: Sequence[Slot], origin: str, guessed: bool = False) -> Example:
@@ -155,20 +172,27 @@ _DECLARING = ("example_input_array", "example_inputs", "example_input", "sample_
 
 def attribute(model: nn.Module) -> Example | None:
     """Inputs that the model carries with it, as `example_input_array` (Lightning's convention) or alike."""
+    if isinstance(model, torch.fx.GraphModule) and (found := _placeholders(model)):
+        return example_of(found, "the inputs of its graph")
     for name in _DECLARING:
-        try:
-            value = getattr(model, name, None)
-        except Exception:
-            continue  # a property that fails declares nothing
-        example = given(value, name)
+        example = given(look(model, name), name)
         if example is not None:
             return replace(example, guessed=False)
     return None
 
 
+def _placeholders(module: torch.fx.GraphModule) -> list[Slot]:
+    """The inputs that a graph was exported with; nothing where it does not tell the shapes of all of them."""
+    made = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
+    if not all(isinstance(value, torch.Tensor) and type(value.numel()) is int for value in made):
+        return []
+    dtypes = [str(value.dtype).removeprefix("torch.") for value in made]
+    return [Slot("", _kind(value.dtype), tuple(value.shape), dtype) for value, dtype in zip(made, dtypes, strict=True)]
+
+
 def given(value: Any, origin: str) -> Example | None:
     """A tensor, a tuple of arguments or a dict of them, as whoever hands it over means it."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) or (fields_of(value) is not None and holds_tensor(value)):
         return Example((value,), {}, origin)
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and holds_tensor(value):
         return Example((), dict(value), origin)
@@ -179,8 +203,9 @@ def given(value: Any, origin: str) -> Example | None:
 
 def holds_tensor(value: Any) -> bool:
     """Whether there is a tensor in nested containers."""
-    if isinstance(value, Mapping):
-        return any(map(holds_tensor, value.values()))
+    held = value if isinstance(value, Mapping) else fields_of(value)
+    if held is not None:
+        return any(map(holds_tensor, held.values()))
     if isinstance(value, tuple | list):
         return any(map(holds_tensor, value))
     return isinstance(value, torch.Tensor)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from .batches import Parts, parts_of
+from .batches import Parts, declared, keywords, parts_of
 from .inputs import Example, Slot, parameters_of, tensors
 from .recipe import Step
 
@@ -28,12 +28,15 @@ class Layout:
     def of(cls, model: nn.Module, step: Step | None) -> Layout:
         if step is None or step.run is model:
             entries = tuple(entry for entry in parameters_of(model.forward).values() if entry.kind not in _LOOSE)
+            entries += tuple(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in keywords(model))
             source = model.forward
         else:
             kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
             entries, source = tuple(inspect.Parameter(name, kind) for name in step.names), step.source
         needed = [entry.name for entry in entries if entry.default is entry.empty]
-        found = {name: parts for name in needed if (parts := parts_of(source, name, model)) is not None}
+        stated = {entry.name: parts for entry in entries if (parts := declared(entry, source)) is not None}
+        read = ((name, stated.get(name) or parts_of(source, name, model)) for name in needed)
+        found = {name: parts for name, parts in read if parts is not None}
         return cls(entries, found if step is not None else {name: p for name, p in found.items() if p.keyed})
 
     def names(self) -> list[str]:
@@ -73,10 +76,7 @@ class Layout:
                 parts[whole] = {}
                 found.append((whole, parts[whole]))
             parts[whole][part] = value
-        return [
-            (name, tuple(value.values()) if name in parts and not self.parts[name].keyed else value)
-            for name, value in found
-        ]
+        return [(name, self.parts[name].held(value) if name in parts else value) for name, value in found]
 
     def placed(self, slots: Sequence[Slot]) -> list[Slot] | None:
         """Stated slots under the names of all that is needed; None where they do not fit these."""

@@ -17,7 +17,7 @@ from . import inputs as example_inputs
 from .arrays import with_tensors
 from .inputs import Example
 from .made import unwrapped
-from .target import Captured, captured_model
+from .target import Captured, captured_model, stated
 
 
 def captured(
@@ -40,13 +40,13 @@ def captured(
     model = unwrapped(model)
     inputs, targets = with_tensors(inputs, model, "inputs="), with_tensors(targets, model, "targets=")
     training = recipe.contract(loss, optimizer, scheduler, inputs, targets)
-    example = _example(model, inputs)
     recorded: recipe.Step | None = None
     if isinstance(step, str) and step:
         recorded = recipe.method(model, step)
     elif step is not None and step != "":
         recorded = recipe.function(step, model)
-    elif callable(loss) and targets is not None and isinstance(model, nn.Module):
+    example = _example(model, recorded, inputs)
+    if recorded is None and callable(loss) and targets is not None and isinstance(model, nn.Module):
         if example is None:
             raise TargetError("a loss with targets= needs inputs= of the same batch", "give inputs=")
         if not example_inputs.holds_tensor(targets):
@@ -60,14 +60,13 @@ def captured(
     return replace(found, training=training.otherwise(found.training))
 
 
-def _example(model: Any, inputs: Any) -> Example | None:
+def _example(model: Any, step: recipe.Step | None, inputs: Any) -> Example | None:
     if inputs is None or not isinstance(model, nn.Module):
         return None
     if isinstance(inputs, str):
         inputs = (inputs,)
     if isinstance(inputs, tuple | list) and inputs and all(isinstance(text, str) for text in inputs):
-        slots = example_inputs.vocabulary(model, example_inputs.stated(inputs))
-        return example_inputs.example_of(slots, "inputs=")
+        return stated(model, step, example_inputs.stated(inputs), "inputs=")
     example = example_inputs.given(inputs, "inputs=")
     if example is None:
         raise TargetError(

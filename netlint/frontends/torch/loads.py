@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .held import look
+
 _FILES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".npz", ".npy", ".h5", ".pkl", ".pickle", ".gguf", ".onnx")
 
 
@@ -58,5 +60,5 @@ def _noted(function: Callable[..., Any], seen: Loads) -> Callable[..., Any]:
 
 def pretrained(model: nn.Module) -> bool:
     """Whether a part of a model says that it comes from a checkpoint, as Hugging Face's do."""
-    configs = (getattr(module, "config", None) for module in model.modules())
-    return any(getattr(config, "_name_or_path", "") or getattr(config, "name_or_path", "") for config in configs)
+    configs = (look(module, "config") for module in model.modules())
+    return any(look(config, "_name_or_path") or look(config, "name_or_path") for config in configs)

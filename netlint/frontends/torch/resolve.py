@@ -43,7 +43,9 @@ def users_code(doing: str, way_out: str) -> Iterator[None]:
     except SyntaxError as error:
         hint = "correct the file" if error.filename else way_out
         raise TargetError(f"{doing}: {type(error).__name__}: {error.msg}{where(error)}", hint) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also what no handler of a user's would catch
         text = said(error).strip().splitlines()
         message = f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
         raise TargetError(f"{doing}: {message}{where(error)}", way_out) from error

@@ -13,6 +13,7 @@ from .batches import Parts
 from .climb import Climb, Found, reason
 from .faults import STATE, Failed, NoInputs, repeated
 from .guess import TARGETS, first_guess, guess_by_name
+from .held import look
 from .inputs import BATCH, Example, Slot, attribute
 from .layout import Layout
 from .recipe import Step
@@ -98,7 +99,7 @@ def _numbered(slots: Sequence[Slot], step: Step) -> list[Slot]:
 
 def with_labels(model: nn.Module, declared: Iterator[list[Slot]]) -> Iterator[list[Slot]]:
     """Labels for the inputs of a Hugging Face model: a class for each sample or for each token, or values."""
-    classes = getattr(getattr(model, "config", None), "num_labels", 2)
+    classes = look(look(model, "config"), "num_labels", 2)
     for slots in declared:
         first = slots[0]
         if first.kind == "int":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -78,7 +79,7 @@ def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
     if step is not None:
         _initialised(made.model)
     if slots:
-        example = _stated(made.model, step, slots)
+        example = stated(made.model, step, slots, "--input")
     captured = captured_model(made.model, example, step, how.mode, stage)
     if how.factory and how.factory != text:
         trained = Training(stage=Known("trained", "the file of weights"))
@@ -100,20 +101,18 @@ def _initialised(model: Any) -> None:
             model(*example.args, **example.kwargs)
 
 
-def _stated(model: Any, step: recipe.Step | None, slots: list[example_inputs.Slot]) -> Example:
+def stated(model: Any, step: recipe.Step | None, slots: list[example_inputs.Slot], origin: str) -> Example:
     """The inputs that the user states; parts of a batch by the names that the model or the step takes them by."""
     if not isinstance(model, nn.Module):
-        return example_inputs.example_of(slots, "--input")
+        return example_inputs.example_of(slots, origin)
     slots = example_inputs.vocabulary(model, slots)
     layout = Layout.of(model, step)
     if not layout.parts:
-        return example_inputs.example_of(slots, "--input")
+        return example_inputs.example_of(slots, origin)
     placed = layout.placed(slots)
     if placed is None:
-        names = layout.names()
-        shown = " ".join(f"--input {name.rpartition('.')[2]}:DTYPE:SHAPE" for name in names)
-        raise TargetError(f"takes other inputs than are stated: {', '.join(names)}", f"state all of them: {shown}")
-    return layout.example(placed, "--input", guessed=False)
+        raise _others_wanted(layout, ", ".join(layout.names()))
+    return layout.example(placed, origin, guessed=False)
 
 
 def step_of(text: str, target: PythonTarget, model: Any, sliced: bool) -> recipe.Step | None:
@@ -166,11 +165,11 @@ def captured_model(
             except NoInputs as error:
                 if step is not None:
                     raise
-                return _symbolic(model, error)
+                return (None if mode else _in_inference(model, error, stage)) or _symbolic(model, error)
             recording, example = found.result, found.example
         else:
             stage("record")
-            recording = _judged(model, attempt, example)
+            recording = _judged(model, step, attempt, example)
     origin = f"{GUESSED}{example.origin}" if example.guessed else example.origin
     facts = {INPUTS: Known(str(example), origin)}
     if recording.notes:
@@ -183,7 +182,9 @@ def captured_model(
     return Captured(lower(program(recording, _name(model))), training, facts, subject)
 
 
-def _judged(model: nn.Module, attempt: Callable[[Example], Recording], example: Example) -> Recording:
+def _judged(
+    model: nn.Module, step: recipe.Step | None, attempt: Callable[[Example], Recording], example: Example
+) -> Recording:
     """The run on these inputs; one that fails is watched, to see whether it is for the inputs. Raises `TargetError`."""
     try:
         return attempt(example)
@@ -193,7 +194,43 @@ def _judged(model: nn.Module, attempt: Callable[[Example], Recording], example: 
         with watched(model) as watch:
             return attempt(example)
     except TargetError as error:
-        raise fault(error, watch) or first from first
+        raise _misplaced(model, step, example) or fault(error, watch) or first from first
+
+
+def _misplaced(model: nn.Module, step: recipe.Step | None, example: Example) -> TargetError | None:
+    """What is wrong with stated inputs that are not those of the signature."""
+    try:
+        taken = inspect.signature(model.forward) if step is None else recipe.signature(step)
+        taken.bind(*example.args, **example.kwargs)
+    except ValueError:
+        return None
+    except TypeError as error:
+        return _others_wanted(Layout.of(model, step), str(error))
+    return None
+
+
+def _others_wanted(layout: Layout, why: str) -> TargetError:
+    shown = " ".join(f"--input {name.rpartition('.')[2]}:DTYPE:SHAPE" for name in layout.names())
+    return TargetError(f"takes other inputs than are stated: {why}", f"state all of them: {shown}")
+
+
+def _in_inference(model: nn.Module, error: NoInputs, stage: Stage) -> Captured | None:
+    """In inference mode, where the training mode of a model that looks at its mode wants more than inputs.
+
+    Detectors want targets then, and return losses. None where that does not help either.
+    """
+    codes = (getattr(type(module).forward, "__code__", None) for module in model.modules())
+    if not model.training or not any("training" in code.co_names for code in codes if code is not None):
+        return None
+    try:
+        found = captured_model(model, None, None, "eval", stage)
+    except TargetError:
+        return None
+    if found.subject is None:
+        return None
+    used = found.facts[INPUTS]
+    how = f"{used.origin}; in inference mode, as in training mode it {str(error).splitlines()[0]}"
+    return replace(found, facts={**found.facts, INPUTS: replace(used, origin=how)})
 
 
 def _symbolic(model: nn.Module, error: NoInputs) -> Captured:
@@ -201,7 +238,7 @@ def _symbolic(model: nn.Module, error: NoInputs) -> Captured:
     try:
         traced = torch.fx.symbolic_trace(model)
         graph = lower(program(traced, _name(model)))
-    except Exception as failure:
+    except (Exception, SystemExit, GeneratorExit) as failure:
         why = said(failure).splitlines()[0] if said(failure) else type(failure).__name__
         raise NoInputs(f"{error}\ntorch.fx.symbolic_trace: {why[:200]}", error.help) from error
     how = f"{GUESSED}nothing: traced without shapes, as it ran on no inputs that were tried"

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .asked import COMPARES, of_call
+from .held import fields_of
 from .watch import Watch, watching
 
 WATCHES: list[Watch] = []
@@ -58,8 +59,8 @@ def telling(model: nn.Module) -> Iterator[None]:
 def _flat(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, dict):
-        for item in value.values():
+    elif isinstance(value, dict) or fields_of(value) is not None:
+        for item in (value if isinstance(value, dict) else fields_of(value) or {}).values():
             yield from _flat(item)
     elif isinstance(value, tuple | list):
         for item in value:

@@ -12,9 +12,10 @@ import torch
 from netlint.analysis import Unavailable
 from netlint.frontends import TargetError
 from netlint.frontends.torch.arguments import Arguments
-from netlint.frontends.torch.symbolic import resized
+from netlint.frontends.torch.symbolic import BATCH, resized
 from netlint.frontends.torch.target import Subject
 from netlint.graph import Graph, Value
+from netlint.probe.arrays import placed_axis
 from netlint.probe.files import Data, fitted, targets
 from netlint.probe.request import Request
 from netlint.probe.synthetic import Synthetic
@@ -37,6 +38,8 @@ class Batch:
     targets: Any = None
     """What a file holds beyond the inputs."""
     real: bool = False
+    axis: int = 0
+    """Along which the samples lie, in tensors that have it; in those of fewer axes along the first."""
 
     def __str__(self) -> str:
         samples = f"{self.samples} sample{'s' * (self.samples != 1)}"
@@ -56,7 +59,8 @@ class Batch:
             return self
 
         def cut(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor[:count] if tensor.dim() and tensor.shape[0] == self.samples else tensor
+            axis = _own_axis(tensor, self.axis)
+            return tensor.narrow(axis, 0, count) if _length(tensor, axis) == self.samples else tensor
 
         args, kwargs = self.changed(cut)
         targets = cut(self.targets) if isinstance(self.targets, torch.Tensor) else self.targets
@@ -94,31 +98,46 @@ def batch(
     """The batch at hand, or a synthetic one of so many samples where the model takes any number."""
     example = subject.example
     given = Arguments(_nothing, example.args, dict(example.kwargs))
-    tensors = _own(given)
-    size = _count(tensors)
+    tensors, axis = _own(given), _samples_axis(graph)
+    size = _count(tensors, axis)
     if data is not None:
-        return _from_file(given, tensors, graph, data)
+        return _from_file(given, tensors, graph, data, axis)
     if example.data and not all(map(_blank, tensors)):
         origin = "inputs= as given" if example.origin == "inputs=" else example.origin
-        return Batch(example.args, dict(example.kwargs), size, origin, real=True)
+        return Batch(example.args, dict(example.kwargs), size, origin, real=True, axis=axis)
     wanted = fitting(subject, samples, kind) if subject.recording.symbolic else size
     synthetic = Synthetic(graph, training, request.seed)
     known = list(graph.inputs) if len(graph.inputs) == len(tensors) else [None] * len(tensors)
     values = {id(tensor): value for tensor, value in zip(tensors, known, strict=True)}
 
     def made(tensor: torch.Tensor) -> torch.Tensor:
-        return _drawn(synthetic, resized(tensor, size, wanted), values.get(id(tensor)))
+        return _drawn(synthetic, resized(tensor, size, wanted, axis), values.get(id(tensor)))
 
     arguments = given.changed(made)
-    return Batch(arguments.args, arguments.kwargs, wanted, "synthetic", synthetic.about)
+    return Batch(arguments.args, arguments.kwargs, wanted, "synthetic", synthetic.about, axis=axis)
+
+
+def _samples_axis(graph: Graph) -> int:
+    """The axis of the inputs that runs over the samples: the first, unless it is known to be another."""
+    found = (placed_axis(value, BATCH) for value in graph.inputs)
+    return next((axis for axis in found if axis is not None), 0)
+
+
+def _own_axis(tensor: torch.Tensor, axis: int) -> int:
+    return axis if tensor.dim() > axis else 0
+
+
+def _length(tensor: torch.Tensor, axis: int) -> int | None:
+    """Along an axis; None of a tensor without axes."""
+    return tensor.shape[axis] if tensor.dim() else None
 
 
 def _own(given: Arguments) -> list[torch.Tensor]:
     return [tensor for tensor in given.tensors() if not isinstance(tensor, torch.nn.Parameter)]
 
 
-def _count(tensors: list[torch.Tensor]) -> int:
-    return next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1)
+def _count(tensors: list[torch.Tensor], axis: int = 0) -> int:
+    return next((tensor.shape[_own_axis(tensor, axis)] for tensor in tensors if tensor.dim()), 1)
 
 
 def recorded_samples(subject: Subject) -> int:
@@ -133,7 +152,7 @@ def _blank(tensor: torch.Tensor) -> bool:
     return tensor.numel() > 1 and not tensor.is_meta and bool((tensor == tensor.reshape(-1)[0]).all())
 
 
-def _from_file(given: Arguments, tensors: list[torch.Tensor], graph: Graph, data: Data) -> Batch:
+def _from_file(given: Arguments, tensors: list[torch.Tensor], graph: Graph, data: Data, axis: int) -> Batch:
     """The arrays of a file in place of the tensors of the example. Raises `TargetError`."""
     if len(graph.inputs) != len(tensors):
         raise TargetError("has inputs that a batch cannot be told for", "give it in Python: netlint.check(inputs=…)")
@@ -145,14 +164,14 @@ def _from_file(given: Arguments, tensors: list[torch.Tensor], graph: Graph, data
     by_id = {id(tensor): new for tensor, new in zip(tensors, made, strict=True)}
     changed = given.changed(lambda tensor: by_id.get(id(tensor), tensor))
     wanted = targets(data, graph.inputs)
-    size = next((tensor.shape[0] for tensor in made if tensor.dim()), 1)
     return Batch(
         changed.args,
         changed.kwargs,
-        size,
+        _count(made, axis),
         data.name,
         targets=None if wanted is None else torch.from_numpy(np.ascontiguousarray(wanted)),
         real=True,
+        axis=axis,
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 from torch import nn
+from torch.utils import deterministic
 
 from netlint.errors import ConfigError, first_line, said
 
@@ -148,14 +149,13 @@ def _same_each_time(model: nn.Module) -> Iterator[None]:
 def _in_order() -> Iterator[None]:
     """What is scattered and added (indices, embeddings, pools) is added in the same order each time, where torch can.
 
-    torch's own function for this imports its compiler first, which takes longer than a whole probe.
+    `use_deterministic_algorithms` imports torch's compiler first, which takes longer than a whole probe.
     """
-    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = torch._C._get_deterministic_fill_uninitialized_memory()
-    torch._C._set_deterministic_algorithms(True, warn_only=True)
-    torch._C._set_deterministic_fill_uninitialized_memory(False)
+    before, filled = torch.get_deterministic_debug_mode(), deterministic.fill_uninitialized_memory
+    torch.set_deterministic_debug_mode("warn")
+    deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch._C._set_deterministic_algorithms(strict, warn_only=warns)
-        torch._C._set_deterministic_fill_uninitialized_memory(filled)
+        torch.set_deterministic_debug_mode(before)
+        deterministic.fill_uninitialized_memory = filled

@@ -13,7 +13,7 @@ from torch import nn
 from netlint.graph import Graph, Node, Value
 from netlint.ops import WEIGHTED
 from netlint.probe.arrays import SPANS, moves, softmax_axis, units_axis
-from netlint.probe.feed import Feed, batch_name
+from netlint.probe.feed import Feed, batch_name, samples_in
 from netlint.probe.files import Data, targets
 from netlint.probe.request import Request
 from netlint.probe.synthetic import Array
@@ -63,7 +63,7 @@ class Executed:
     def _fed(
         self, graph: Graph, training: Training, request: Request, samples: int, kind: str, data: Data | None
     ) -> Batch:
-        trial = _Trial(self._execution, graph, kind)
+        trial = _Trial(self._execution, graph, kind, self.samples_axis)
         feed = Feed(graph, training, request, data, trial, samples)
         self.products = trial.products
         tensors = [torch.from_numpy(feed.values[value.name]) for value in graph.inputs]
@@ -76,6 +76,7 @@ class Executed:
             feed.about,
             None if given is None else torch.from_numpy(given),
             feed.real,
+            feed.axis,
         )
 
     @property
@@ -128,6 +129,7 @@ class _Trial:
     execution: Execution
     graph: Graph
     kind: str
+    batch: str | None
     nbytes: float = 0.0
     products: float = 0.0
 
@@ -141,7 +143,7 @@ class _Trial:
                 self.execution(*tensors)
         finally:
             self.execution.see = None
-        few = next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1)
+        few = samples_in(values, self.graph, self.batch)
         self.products /= few
         return size.fitting(self.nbytes / few, self.products, samples, self.kind)
 

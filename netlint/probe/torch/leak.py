@@ -11,55 +11,58 @@ from torch.overrides import TorchFunctionMode
 
 from netlint.analysis import Unavailable
 from netlint.frontends.torch import functions
-from netlint.graph import Value
-from netlint.probe.arrays import placed_axis
 from netlint.probe.observed import Leak
 
 from . import losses
 from .data import Batch
 from .kept import seeded
-from .running import Clock, Running
+from .running import Clock, Placed, Running
 from .smaller import smaller
 
 SAMPLES = 4
 
-_Placed = tuple[torch.Tensor, int]
-"""A tensor and its batch axis."""
-
 
 def leak(running: Running) -> Leak:
     """For each sample a random projection of its outputs, differentiated by all inputs at once."""
+    _refuse(running)
     clock = running.clock("leak")
+    with running.lent(mode="eval"):
+        few = smaller(running, SAMPLES)
+        batch = few.on(running.device)
+        inputs = _differentiable(running, batch)
+        outputs, sources = _run(running, batch, inputs)
+        rows = _largest(outputs, sources, batch.samples, running.request.seed, clock).tolist()
+        pairs = [(i, o, size) for o, row in enumerate(rows) for i, size in enumerate(row) if i != o and size > 0]
+        if pairs and inputs and not _moves(running, batch, inputs, max(pairs, key=lambda pair: pair[2])):
+            pairs = []
+    return Leak(running.setup(None, few), tuple(pairs), max(row[place] for place, row in enumerate(rows)))
+
+
+def _refuse(running: Running) -> None:
+    """Raises `Unavailable` where samples cannot be told apart."""
     if running.source.step is not None:
         raise Unavailable("a training step mixes samples in its loss; lint the model alone to see whether they leak")
     if running.source.samples_axis is None:
         raise Unavailable("which axis holds the samples is not known")
     if running.batch.samples < 2:
         raise Unavailable("needs two samples")
-    with running.lent(mode="eval"):
-        few = smaller(running, SAMPLES)
-        batch = few.on(running.device)
-        tables = _Tables(batch.samples)
-        inputs = _differentiable(running, batch)
-        with nullcontext() if inputs else tables:
-            result = running(batch.aside())
-        sources = inputs or [(table, 0) for table in tables.found]
-        outputs = [placed for placed in _outputs(running, result, batch.samples) if placed[0].requires_grad]
-        if not outputs:
-            raise Unavailable("no output with a gradient has an axis of samples")
-        if not sources:
-            raise Unavailable("no output depends on an input by a gradient")
-        rows = _largest(outputs, sources, batch.samples, running.request.seed, clock).tolist()
-        pairs = [
-            (i, o, rows[o][i]) for o in range(few.samples) for i in range(few.samples) if i != o and rows[o][i] > 0
-        ]
-        if pairs and inputs and not _moves(running, batch, inputs, max(pairs, key=lambda pair: pair[2])):
-            pairs = []
-    own = max(rows[place][place] for place in range(few.samples))
-    return Leak(running.setup(None, few), tuple(pairs), own)
 
 
-def _moves(running: Running, batch: Batch, inputs: Sequence[_Placed], pair: tuple[int, int, float]) -> bool:
+def _run(running: Running, batch: Batch, inputs: list[Placed]) -> tuple[list[Placed], list[Placed]]:
+    """The outputs, and what to differentiate them by. Raises `Unavailable` where there are none."""
+    tables = _Tables(batch.samples, batch.axis)
+    with nullcontext() if inputs else tables:
+        result = running(batch.aside())
+    sources = inputs or [(table, batch.axis) for table in tables.found]
+    outputs = [placed for placed in running.placed(result, batch.samples) if placed[0].requires_grad]
+    if not outputs:
+        raise Unavailable("no output with a gradient has an axis of samples")
+    if not sources:
+        raise Unavailable("no output depends on an input by a gradient")
+    return outputs, sources
+
+
+def _moves(running: Running, batch: Batch, inputs: Sequence[Placed], pair: tuple[int, int, float]) -> bool:
     """Whether the output of the one sample is another when the input of the other one is: a backward pass that
     somebody has written may say so wrongly."""
     source, target, _ = pair
@@ -74,11 +77,11 @@ def _moves(running: Running, batch: Batch, inputs: Sequence[_Placed], pair: tupl
 def _rows_of(running: Running, batch: Batch, sample: int) -> torch.Tensor:
     """What is returned for one sample, flat; the same random numbers each time."""
     seeded(running.request.seed, running.device)
-    outputs = _outputs(running, running(batch.aside()), batch.samples)
+    outputs = running.placed(running(batch.aside()), batch.samples)
     return torch.cat([tensor.select(axis, sample).double().reshape(-1) for tensor, axis in outputs])
 
 
-def _differentiable(running: Running, batch: Batch) -> list[_Placed]:
+def _differentiable(running: Running, batch: Batch) -> list[Placed]:
     """Floating-point inputs with a batch axis."""
     tensors = batch.tensors()
     values = running.graph.inputs
@@ -87,33 +90,13 @@ def _differentiable(running: Running, batch: Batch) -> list[_Placed]:
     placed = [
         (tensor, axis)
         for tensor, value in zip(tensors, values, strict=True)
-        if (axis := _axis(value, running)) is not None
+        if (axis := running.axis(value)) is not None
     ]
     return [(tensor.requires_grad_(), axis) for tensor, axis in placed if tensor.is_floating_point()]
 
 
-def _axis(value: Value, running: Running) -> int | None:
-    name = running.source.samples_axis
-    return placed_axis(value, name) if name is not None else None
-
-
-def _outputs(running: Running, result: Any, samples: int) -> list[_Placed]:
-    """The outputs with a batch axis; where it cannot be told which is which, those that begin with one."""
-    found = list(losses.floats(result))
-    values = [value for value in running.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
-    if len(found) == len(values):
-        placed = [(tensor, _axis(value, running)) for tensor, value in zip(found, values, strict=True)]
-    else:
-        placed = [(tensor, 0 if tensor.dim() else None) for tensor in found]
-    return [
-        (tensor, axis)
-        for tensor, axis in placed
-        if axis is not None and axis < tensor.dim() and tensor.shape[axis] == samples
-    ]
-
-
 def _largest(
-    outputs: Sequence[_Placed], sources: Sequence[_Placed], samples: int, seed: int, clock: Clock
+    outputs: Sequence[Placed], sources: Sequence[Placed], samples: int, seed: int, clock: Clock
 ) -> torch.Tensor:
     """[output sample, input sample]: the largest absolute derivative."""
     projected = torch.zeros(samples, device=outputs[0][0].device, dtype=torch.float64)
@@ -131,7 +114,7 @@ def _largest(
     return torch.stack(rows)
 
 
-def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[_Placed], samples: int) -> torch.Tensor:
+def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[Placed], samples: int) -> torch.Tensor:
     most = torch.zeros(samples, device=sources[0][0].device, dtype=torch.float64)
     for grad, (_, axis) in zip(grads, sources, strict=True):
         if grad is not None and grad.numel():
@@ -143,9 +126,10 @@ def _by_sample(grads: Sequence[torch.Tensor | None], sources: Sequence[_Placed],
 class _Tables(TorchFunctionMode):
     """Whole numbers have no derivatives: what is looked up by them stands in their place."""
 
-    def __init__(self, samples: int) -> None:
+    def __init__(self, samples: int, axis: int) -> None:
         super().__init__()
         self._samples = samples
+        self._axis = axis
         self.found: list[torch.Tensor] = []
 
     def __torch_function__(
@@ -154,7 +138,7 @@ class _Tables(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if functions.bare_name(func) not in ("embedding", "embedding_bag") or not isinstance(result, torch.Tensor):
             return result
-        if result.dim() < 2 or result.shape[0] != self._samples:
+        if result.dim() < 2 + self._axis or result.shape[self._axis] != self._samples:
             return result
         self.found.append(result.detach().requires_grad_())
         return self.found[-1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import torch
 from torch.nn.modules.batchnorm import _NormBase
@@ -11,10 +12,9 @@ from netlint.analysis import Unavailable
 from netlint.probe.observed import Modes
 from netlint.training import Known
 
-from . import losses
 from .data import Batch
 from .kept import put, seeded
-from .running import Running
+from .running import Clock, Running
 
 RUNS = 3
 """Training-mode runs, each with other random numbers."""
@@ -31,22 +31,16 @@ def modes(running: Running) -> Modes:
     if running.source.step is not None:
         raise Unavailable("a training step is no inference; lint the model alone to compare its modes")
     clock = running.clock("modes")
-    half, free = running.batch.samples // 2, running.source.samples_axis is not None
     with running.lent(mode="train"), torch.no_grad():
         batch = running.batch.on(running.device)
         _settle(running, batch)
         buffers = list(running.model.buffers())
         statistics = buffers, [buffer.clone() for buffer in buffers]
-        runs = []
-        for run in range(RUNS):
-            clock.check(f"{run} of {RUNS + 4} runs")
-            runs.append(_run(running, batch, run, statistics))
-        clock.check(f"{RUNS} of {RUNS + 4} runs")
-        fewer = batch.first(half) if half > 1 and free else batch
+        runs = list(_repeated(running, batch, statistics, clock))
+        fewer = batch.first(batch.samples // 2) if _is_divisible(running) else batch
         smaller = _run(running, fewer, 0, statistics)
         running.model.eval()
-        calm = _run(running, batch, 0, statistics)
-        again = _run(running, batch, 1, statistics)
+        calm, again = (_run(running, batch, chance, statistics) for chance in (0, 1))
         kept = _kept(running, fewer, statistics)
     spread = float(calm.std(correction=0)) if calm.numel() else 0.0
     if not spread > 0:
@@ -54,8 +48,19 @@ def modes(running: Running) -> Modes:
     chance = max(_distance(one, runs[0]) for one in runs[1:])
     others = _distance(smaller, runs[0][: smaller.shape[0]])
     gap = max(_distance(one, calm) for one in runs)
-    expected, restless = max(chance, others) / spread, _distance(again, calm) / spread
-    return Modes(running.setup(), gap / spread, expected, restless, kept)
+    return Modes(running.setup(), gap / spread, max(chance, others) / spread, _distance(again, calm) / spread, kept)
+
+
+def _is_divisible(running: Running) -> bool:
+    return running.batch.samples > 3 and running.source.samples_axis is not None
+
+
+def _repeated(running: Running, batch: Batch, statistics: _Statistics, clock: Clock) -> Iterator[torch.Tensor]:
+    """Runs in training mode."""
+    for run in range(RUNS):
+        clock.check(f"{run} of {RUNS + 4} runs")
+        yield _run(running, batch, run, statistics)
+    clock.check(f"{RUNS} of {RUNS + 4} runs")
 
 
 def _settle(running: Running, batch: Batch) -> None:
@@ -92,19 +97,10 @@ def _run(running: Running, batch: Batch, chance: int, statistics: _Statistics) -
     """The outputs, flattened to [samples, numbers]."""
     put(*statistics)
     seeded(running.request.seed + chance, running.device)
-    found = _flat(running(batch), batch.samples)
-    if found is None:
+    placed = running.placed(running(batch), batch.samples)
+    if not placed:
         raise Unavailable("returns nothing with an axis of samples")
-    return found
-
-
-def _flat(result: Any, samples: int) -> torch.Tensor | None:
-    parts = [
-        tensor.detach().double().reshape(samples, -1)
-        for tensor in losses.floats(result)
-        if tensor.dim() and tensor.shape[0] == samples
-    ]
-    return torch.cat(parts, 1) if parts else None
+    return torch.cat([tensor.double().movedim(axis, 0).flatten(1) for tensor, axis in placed], 1)
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,16 @@ import torch
 
 from netlint.analysis import Unavailable
 from netlint.graph import Value
-from netlint.probe.observed import Passes, WeightSeen
+from netlint.probe.observed import KEPT_NUMBERS, KEPT_SAMPLES, Passes, Seen, WeightSeen
 
 from .data import Batch
 from .devices import of_the_gpu, out_of_memory
+from .heaps import Numbers, Place
 from .kept import seeded
 from .losses import Loss
 from .running import Running, parameters, why
 from .statistics import Statistics
 
-_KEPT_NUMBERS = 1 << 12
-"""Numbers of each sample of an output that are kept."""
-_KEPT_SAMPLES = 16
 CHANCES = 4
 
 
@@ -45,41 +43,87 @@ def _once(running: Running, suspects: Sequence[Value] | None, chance: int) -> tu
     with running.lent():
         if chance:
             seeded(running.request.seed + chance, running.device)
-        weights = _in_order(running)
-        batch = running.batch.on(running.device)
-        with running.source.followed(running.graph, statistics.see, batch.samples) as followed:
-            result = running(batch)
-        loss, total = _loss(running, result, batch, statistics)
-        grads, raised = _differentiated(None if statistics.differentiated else total, weights)
-        arrived = {name: grad for name, grad in grads.items() if grad is not None}
-        norms = statistics.add(_norms([weight.detach() for weight in weights.values()], suspects))
-        grad_norms = statistics.add(_norms(list(arrived.values()), suspects))
-        inputs = statistics.add([end for tensor in batch.tensors() for end in _ends(tensor)])
-        last = statistics.add([total.detach()] if total is not None else [])
-        outputs = dict(_first(statistics.outputs, batch))
-        places = statistics.add(list(outputs.values()))
+        ran = _run(running, statistics)
+        asked = _asked(running, ran, statistics, suspects)
         statistics.close()
         numbers = statistics.fetch()
-    found = Passes(
-        setup=running.setup(loss if total is not None else None),
-        seen=statistics.seen(numbers),
-        weights=_weights(weights, dict(zip(arrived, numbers.each(grad_norms), strict=True)), numbers.each(norms)),
-        loss=numbers.each(last)[0] if total is not None and not loss.made_up else None,
-        inputs=_extremes(running, numbers.each(inputs)),
-        targets=loss.targets() if loss.targets is not None else None,
-        outputs={
-            value: numbers.at(place).reshape(out.shape)
-            for (value, out), place in zip(outputs.items(), places, strict=True)
-        },
-        whole=not followed.lost,
-        raised=raised if not loss.made_up and running.is_training else "",
-    )
-    notes = [f"not all of the run could be followed: {followed.lost}"] if followed.lost else []
-    notes += [f"the backward pass raises {raised}"] if raised else []
-    found = replace(found, setup=replace(found.setup, notes=(*found.setup.notes, *notes)))
+    found = _found(running, ran, asked, numbers, statistics.seen(numbers))
     odd = statistics.suspects(numbers)
-    odd_weights = not np.isfinite([*numbers.each(norms), *numbers.each(grad_norms)]).all()
-    return found, odd if suspects is None and (odd or odd_weights) else None
+    finite = np.isfinite([*numbers.each(asked.norms), *numbers.each(asked.grads)]).all()
+    return found, odd if suspects is None and (odd or not finite) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """A run, and what is left of it on the device."""
+
+    batch: Batch
+    weights: Mapping[str, torch.Tensor]
+    """That training moves, in the order of use."""
+    grads: Mapping[str, torch.Tensor]
+    """Of those at which one arrived."""
+    loss: Loss
+    total: torch.Tensor | None
+    """The value of the loss; None where no output has a gradient."""
+    raised: str
+    """What the backward pass raised."""
+    lost: str
+    """Why not all of the run could be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Where the numbers will be that are fetched beside the statistics."""
+
+    norms: Sequence[Place]
+    grads: Sequence[Place]
+    ends: Sequence[Place]
+    """Two for each input."""
+    total: Sequence[Place]
+    outputs: Mapping[Value, tuple[torch.Size, Place]]
+
+
+def _run(running: Running, statistics: Statistics) -> _Ran:
+    weights = _in_order(running)
+    batch = running.batch.on(running.device)
+    with running.source.followed(running.graph, statistics.see, batch.samples) as followed:
+        result = running(batch)
+    loss, total = _loss(running, result, batch, statistics)
+    grads, raised = _differentiated(None if statistics.differentiated else total, weights)
+    arrived = {name: grad for name, grad in grads.items() if grad is not None}
+    return _Ran(batch, weights, arrived, loss, total, raised, followed.lost)
+
+
+def _asked(running: Running, ran: _Ran, statistics: Statistics, suspects: Sequence[Value] | None) -> _Asked:
+    outputs = dict(_first(statistics.outputs, ran.batch, running))
+    return _Asked(
+        norms=statistics.add(_norms([weight.detach() for weight in ran.weights.values()], suspects)),
+        grads=statistics.add(_norms(list(ran.grads.values()), suspects)),
+        ends=statistics.add([end for tensor in ran.batch.tensors() for end in _ends(tensor)]),
+        total=statistics.add([ran.total.detach()] if ran.total is not None else []),
+        outputs={
+            value: (out.shape, place)
+            for (value, out), place in zip(outputs.items(), statistics.add(list(outputs.values())), strict=True)
+        },
+    )
+
+
+def _found(running: Running, ran: _Ran, asked: _Asked, numbers: Numbers, seen: Mapping[Value, Seen]) -> Passes:
+    setup = running.setup(ran.loss if ran.total is not None else None)
+    notes = [f"not all of the run could be followed: {ran.lost}"] if ran.lost else []
+    notes += [f"the backward pass raises {ran.raised}"] if ran.raised else []
+    total = numbers.each(asked.total)
+    return Passes(
+        setup=replace(setup, notes=(*setup.notes, *notes)),
+        seen=seen,
+        weights=_weights(ran, numbers.each(asked.norms), numbers.each(asked.grads)),
+        loss=total[0] if total and not ran.loss.made_up else None,
+        inputs=_extremes(running, numbers.each(asked.ends)),
+        targets=ran.loss.targets() if ran.loss.targets is not None else None,
+        outputs={value: numbers.at(place).reshape(shape) for value, (shape, place) in asked.outputs.items()},
+        whole=not ran.lost,
+        raised=ran.raised if not ran.loss.made_up and running.is_training else "",
+    )
 
 
 def _in_order(running: Running) -> dict[str, torch.nn.Parameter]:
@@ -129,13 +173,12 @@ def _gradients(total: torch.Tensor | None, weights: Mapping[str, torch.Tensor]) 
     return dict(zip(weights, torch.autograd.grad(total, list(weights.values()), allow_unused=True), strict=True))
 
 
-def _weights(
-    weights: Mapping[str, torch.Tensor], grad_norms: Mapping[str, float], norms: Sequence[float]
-) -> tuple[WeightSeen, ...]:
+def _weights(ran: _Ran, norms: Sequence[float], grad_norms: Sequence[float]) -> tuple[WeightSeen, ...]:
+    arrived = dict(zip(ran.grads, grad_norms, strict=True))
     found = []
-    for (name, weight), norm in zip(weights.items(), norms, strict=True):
+    for (name, weight), norm in zip(ran.weights.items(), norms, strict=True):
         root = max(weight.numel(), 1) ** 0.5
-        grad = grad_norms.get(name)
+        grad = arrived.get(name)
         found.append(WeightSeen(name, norm / root, None if grad is None else grad / root))
     return tuple(found)
 
@@ -155,8 +198,9 @@ def _extremes(running: Running, numbers: Sequence[float]) -> dict[Value, tuple[f
     return dict(zip(inputs, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
 
 
-def _first(found: Mapping[Value, torch.Tensor], batch: Batch) -> Iterator[tuple[Value, torch.Tensor]]:
+def _first(found: Mapping[Value, torch.Tensor], batch: Batch, running: Running) -> Iterator[tuple[Value, torch.Tensor]]:
     """The first samples of outputs with a batch axis."""
     for value, tensor in found.items():
-        if tensor.dim() > 1 and tensor.shape[0] == batch.samples and tensor.numel():
-            yield value, tensor[:_KEPT_SAMPLES].flatten(1)[:, :_KEPT_NUMBERS]
+        axis = running.axis(value) or 0
+        if tensor.dim() > 1 and tensor.shape[axis] == batch.samples and tensor.numel():
+            yield value, tensor.movedim(axis, 0)[:KEPT_SAMPLES].flatten(1)[:, :KEPT_NUMBERS]

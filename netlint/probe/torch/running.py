@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -16,7 +16,8 @@ from netlint.analysis import Results, Unavailable
 from netlint.errors import first_line, said
 from netlint.frontends.torch import frames
 from netlint.frontends.torch.target import in_mode
-from netlint.graph import Graph
+from netlint.graph import Graph, Value
+from netlint.probe.arrays import placed_axis
 from netlint.probe.observed import Setup
 from netlint.probe.request import Request
 from netlint.training import Interval, Known, Training
@@ -28,6 +29,9 @@ from .kept import lent
 from .losses import Loss
 from .source import Source
 from .targets import Targets
+
+Placed: TypeAlias = tuple[torch.Tensor, int]
+"""A tensor and its batch axis."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,25 @@ class Running:
         """So many samples, where the model takes any number."""
         return self.batch.first(count) if self.source.samples_axis is not None else self.batch
 
+    def axis(self, value: Value) -> int | None:
+        """The axis of a value that runs over the samples; None: it has none, or that is not known."""
+        name = self.source.samples_axis
+        return placed_axis(value, name) if name is not None else None
+
+    def placed(self, result: Any, samples: int) -> list[Placed]:
+        """The outputs with an axis of samples; where it cannot be told which is which, those that begin with one."""
+        found = list(losses.floats(result))
+        values = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
+        if len(found) == len(values) and self.source.samples_axis is not None:
+            placed = [(tensor, self.axis(value)) for tensor, value in zip(found, values, strict=True)]
+        else:
+            placed = [(tensor, 0 if tensor.dim() else None) for tensor in found]
+        return [
+            (tensor, axis)
+            for tensor, axis in placed
+            if axis is not None and axis < tensor.dim() and tensor.shape[axis] == samples
+        ]
+
     def __call__(self, batch: Batch) -> Any:
         """Run what was recorded on a batch that lies on the device."""
         step = self.source.step
@@ -99,7 +122,7 @@ class Running:
 
     def loss(self, result: Any, batch: Batch) -> Loss:
         """What the gradients of the result of a batch are of; its targets lie where it does."""
-        if (found := losses.returned(result)) is not None and self._returns_loss(found):
+        if (found := losses.returned(result)) is not None and found.requires_grad:
             return Loss(self._loss_name(), _returned)
         targets = Targets(self.training, self.request.seed, batch.targets, self._span)
         stated = losses.named(self.training, targets)
@@ -119,10 +142,6 @@ class Running:
         outputs = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
         found = Results(self.graph, self.training).get(training_ranges).of(outputs[0]) if outputs else None
         return Interval(found.lo, found.hi) if found is not None and found.known else None
-
-    def _returns_loss(self, found: torch.Tensor) -> bool:
-        """A number that a step returns is its loss; of a model's outputs only what it calls so is taken for one."""
-        return found.requires_grad
 
     def _loss_name(self) -> str:
         step = self.source.step

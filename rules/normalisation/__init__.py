@@ -1,0 +1,1 @@
+"""NORMALISATION (NRM): norms that do not bring values to the size that they are there for."""

@@ -1,0 +1,233 @@
+"""Models that take tensors inside other things, or answer in odd ways, are run on inputs that fit all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from netlint.frontends import TargetError  # noqa: E402
+from netlint.frontends.torch.live import captured  # noqa: E402
+from netlint.frontends.torch.resolve import users_code  # noqa: E402
+from netlint.frontends.torch.target import Captured  # noqa: E402
+
+
+def found(model: nn.Module, inputs: Any = None) -> Captured:
+    return captured(model, None, None, None, inputs, None, None, "")
+
+
+def shapes(got: Captured) -> dict[str, Any]:
+    return {value.name: (value.dtype, *(value.shape or ())) for value in got.graph.inputs}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    image: torch.Tensor
+    weight: torch.Tensor | None = None
+
+
+class Pair(NamedTuple):
+    image: torch.Tensor
+    other: torch.Tensor
+
+
+class Entries(TypedDict):
+    image: torch.Tensor
+
+
+class Holder(nn.Module):
+    """What `take` picks out of the arguments is classified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(4, 2)
+
+    def classified(self, image: Any) -> Any:
+        return self.fc(torch.relu(self.conv(image)).mean((2, 3)))
+
+
+class OfDataclass(Holder):
+    def forward(self, batch: Pictures) -> Any:
+        return self.classified(batch.image)
+
+
+class OfNamedTuple(Holder):
+    def forward(self, pair: Pair) -> Any:
+        return self.classified(pair.image) - self.classified(pair.other)
+
+
+class OfTypedDict(Holder):
+    def forward(self, entries: Entries) -> Any:
+        return self.classified(entries["image"])
+
+
+class OfKeywords(Holder):
+    def forward(self, **batch: Any) -> Any:
+        return self.classified(batch["image"])
+
+
+class OfGraph(nn.Module):
+    """As graph networks take a batch of graphs: one object that holds nodes and edges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(5, 8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, data: Any) -> Any:
+        nodes = torch.relu(self.fc(data.x))
+        nodes = nodes + torch.zeros_like(nodes).index_add_(0, data.edge_index[1], nodes[data.edge_index[0]])
+        return self.head(nodes)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (OfDataclass, {"batch_image": ("float32", "batch", 3, 224, 224)}),
+        (
+            OfNamedTuple,
+            {"pair_image": ("float32", "batch", 3, 224, 224), "pair_other": ("float32", "batch", 3, 224, 224)},
+        ),
+        (OfTypedDict, {"entries_image": ("float32", "batch", 3, 224, 224)}),
+        (OfKeywords, {"image": ("float32", "batch", 3, 224, 224)}),
+    ],
+)
+def test_what_arguments_hold_is_made(model: Callable[[], nn.Module], expected: dict[str, Any]) -> None:
+    assert shapes(found(model())) == expected
+
+
+def test_the_graph_of_a_graph_network_is_made() -> None:
+    got = found(OfGraph())
+    assert {name: each[0] for name, each in shapes(got).items()} == {"data_x": "float32", "data_edge_index": "int64"}
+    assert "x float32[8, 5], edge_index int64[2, 16]" in str(got.facts["inputs"].value)
+
+
+def test_a_dataclass_at_hand_is_taken() -> None:
+    got = found(OfDataclass(), Pictures(torch.zeros(2, 3, 9, 9)))
+    assert shapes(got) == {"batch_image": ("float32", "batch", 3, 9, 9)}
+
+
+class Packed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(40, 12)
+        self.gru = nn.GRU(12, 10, batch_first=True)
+
+    def forward(self, tokens: Any, lengths: Any) -> Any:
+        packed = nn.utils.rnn.pack_padded_sequence(self.embedding(tokens), lengths, batch_first=True)
+        return self.gru(packed)[1]
+
+
+@pytest.mark.parametrize("inputs", [("int64:3,9", "int64:3"), ("tokens:int64:3,9", "lengths:int64:3")])
+def test_stated_lengths_are_those_of_whole_sequences(inputs: tuple[str, ...]) -> None:
+    assert [node.op for node in found(Packed(), inputs).graph.nodes if node.op == "GRU"] == ["GRU"]
+
+
+def test_an_exported_module_is_run_on_the_inputs_that_it_was_exported_with() -> None:
+    module = torch.export.export(nn.Linear(5, 2), (torch.zeros(7, 4, 5),)).module()
+    got = found(module)
+    assert [value.shape for value in got.graph.inputs] == [(7, 4, 5)]
+    assert got.facts["inputs"].origin == "the inputs of its graph"
+
+
+class Secretive(nn.Module):
+    """Raises another error than it should at the look at what it has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "fc" or name.startswith("_"):
+            return super().__getattr__(name)
+        raise RuntimeError(f"there is no {name}")
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(x)
+
+
+def test_a_model_may_refuse_to_be_looked_at() -> None:
+    assert shapes(found(Secretive())) == {"x": ("float32", "batch", 4)}
+
+
+class Leaving(nn.Module):
+    def forward(self, x: Any) -> Any:
+        raise SystemExit(7)
+
+
+class Nested(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return torch.nested.nested_tensor([x[0], x[1, :2]])
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [(Leaving, "SystemExit: 7"), (Nested, "works on nested tensors, whose rows differ in length")],
+)
+def test_what_cannot_be_run_is_told(model: Callable[[], nn.Module], told: str) -> None:
+    with pytest.raises(TargetError, match=told) as caught:
+        found(model())
+    assert "TargetError" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), BaseException("of no kind")])
+def test_what_no_handler_catches_is_told(error: BaseException) -> None:
+    def raising() -> None:
+        raise error
+
+    with (
+        pytest.raises(TargetError, match=f"cannot be built: {type(error).__name__}"),
+        users_code("cannot be built", ""),
+    ):
+        raising()
+
+
+class Detector(Holder):
+    """Wants targets in training mode, as detectors do, and returns losses then."""
+
+    def forward(self, images: Any, targets: Any = None) -> Any:
+        if self.training:
+            if targets is None:
+                raise ValueError("in training mode, targets should be passed")
+            return {
+                "loss": torch.stack([each["boxes"].mean() for each in targets]).sum() * self.classified(images).sum()
+            }
+        return self.classified(images)
+
+
+def test_a_detector_without_targets_is_run_in_inference_mode() -> None:
+    model = Detector()
+    got = found(model)
+    assert shapes(got) == {"images": ("float32", "batch", 3, 224, 224)}
+    assert "in inference mode, as in training mode it fails with each of" in got.facts["inputs"].origin
+    assert model.training and model.conv.training
+    with pytest.raises(TargetError, match="fails with each of"):
+        captured(model, None, None, None, None, None, None, "train")
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "message", "way_out"),
+    [
+        (OfDataclass, "images:1,3,9,9", "stated: batch.image", "--input image:DTYPE:SHAPE"),
+        (
+            Packed,
+            "tokens:int64:3,9",
+            "missing a required argument: 'lengths'",
+            "--input tokens:DTYPE:SHAPE --input len",
+        ),
+    ],
+)
+def test_inputs_that_are_no_arguments_are_told(
+    model: Callable[[], nn.Module], inputs: str, message: str, way_out: str
+) -> None:
+    with pytest.raises(TargetError, match="takes other inputs than are stated: ") as caught:
+        found(model(), inputs)
+    assert message in str(caught.value)
+    assert way_out in caught.value.help
