@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from netlint.graph import Location
@@ -38,6 +39,13 @@ def test_a_finding_as_it_is_printed() -> None:
         "   = help: use ReLU\n"
         "   = docs: netlint rule ACT004\n"
     )
+
+
+def test_of_many_further_places_the_first_are_shown() -> None:
+    places = tuple(("a layer of the stack", Location(f"layers.{at}")) for at in range(200))
+    found = reported(Location("head"))
+    shown = text(dataclasses.replace(found, finding=dataclasses.replace(found.finding, related=places)))
+    assert "see: a layer of the stack (layers.5)\n   = see: 194 more" in shown and "layers.6" not in shown
 
 
 def test_source_line_is_shown_where_the_file_is_at_hand(tmp_path: Path) -> None:

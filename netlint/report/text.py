@@ -25,6 +25,8 @@ Link = Callable[[str, str], str]
 """Makes a text a link to an address."""
 
 _SHOWN_OPS = 4
+_PLACES = 6
+"""Further places of a finding that are shown; there may be hundreds, and programs want them all."""
 
 
 def unpainted(text: str, role: str) -> str:
@@ -93,8 +95,10 @@ def _finding(group: Sequence[Reported], target: str, sources: Sources, paint: Pa
         yield f"   {sign} graph: {clean(found.context)}"
     if finding.evidence:
         yield f"   {sign} evidence: {'; '.join(map(evidence, finding.evidence))}"
-    for message, loc in finding.related:
+    for message, loc in finding.related[:_PLACES]:
         yield f"   {sign} see: {clean(message)} ({clean(loc.path)})"
+    if more := len(finding.related[_PLACES:]):
+        yield f"   {sign} see: {more} more (in the other formats)"
     if finding.why:
         yield f"   {sign} why: {clean(finding.why)}"
     if finding.help:
