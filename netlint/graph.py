@@ -61,7 +61,7 @@ class TensorUnreadable(Exception):
 class Value:
     """What flows along one edge. Two values are equal only if they are the same object."""
 
-    __slots__ = ("constant", "dtype", "name", "shape", "trainable")
+    __slots__ = ("constant", "dtype", "name", "registered", "shape", "trainable")
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Value:
         shape: Shape | None = None,
         constant: Tensor | None = None,
         trainable: bool | None = None,
+        registered: bool | None = None,
     ) -> None:
         self.name = name
         self.dtype = dtype
@@ -79,6 +80,8 @@ class Value:
         self.constant = constant
         self.trainable = trainable
         """Of a constant: whether it is a parameter that gradient descent moves; None where nobody says."""
+        self.registered = registered
+        """Of a parameter: whether the model holds it, so that an optimizer of its parameters gets it; None: unknown."""
 
     def __repr__(self) -> str:
         return f"<Value {self.name} {self.dtype} {self.shape}>"

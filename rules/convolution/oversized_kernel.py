@@ -154,6 +154,18 @@ capsules (float[N, 1, 28, 28] x, float[64, 1, 9, 9] w, float[64, 64, 9, 9] v) =>
 }
 ```
 
+Masked kernels (PixelCNN), whose zeros a stack would not keep:
+
+```onnx
+pixels (float[N, 64, 28, 28] x, float[64, 64, 1, 1] w, float[64, 64, 7, 7] v, float[64, 64, 7, 7] m)
+  => (float[N, 64, 28, 28] y)
+{
+    h = Conv (x, w)
+    masked = Mul (v, m)
+    y = Conv <pads = [3, 3, 3, 3]> (h, masked)
+}
+```
+
 ## Options
 
 - `min-kernel` (default 5): the smallest kernel to report, along its shortest axis.
@@ -238,7 +250,7 @@ def oversized_kernel(scope: Scope) -> Iterator[Finding]:
     large = [(node, conv) for node in candidates if (conv := _read(node, graph, known)) and min(conv.kernel) >= least]
     inside, images = _behind_layers(graph), _images(graph, known)
     for node, conv in large:
-        if node.input(0) not in inside or _serves_otherwise(conv):
+        if node.input(0) not in inside or _serves_otherwise(conv) or _is_masked(node, graph, known):
             continue
         if (min(conv.kernel) < _WARNED or not conv.padded) and _at_first_scale(conv, images):
             continue
@@ -297,6 +309,16 @@ def _serves_otherwise(conv: _Convolution) -> bool:
     as_large = all(isinstance(length, int) and size >= length for size, length in pairs)
     perhaps = all(length is None or isinstance(length, str) or size >= length for size, length in pairs)
     return as_large or (perhaps and not conv.padded)
+
+
+def _is_masked(node: Node, graph: Graph, known: Shapes) -> bool:
+    """Whether the kernel is multiplied with as many other numbers; what scales it has one for each unit."""
+    weight = node.input(WEIGHTED[node.op].weight)
+    made = graph.producer(weight)
+    whole = known.of(weight)
+    return (
+        made is not None and made.op == "Mul" and whole is not None and all(known.of(v) == whole for v in made.inputs)
+    )
 
 
 def _images(graph: Graph, known: Shapes) -> list[tuple[Dim, ...]]:

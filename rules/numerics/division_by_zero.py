@@ -187,6 +187,22 @@ class LinearAttention(nn.Module):
         return y[..., :-1] / (y[..., -1:] + 1e-5)
 ```
 
+A count of what a comparison lets pass, where its outcome is the same for all inputs:
+
+```onnx
+counted (float[N, 3] x, float[N, 3] y) => (float loss) <float far = {250}>
+{
+    p = Softmax(x)
+    same = Equal(p, far)
+    keep = Not(same)
+    w = Cast <to = 1> (keep)
+    kept = Mul(y, w)
+    total = ReduceSum <keepdims = 0> (kept)
+    count = ReduceSum <keepdims = 0> (w)
+    loss = Div(total, count)
+}
+```
+
 ## Known limits
 
 A parameter as divisor is taken at its stored value, unless that is 0 or the model says that it is trained. A Where

@@ -183,6 +183,20 @@ divergence (float[N, 3] x) => (float loss)
 }
 ```
 
+```onnx
+of_the_deviation (float[N, 3] x) => (float loss)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2] b = {0, 0}, float one = {1}, float two = {2}>
+{
+    h = Gemm(x, w, b)
+    v = Mul(two, h)
+    e = Exp(v)      # want note "holds back"
+    u = Mul(h, two)
+    a = Add(one, u)
+    d = Sub(e, a)
+    loss = ReduceMean <keepdims = 0> (d)
+}
+```
+
 ## Known limits
 
 What is summed or multiplied until it overflows is not followed here; see overflows-precision (NUM008).
@@ -285,7 +299,20 @@ def _of_spread(graph: Graph, known: Reached, argument: Value) -> bool:
         if any(number is not None and number <= 0 for number in numbers):
             return False
         source = next(value for value in made.inputs if value is not None and known.number(value) is None)
-    return any(use.op in ("Add", "Sub", "Sum", "ReduceSum", "ReduceMean") for use, _ in readers(graph, source))
+    return _added_up(graph, known, source)
+
+
+def _added_up(graph: Graph, known: Reached, source: Value, depth: int = _DEPTH) -> bool:
+    """Whether a value, or a positive part of it, is a term of a sum."""
+    for use, _ in readers(graph, source):
+        if use.op in ("Add", "Sub", "Sum", "ReduceSum", "ReduceMean"):
+            return True
+        numbers = [number for value in use.inputs if (number := known.number(value)) is not None]
+        part = use.op == "Mul" or (use.op == "Div" and known.number(use.input(1)) is not None)
+        scaled = part and len(numbers) == 1 and numbers[0] > 0
+        if scaled and depth and _added_up(graph, known, use.outputs[0] or source, depth - 1):
+            return True
+    return False
 
 
 def _in_softmax(graph: Graph, node: Node) -> bool:

@@ -114,6 +114,19 @@ class Net(nn.Module):
         return -torch.log(1 - p).mean()      # want warning "0, by rounding"
 ```
 
+The share of a class, summed over all positions: where it is nowhere seen, every term is rounded to 0.
+
+```onnx
+aggregated (float[N, 7, 4] x) => (float[N, 3] y) <float[4, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+int64[1] positions = {1}>
+{
+    h = MatMul(x, w)
+    p = Softmax <axis = 2> (h)
+    s = ReduceSum <keepdims = 0> (p, positions)
+    y = Log(s)      # want "can be 0, by rounding"
+}
+```
+
 ## Use instead
 
 ```onnx

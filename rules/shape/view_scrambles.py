@@ -23,6 +23,19 @@ time_last (float[N, 5, 7] x) => (float[N, 7, 2] y)
 }
 ```
 
+Frequencies that are to be features, and become positions:
+
+```torch
+# given inputs=2,4,9,5
+class Speech(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(20, 6, batch_first=True)
+    def forward(self, x):
+        x = x.view(2, -1, 9, 1).squeeze(-1)      # want "mixes the positions of the axis of length 9"
+        return self.lstm(x.permute(0, 2, 1))[0]
+```
+
 Heads of attention that are merged without being moved back:
 
 ```torch
@@ -113,7 +126,7 @@ _PRIME = 1_000_003
 
 @rule("SHP006", "view-scrambles", level=WARNING, since="0.3", requires=(shapes, axes))
 def view_scrambles(scope: Scope) -> Iterator[Finding]:
-    for node in scope.graph.of("Reshape"):
+    for node in scope.graph.of(*_RESHAPES):  # of a row, the last
         origin = _origin(scope.graph, node)
         if _reshaped_on(scope.graph, node) or scope[axes].state(origin) == "none" or _shifts(scope, node, origin):
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netlint.graph import Node, Value
+from netlint.ops.read import axes
 
 from . import Reached
 from . import interval as inner
@@ -27,9 +28,10 @@ def _keeps(known: Reached, node: Node) -> Reach | None:
 
 def _sum(known: Reached, node: Node) -> Reach | None:
     a = arg(known, node)
-    if a is None or known.ranges.sums_to_one(node.input(0)) is not None:
+    if a is None or _sums_distribution(known, node):
         return None
-    if a.lo >= 0 and _mixes_distributions(known, node.input(0)):
+    whole = known.ranges.sums_to_one(node.input(0)) is not None
+    if a.lo >= 0 and not whole and _mixes_distributions(known, node.input(0)):
         return None
     product = maker(known, node.input(0))
     if product is not None and product.op == "Mul" and all(is_unit(known, v) for v in product.inputs):
@@ -37,6 +39,16 @@ def _sum(known: Reached, node: Node) -> Reach | None:
     if a.raw:
         return replace(a, raw=False)
     return a.like(_grown(a.lo), _grown(a.hi), a.at_lo, a.at_hi)
+
+
+def _sums_distribution(known: Reached, node: Node) -> bool:
+    """Whether a sum runs along an axis of a distribution, or may: that of one class over all positions does not."""
+    along, rank, summed = known.ranges.sums_to_one(node.input(0)), known.shapes.rank(node.input(0)), axes(node)
+    if along is None:
+        return False
+    if rank is None or not summed:
+        return True
+    return not {axis % rank for axis in along}.isdisjoint(axis % rank for axis in summed)
 
 
 def _mixes_distributions(known: Reached, value: Value | None, far: int = 4) -> bool:

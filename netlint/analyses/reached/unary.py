@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from netlint import ops
 from netlint.analyses.ranges import functions
-from netlint.graph import Node
+from netlint.graph import Node, Value
 
 from . import Reached
 from . import interval as inner
@@ -107,8 +107,23 @@ def _even(f: Callable[[float], float]) -> Transfer:
 
 
 def _truth(known: Reached, node: Node) -> Reach | None:
+    """Both outcomes, unless the ranges of what is compared decide it."""
+    decided = _decided(known, node.input(0), node.input(1)) if node.op in _COMPARES else False
+    if decided or (node.op == "Not" and arg(known, node) is None):
+        return None
     sources = frozenset(v for v in node.inputs if v is not None and not known.known.constant(v))
     return Reach(0.0, 1.0, How.SOLID, How.SOLID, sources=sources) if sources else None
+
+
+_COMPARES = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+
+
+def _decided(known: Reached, left: Value | None, right: Value | None) -> bool:
+    """Whether two values lie apart, so that a comparison has one outcome for all inputs."""
+    if left is None or right is None:
+        return False
+    one, other = known.ranges.of(left), known.ranges.of(right)
+    return one.known and other.known and (one.hi < other.lo or other.hi < one.lo)
 
 
 def _softmax(known: Reached, node: Node) -> Reach | None:

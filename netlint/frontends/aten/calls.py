@@ -28,6 +28,7 @@ class Ref:
     constant: Tensor | None = None
     """Of parameters, buffers and constants of the program."""
     trainable: bool | None = None
+    registered: bool | None = None
     storage: Hashable = None
     """Equal for tensors that lie in the same memory; None where the recording does not tell."""
 

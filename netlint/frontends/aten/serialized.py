@@ -65,7 +65,7 @@ class _Reader:
             meta = self._graph["tensor_values"][name]
             tensor = stored(kind, target, meta)
             trainable = kind == "parameter" and bool(meta.get("requires_grad"))
-            self._known[name] = Ref(target, tensor.dtype, tensor.shape, tensor, trainable, tensor.storage)
+            self._known[name] = Ref(target, tensor.dtype, tensor.shape, tensor, trainable, storage=tensor.storage)
 
     def calls(self) -> Iterator[Call]:
         for node in self._graph["nodes"]:
