@@ -392,3 +392,7 @@ def test_files_that_read_time_first_leak_nothing(runner: str, tmp_path: Path, mo
     assert shown.get(stages.passes).setup.samples == 16
     if runner == "torch":
         assert shown.get(stages.leak).pairs == ()
+
+
+def test_modes_of_one_number_a_sample_are_compared() -> None:
+    assert run("modes", nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)), "8,6").gap == 0

@@ -100,7 +100,7 @@ def _run(running: Running, batch: Batch, chance: int, statistics: _Statistics) -
     placed = running.placed(running(batch), batch.samples)
     if not placed:
         raise Unavailable("returns nothing with an axis of samples")
-    return torch.cat([tensor.double().movedim(axis, 0).flatten(1) for tensor, axis in placed], 1)
+    return torch.cat([tensor.double().movedim(axis, 0).reshape(batch.samples, -1) for tensor, axis in placed], 1)
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
