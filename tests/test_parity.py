@@ -40,7 +40,7 @@ EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
     **{("resnet_zero_gamma", "zero_hidden_layer", exporter): {"INI001": ZERO_NORM} for exporter in parity.EXPORTERS},
     **{("gan_discriminator", "constant_layer", exporter): {"INI002": FOLDED} for exporter in parity.EXPORTERS},
     **{("adapted_mlp", "constant_layer", exporter): {"INI002": FROZEN} for exporter in parity.EXPORTERS},
-    ("routedexperts", "softmax_at_the_end", "torchscript"): {"LOS002": ASSUMED},
+    **{("routedexperts", "softmax_at_the_end", exporter): {"LOS002": ASSUMED} for exporter in parity.EXPORTERS},
     ("branchondata", "softmax_at_the_end", "torchscript"): {"LOS002": ASSUMED},
     ("loopondata", "softmax_at_the_end", "torchscript"): {"LOS002": ASSUMED},
 }
