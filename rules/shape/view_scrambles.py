@@ -89,6 +89,15 @@ int64[1] one = {1}, int64[1] end = {8}, int64[1] axis = {1}, int64[3] back = {-1
 }
 ```
 
+A batch of one that an exporter has written into a shape, beside the name of its length elsewhere:
+
+```onnx
+fixed (float[N, 6, 4] x) => (float[1, 6, N, 4] y) <int64[4] shape = {1, 6, -1, 4}>
+{
+    y = Reshape(x, shape)
+}
+```
+
 What is only flattened afterwards: no layer looks for positions any more.
 
 ```onnx
@@ -159,9 +168,13 @@ def _reshaped_on(graph: Graph, node: Node) -> bool:
 
 
 def _shifts(scope: Scope, node: Node, origin: Value | None) -> bool:
-    """Whether padding or cutting stands around: rows of another length, by which positions are shifted on purpose."""
-    before, users = scope.graph.producer(origin), scope.graph.uses(node.output())
-    cut = any(user.op in ("Pad", "Slice") for user in users)
+    """Whether padding or cutting stands around: rows of another length, by which positions are shifted on purpose.
+
+    An exporter writes what was cut back to where it was cut from.
+    """
+    before, users = scope.graph.producer(origin), list(scope.graph.uses(node.output()))
+    moved = [user for one in users if one.op == "Transpose" for user in scope.graph.uses(one.output())]
+    cut = any(user.op in ("Pad", "Slice", "ScatterND") for user in (*users, *moved))
     if before is None or before.op not in _SHIFTS:
         return cut
     filled = any(scope[axes].state(value) == "none" for value in before.inputs if value is not None)
@@ -173,12 +186,19 @@ def _mixed(before: Shape, after: Shape) -> Dim:
     old, new = _differing(before, after)
     starts, ends = _products(old), _products(new)
     bounds = sorted({*starts, *ends})
-    if not starts or not ends or all(large % small == 0 for small, large in pairwise(bounds)):
-        return None  # unknown, or neighbours are split or merged
+    if not starts or not ends or starts[-1] != ends[-1] or _fixed_at_one(old, new):
+        return None  # unknown
+    if all(large % small == 0 for small, large in pairwise(bounds)):
+        return None  # neighbours are split or merged
     for place, length in enumerate(new):
         if length != 1 and length in old and starts[old.index(length)] != ends[place]:
             return length
     return None
+
+
+def _fixed_at_one(old: Shape, new: Shape) -> bool:
+    """Whether a named length may be 1 in fact: exporters write the batch of one that they saw beside its name."""
+    return any(isinstance(dim, str) for dim in (*old, *new)) and 1 in (*old, *new)
 
 
 def _differing(before: Shape, after: Shape) -> tuple[Shape, Shape]:
