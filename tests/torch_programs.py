@@ -57,7 +57,7 @@ class Written(TorchFunctionMode):
             live = LiveTensor(x.detach().clone()) if constant else None
             trainable = isinstance(x, torch.nn.Parameter) if constant else None
             self.refs[id(x)] = Ref(
-                f"t{len(self.refs)}", dtype_name(str(x.dtype)), tuple(x.shape), live, trainable, storage_of(x)
+                f"t{len(self.refs)}", dtype_name(str(x.dtype)), tuple(x.shape), live, trainable, storage=storage_of(x)
             )
         return self.refs[id(x)]
 
