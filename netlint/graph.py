@@ -31,6 +31,11 @@ FRAMEWORKS = frozenset({"aten", "torch"})
 """Domains of what a front end met and ONNX has no operator for; written `aten.foo`, not `aten::foo`."""
 
 
+def is_float(dtype: str | None) -> bool:
+    """Whether a type is one of floating-point numbers; an unknown one is not."""
+    return dtype is not None and dtype.startswith(("float", "bfloat"))
+
+
 class Tensor(Protocol):
     """The stored value of a constant; nothing is read before it is asked for."""
 

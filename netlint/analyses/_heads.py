@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from netlint.graph import ONNX, Graph, Node, Value
+from netlint.graph import ONNX, Graph, Node, Value, is_float
 from netlint.ops import RECURRENT
 
 from ._idioms import Effect, rectifier_floor, step
@@ -78,7 +78,7 @@ class HeadFinder:
         """One head for each loss in the graph; in a graph without, one for each distinct float output."""
         if self._sites:
             return tuple(self._head(site.predictions, site) for site in self._sites)
-        floats = [value for value in dict.fromkeys(self._graph.outputs) if _is_float(value)]
+        floats = [value for value in dict.fromkeys(self._graph.outputs) if is_float(value.dtype)]
         computed = [value for value in floats if self._graph.producer(value) is not None]
         return tuple(self._head(inner, None, value) for value in computed for inner in self._chosen(value))
 
@@ -188,7 +188,3 @@ def branch_values(node: Node, value: Value) -> list[Value]:
     place = next((nth for nth, out in enumerate(node.outputs) if out is value), -1)
     inner = [body.outputs[place] for body in node.bodies.values() if 0 <= place < len(body.outputs)]
     return [found for found in inner if found is not None]
-
-
-def _is_float(value: Value) -> bool:
-    return value.dtype is not None and value.dtype.startswith(("float", "bfloat"))

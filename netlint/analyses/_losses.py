@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from netlint.graph import ONNX, Graph, Node, Value
+from netlint.graph import ONNX, Graph, Node, Value, is_float
 from netlint.ops import TORCH_LOSSES
 from netlint.training import LOSSES, Loss, find_loss
 
@@ -163,6 +163,6 @@ def _connected(nodes: list[Node]) -> Iterator[list[Node]]:
 
 def _scalar(value: Value) -> bool:
     """A float output that may be a loss: one element, or of unknown shape."""
-    if value.dtype is not None and not value.dtype.startswith(("float", "bfloat")):
+    if value.dtype is not None and not is_float(value.dtype):
         return False
     return value.shape is None or all(size == 1 for size in value.shape)

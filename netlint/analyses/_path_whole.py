@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from netlint.graph import ONNX, Graph, Node, Shape, Value
+from netlint.graph import ONNX, Graph, Node, Shape, Value, is_float
 from netlint.ops import ARITHMETIC
 
 from ._idioms import Effect, step
@@ -92,7 +92,7 @@ class WholeNetwork:
         return None
 
     def _started(self, source: Value, series: list[Layer]) -> tuple[Value, tuple[Layer, ...]] | None:
-        floating = (source.dtype or "").startswith(("float", "bfloat"))
+        floating = is_float(source.dtype)
         own = self._own_weights(series) and len(series) > 1
         return (source, tuple(reversed(series))) if floating and own and source in self._graph.inputs else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netlint.analysis import Scope, analysis
-from netlint.graph import Graph, Node, Value
+from netlint.graph import Graph, Node, Value, is_float
 from netlint.ops import RECURRENT, WEIGHTED
 
 from .parameters import Parameters, parameters
@@ -87,7 +87,7 @@ def _embedding(node: Node, known: Parameters) -> Layer | None:
     constant = weight.constant if weight is not None else None
     if known.stored(table) is None and not (weight is not None and weight.trainable):
         return None  # computed once and for all: positions, say
-    if constant is None or len(constant.shape) != 2 or not constant.dtype.startswith(("float", "bfloat")):
+    if constant is None or len(constant.shape) != 2 or not is_float(constant.dtype):
         return None
     return Layer(node, indices, table, None, "embedding", 1, 0, _first(node))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from netlint.analysis import Scope, analysis
-from netlint.graph import Graph, Node, Shape, Value
+from netlint.graph import Graph, Node, Shape, Value, is_float
 from netlint.ops import ACTIVATIONS, ARITHMETIC, ELEMENTWISE_UNARY, HOLDS_BODIES, RANDOM, STOPS_GRADIENT
 
 # Operators that give a stored weight to its user in another layout or precision.
@@ -103,7 +103,7 @@ class Parameters:
                 new = [one for one in node.inputs if one is not None and one not in due]
                 due.update(dict.fromkeys(new))
                 todo += new
-        return [value for value in found if _is_float(value)]
+        return [value for value in found if value.constant is not None and is_float(value.constant.dtype)]
 
     def frozen(self, value: Value | None) -> bool:
         """Whether the stored constant behind a value is known not to be trained: a buffer, a parameter held fast."""
@@ -120,10 +120,6 @@ class Parameters:
 
 def _lengths(shape: Shape) -> Iterator[int]:
     return (length if isinstance(length, int) else -1 for length in shape)
-
-
-def _is_float(value: Value) -> bool:
-    return value.constant is not None and value.constant.dtype.startswith(("float", "bfloat"))
 
 
 def _permutation(steps: list[Node], rank: int) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from netlint.analyses.reached.patterns import readers
 from netlint.analyses.roles import Roles, roles
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analysis import Scope, analysis
-from netlint.graph import Graph, Node, Value
+from netlint.graph import Graph, Node, Value, is_float
 
 _FEW = 60
 _TO_SCALAR = 40
@@ -79,12 +79,7 @@ class Surroundings:
 
     def _is_loss(self, output: Value) -> bool:
         """One number that sums or averages everything, perhaps scaled or added to another such number."""
-        dtype = self._shapes.dtype(output) or ""
-        if (
-            not dtype.startswith(("float", "bfloat"))
-            or not self._single(output)
-            or (self._shapes.rank(output) or 0) > 1
-        ):
+        if not is_float(self._shapes.dtype(output)) or not self._single(output) or (self._shapes.rank(output) or 0) > 1:
             return False
         due: list[Value | None] = [output]
         for _, value in zip(range(_TO_SCALAR), due, strict=False):
@@ -170,7 +165,7 @@ class Surroundings:
         return False
 
     def _is_float(self, value: Value | None) -> bool:
-        return (self._shapes.dtype(value) or "float").startswith(("float", "bfloat"))
+        return is_float(self._shapes.dtype(value) or "float")
 
     def learns(self, node: Node) -> bool:
         """Whether a gradient flows through a node when the model is trained."""

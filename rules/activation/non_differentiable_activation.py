@@ -217,7 +217,7 @@ from collections.abc import Iterator
 from netlint.analyses.contract import contract
 from netlint.analyses.paths import COMPARES, PICKS, STEPS, GradientPaths, Onward, cuts_decimals, paths
 from netlint.analyses.roles import roles
-from netlint.graph import Graph, Node, Value
+from netlint.graph import Graph, Node, Value, is_float
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 from netlint.training import Known
 
@@ -275,7 +275,7 @@ def _trained_through(scope: Scope, onward: Onward) -> Evidence | None:
     if read is not None and read.site is not None:
         return Evidence("loss", read.site.loss.name, read.site.origin)
     alone = len(scope.graph.outputs) == 1 and scope.graph.outputs[0] in onward.ends
-    floating = alone and (scope.graph.outputs[0].dtype or "").startswith(("float", "bfloat"))
+    floating = alone and is_float(scope.graph.outputs[0].dtype)
     if floating and isinstance(training.loss, Known) and all(head.site is None for head in known.heads):
         return Evidence("loss", training.loss.value.name, training.loss.origin)
     return None

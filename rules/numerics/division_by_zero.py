@@ -223,7 +223,7 @@ from netlint.analyses.reached import Reached, reach
 from netlint.analyses.reached.interval import How
 from netlint.analyses.reached.patterns import deviation, logit_of, maker, norm_of, readers
 from netlint.analyses.surroundings import surroundings
-from netlint.graph import Node, Value
+from netlint.graph import Node, Value, is_float
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
 
 from ._witness import NEEDS, behind_where, chain, claim, evidence, how
@@ -257,7 +257,7 @@ def division_by_zero(scope: Scope) -> Iterator[Finding]:
 
 
 def _is_float(known: Reached, node: Node) -> bool:
-    return (known.shapes.dtype(node.output()) or "float32").startswith(("float", "bfloat"))
+    return is_float(known.shapes.dtype(node.output()) or "float32")
 
 
 def _kind(known: Reached, divisor: Value, zero: How) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from netlint.analyses.layers import Layer, Layers, layers
 from netlint.analyses.parameters import Parameters, parameters
 from netlint.analysis import Scope, analysis
-from netlint.graph import Graph, TensorUnreadable, Value
+from netlint.graph import Graph, TensorUnreadable, Value, is_float
 
 from .interval import INF, REALS, Range
 
@@ -111,14 +111,14 @@ def _guard(layer: Layer) -> bool:
 
 def _floats(value: Value) -> bool:
     dtype = value.dtype or (value.constant.dtype if value.constant is not None else "float32")
-    return dtype.startswith(("float", "bfloat"))
+    return is_float(dtype)
 
 
 def _blank(value: Value) -> bool:
     """Whether a stored constant has several elements, all 0: nobody adds or multiplies such a number on purpose, so
     it stands for what training will put there."""
     tensor = value.constant
-    if tensor is None or not any(size > 1 for size in tensor.shape) or not tensor.dtype.startswith(("float", "bfloat")):
+    if tensor is None or not any(size > 1 for size in tensor.shape) or not is_float(tensor.dtype):
         return False
     try:
         return all(not (chunk != 0).any() for chunk in tensor.chunks(1 << 20))

@@ -14,7 +14,7 @@ from netlint.analyses.roles import Roles, roles
 from netlint.analyses.shapes import Shapes, shapes
 from netlint.analyses.weights import Weights, weights
 from netlint.analysis import Scope, analysis
-from netlint.graph import Graph, Node, Value
+from netlint.graph import Graph, Node, Value, is_float
 from netlint.training import Known
 
 from .interval import INF, MANY, MOST_SOURCES, How, Reach, free, point
@@ -44,7 +44,7 @@ class Reached:
         self._stated = (stated.value.lo, stated.value.hi) if isinstance(stated, Known) else None
         self._inputs = frozenset(scope.graph.inputs)
         # Of several inputs the declared range is the common one: which of them reaches its ends is not told.
-        self._single_input = sum(_is_float(self.shapes.dtype(value)) for value in scope.graph.inputs) == 1
+        self._single_input = sum(is_float(self.shapes.dtype(value)) for value in scope.graph.inputs) == 1
 
     @cached_property
     def ranges(self) -> Ranges:
@@ -140,7 +140,7 @@ class Reached:
         dtype = self.shapes.dtype(value) or ""
         if dtype == "bool":
             return Reach(0.0, 1.0, How.SOLID, How.SOLID, sources=frozenset({value}))
-        if self._stated is not None and self._single_input and _is_float(dtype):
+        if self._stated is not None and self._single_input and is_float(dtype):
             lo, hi = self._stated
             return Reach(lo, hi, How.SOLID, How.SOLID, How.SOLID, False, frozenset({value}))
         # Zeros are always possible (padding, a black image, silence), and so is 1 (a mask, a class).
@@ -190,10 +190,6 @@ class Reached:
             return True  # computed from weights, by a square or an exponential
         bounds = self._weights.bounds(layer.weight)
         return bounds is not None and bounds[0] >= 0 and bounds[1] > 0
-
-
-def _is_float(dtype: str | None) -> bool:
-    return dtype is not None and dtype.startswith(("float", "bfloat"))
 
 
 @analysis(constants, layers, parameters, ranges, roles, shapes, training_ranges, weights)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from netlint.graph import Value
+from netlint.graph import Value, is_float
 
 from .builder import Builder, NotLowered
 from .pointwise import Operand
 from .table import Lower, operator
-from .types import is_float, result_type
+from .types import result_type
 
 
 def _comparison(op: str, negated: bool = False) -> Lower:

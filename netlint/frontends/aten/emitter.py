@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netlint.graph import ONNX, Dim, Location, Node, Shape, Tensor, Value
+from netlint.graph import ONNX, Dim, Location, Node, Shape, Tensor, Value, is_float
 from netlint.ops import ACTIVATIONS, ARITHMETIC, COMPARISONS, ELEMENTWISE_UNARY, SOFTMAX
 
 from .calls import Ref
 from .literals import Literal
-from .types import ONNX_CODES, is_float, is_integral, result_type
+from .types import ONNX_CODES, is_integral, result_type
 
 OPSET = 23
 _SAME_SHAPE = ACTIVATIONS | ELEMENTWISE_UNARY | SOFTMAX | {"Cast", "Identity", "CumSum"}

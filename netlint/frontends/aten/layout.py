@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netlint.graph import Shape, Value
+from netlint.graph import Shape, Value, is_float
 from netlint.ops import STOPS_GRADIENT
 
 from .builder import Builder, NotLowered
 from .calls import Length
 from .table import operator
-from .types import ONNX_CODES, dtype_name, is_float
+from .types import ONNX_CODES, dtype_name
 
 Ints = int | Sequence[int]
 

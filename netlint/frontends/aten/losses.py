@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from netlint.graph import Value
+from netlint.graph import Value, is_float
 
 from .builder import Builder
 from .table import operator
-from .types import is_float
 
 _REDUCTIONS = ("none", "mean", "sum")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netlint.graph import Dim, Value
+from netlint.graph import Dim, Value, is_float
 
 from .builder import Builder, NotLowered
 from .calls import Length
@@ -13,7 +13,7 @@ from .layout import detached, listed
 from .literals import Literal
 from .pointwise import Operand
 from .table import operator
-from .types import ONNX_CODES, is_float
+from .types import ONNX_CODES
 
 _MAX_ITEMS = 4096
 """A tensor of literals with more elements than this is not written out."""

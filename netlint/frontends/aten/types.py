@@ -73,10 +73,6 @@ def category(dtype: str | None) -> int | None:
     return None if dtype is None else _CATEGORY.get(dtype)
 
 
-def is_float(dtype: str | None) -> bool:
-    return dtype is not None and dtype.startswith(("float", "bfloat"))
-
-
 def is_integral(dtype: str | None) -> bool:
     """Integers and bool."""
     return _CATEGORY.get(dtype or "") in (BOOL, INTEGER)

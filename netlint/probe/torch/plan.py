@@ -15,7 +15,7 @@ from netlint.frontends.aten.calls import Ref
 from netlint.frontends.torch import functions
 from netlint.frontends.torch.fx import mirrored
 from netlint.frontends.torch.recording import Recording
-from netlint.graph import Graph, Node, Shape, Value
+from netlint.graph import Graph, Node, Shape, Value, is_float
 from netlint.probe.arrays import SPANS, moves, softmax_axis
 
 
@@ -115,7 +115,7 @@ def _rearranged(node: Node, graph: Graph) -> tuple[Value, Node] | None:
 
 
 def _watched(value: Value, node: Node, key: tuple[Any, ...], axis: int | None, ref: Ref, graph: Graph) -> Watched:
-    floating = (ref.dtype or "").startswith(("float", "bfloat"))
+    floating = is_float(ref.dtype)
     softmax = softmax_axis(node, len(ref.shape or ()))
     kept = floating and graph.is_output(value)
     return Watched(value, node, key, axis, SPANS.get(node.op), softmax, floating and not moves(node), kept)

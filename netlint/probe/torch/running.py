@@ -16,7 +16,7 @@ from netlint.analysis import Results, Unavailable
 from netlint.errors import first_line, said
 from netlint.frontends.torch import frames
 from netlint.frontends.torch.target import in_mode
-from netlint.graph import Graph, Value
+from netlint.graph import Graph, Value, is_float
 from netlint.probe.arrays import placed_axis
 from netlint.probe.observed import Setup
 from netlint.probe.request import Request
@@ -103,7 +103,7 @@ class Running:
     def placed(self, result: Any, samples: int) -> list[Placed]:
         """The outputs with an axis of samples; where it cannot be told which is which, those that begin with one."""
         found = list(losses.floats(result))
-        values = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
+        values = self._float_outputs()
         if len(found) == len(values) and self.source.samples_axis is not None:
             placed = [(tensor, self.axis(value)) for tensor, value in zip(found, values, strict=True)]
         else:
@@ -137,9 +137,12 @@ class Running:
             return None
         return Loss(self._loss_name(), _returned), scalar
 
+    def _float_outputs(self) -> list[Value]:
+        return [value for value in self.graph.outputs if is_float(value.dtype)]
+
     def _bounds(self) -> Interval | None:
         """What the first output can be, for any weights; None: anything."""
-        outputs = [value for value in self.graph.outputs if (value.dtype or "").startswith(("float", "bfloat"))]
+        outputs = self._float_outputs()
         found = Results(self.graph, self.training).get(training_ranges).of(outputs[0]) if outputs else None
         return Interval(found.lo, found.hi) if found is not None and found.known else None
 
