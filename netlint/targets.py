@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .capture import python_target
+from .errors import get_close_matches
 from .frontends import TargetError
 
 if TYPE_CHECKING:
@@ -78,8 +79,6 @@ def _expand(text: str) -> list[str]:
 
 def _similar(missing: Path) -> str:
     """What in the same folder was perhaps meant."""
-    from difflib import get_close_matches
-
     try:
         beside = [entry.name for entry in os.scandir(missing.parent)]
     except (OSError, ValueError):

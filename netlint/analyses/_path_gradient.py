@@ -110,16 +110,12 @@ class GradientPaths:
             layer = self._layers.ending_in(value) or self._layers.of(made)
             if value in self._reached or made is None:
                 continue
-            if layer is not None and self._trainable(layer) and not self._moved_elsewhere(layer):
+            if layer is not None and self.trainable(layer) and not self._moved_elsewhere(layer):
                 found[layer] = None
             inner = [v for v in (made.inputs if layer is None else (layer.data,)) if v in self._learned]
             todo.extend(v for v in inner if v is not None and v not in seen)
             seen.update(inner)
         return list(found)
-
-    def trainable(self, layer: Layer) -> bool:
-        """Whether the weight of a layer is one that gradient descent may move."""
-        return self._trainable(layer)
 
     def quantises(self, node: Node) -> bool:
         """Whether a rounding is part of a quantiser: its bounded input is scaled before it, and scaled back after."""
@@ -192,7 +188,8 @@ class GradientPaths:
         """Whether a gradient arrives at a layer's weight where another node uses it."""
         return self._known.parameter(layer.weight) in self._reached
 
-    def _trainable(self, layer: Layer) -> bool:
+    def trainable(self, layer: Layer) -> bool:
+        """Whether the weight of a layer is one that gradient descent may move."""
         weight = self._known.parameter(layer.weight)
         return weight is not None and weight.trainable is not False and layer.node.op in _MOVABLE
 
@@ -200,7 +197,7 @@ class GradientPaths:
         learned: set[Value] = set()
         for node in self._graph.nodes:
             layer = self._layers.of(node)
-            moved = layer is not None and self._trainable(layer)
+            moved = layer is not None and self.trainable(layer)
             if moved or (self.passage(node) != "none" and any(value in learned for value in node.inputs)):
                 learned.update(value for value in node.outputs if value is not None)
             for body in node.bodies.values():

@@ -63,7 +63,7 @@ class Feed:
     @property
     def axis(self) -> int:
         """Of the inputs that runs over the samples."""
-        return _samples_axis(self.graph, self.batch)
+        return samples_axis(self.graph, self.batch)
 
     @property
     def samples(self) -> int:
@@ -115,13 +115,14 @@ class Feed:
 
 def samples_in(values: Mapping[str, Array], graph: Graph, batch: str | None) -> int:
     """How many samples the arrays hold, where the number of samples has that name."""
-    axis = _samples_axis(graph, batch)
+    axis = samples_axis(graph, batch)
     first = next(iter(values.values()), None)
     return int(first.shape[axis]) if first is not None and first.ndim > axis else 1
 
 
-def _samples_axis(graph: Graph, batch: str | None) -> int:
-    """The first, unless it is known to be another."""
+def samples_axis(graph: Graph, batch: str | None) -> int:
+    """The axis of the inputs that runs over the samples, by the name of their number: the first, unless it is known to
+    be another."""
     found = (placed_axis(value, batch) for value in graph.inputs if batch is not None)
     return next((axis for axis in found if axis is not None), 0)
 

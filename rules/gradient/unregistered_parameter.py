@@ -78,7 +78,7 @@ from netlint.analyses.layers import Layer, layers
 from netlint.analyses.parameters import parameters
 from netlint.analyses.paths import paths
 from netlint.analyses.shapes import shapes
-from netlint.graph import Graph, Value
+from netlint.graph import Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
 
@@ -86,12 +86,12 @@ from netlint.rule import WARNING, Evidence, Finding, Scope, rule
     "GRD004", "unregistered-parameter", level=WARNING, since="0.3", requires=(layers, parameters, losses, paths, shapes)
 )
 def unregistered_parameter(scope: Scope) -> Iterator[Finding]:
-    if scope[losses]:
+    loose = [layer for layer in scope[layers].all if _registered(scope, layer) is False]
+    if scope[losses] or not loose:
         return
-    for layer in scope[layers].all:
-        if _registered(scope, layer) is not False or not scope[paths].gradient.reached(layer.output):
-            continue
-        if not _beside_registered(scope, layer):
+    before, behind = _beside_registered(scope)
+    for layer in loose:
+        if not scope[paths].gradient.reached(layer.output) or (layer.data not in behind and layer.output not in before):
             continue
         shape = list(scope[shapes].of(layer.weight) or ())
         yield Finding(
@@ -109,31 +109,26 @@ def _registered(scope: Scope, layer: Layer) -> bool | None:
     return stored.value.registered if stored is not None and stored.value.trainable else None
 
 
-def _beside_registered(scope: Scope, layer: Layer) -> bool:
-    """Whether a layer lies in series with one that the model does hold; a teacher that is kept aside does not."""
-    graph, found = scope.graph, scope[layers]
-    behind = [
-        user for value in _closure([layer.output], lambda value: _made(graph, value)) for user in graph.uses(value)
-    ]
-    before = _closure([layer.data], lambda value: _read(graph, value))
-    nodes = [*behind, *(graph.producer(value) for value in before)]
-    return any(other is not None and _registered(scope, other) for other in map(found.of, nodes))
+def _beside_registered(scope: Scope) -> tuple[set[Value], set[Value]]:
+    """The values before and behind layers that the model does hold; a teacher that is kept aside is neither."""
+    held = [layer.node for layer in scope[layers].all if _registered(scope, layer)]
+    before = _closure(_inputs(held), lambda value: _inputs([scope.graph.producer(value)]))
+    return before, _closure(_outputs(held), lambda value: _outputs(scope.graph.uses(value)))
 
 
-def _closure(start: list[Value], onward: Callable[[Value], Iterable[Value]]) -> list[Value]:
-    met = dict.fromkeys(start)
-    todo = list(start)
+def _closure(start: Iterable[Value], onward: Callable[[Value], Iterable[Value]]) -> set[Value]:
+    met = set(start)
+    todo = list(met)
     for value in todo:
-        fresh = [other for other in onward(value) if other not in met]
-        met.update(dict.fromkeys(fresh))
+        fresh = set(onward(value)) - met
+        met |= fresh
         todo += fresh
-    return list(met)
+    return met
 
 
-def _made(graph: Graph, value: Value) -> list[Value]:
-    return [out for user in graph.uses(value) for out in user.outputs if out is not None]
+def _inputs(nodes: Iterable[Node | None]) -> Iterator[Value]:
+    return (value for node in nodes if node is not None for value in node.inputs if value is not None)
 
 
-def _read(graph: Graph, value: Value) -> list[Value]:
-    node = graph.producer(value)
-    return [one for one in node.inputs if one is not None] if node is not None else []
+def _outputs(nodes: Iterable[Node]) -> Iterator[Value]:
+    return (value for node in nodes for value in node.outputs if value is not None)

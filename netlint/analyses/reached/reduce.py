@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from netlint.graph import Node, Value
@@ -28,10 +29,10 @@ def _keeps(known: Reached, node: Node) -> Reach | None:
 
 def _sum(known: Reached, node: Node) -> Reach | None:
     a = arg(known, node)
-    if a is None or _sums_distribution(known, node):
+    along = known.ranges.sums_to_one(node.input(0))
+    if a is None or (along is not None and _runs_along(known, node, along)):
         return None
-    whole = known.ranges.sums_to_one(node.input(0)) is not None
-    if a.lo >= 0 and not whole and _mixes_distributions(known, node.input(0)):
+    if a.lo >= 0 and along is None and _mixes_distributions(known, node.input(0)):
         return None
     product = maker(known, node.input(0))
     if product is not None and product.op == "Mul" and all(is_unit(known, v) for v in product.inputs):
@@ -41,11 +42,9 @@ def _sum(known: Reached, node: Node) -> Reach | None:
     return a.like(_grown(a.lo), _grown(a.hi), a.at_lo, a.at_hi)
 
 
-def _sums_distribution(known: Reached, node: Node) -> bool:
+def _runs_along(known: Reached, node: Node, along: Iterable[int]) -> bool:
     """Whether a sum runs along an axis of a distribution, or may: that of one class over all positions does not."""
-    along, rank, summed = known.ranges.sums_to_one(node.input(0)), known.shapes.rank(node.input(0)), axes(node)
-    if along is None:
-        return False
+    rank, summed = known.shapes.rank(node.input(0)), axes(node)
     if rank is None or not summed:
         return True
     return not {axis % rank for axis in along}.isdisjoint(axis % rank for axis in summed)

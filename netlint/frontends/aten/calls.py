@@ -29,6 +29,7 @@ class Ref:
     """Of parameters, buffers and constants of the program."""
     trainable: bool | None = None
     registered: bool | None = None
+    """Of a parameter: whether the model holds it; None where nobody says."""
     storage: Hashable = None
     """Equal for tensors that lie in the same memory; None where the recording does not tell."""
 

@@ -99,7 +99,7 @@ class Level:
                 built += self._call(function, proto, inputs, outputs)
                 continue
             where = proto.domain and domain(proto.domain)
-            op = op if where else schema.SYNONYMS.get(op, op)
+            op = schema.named(where, op)
             least, most, sure = arity(where, op, opset.get(where, 0))
             if not least <= len(inputs) <= most:
                 self._fit(inputs, least, most, proto if sure else None)
@@ -302,8 +302,7 @@ class Level:
     def _decoded(self, proto: Any) -> dict[str, Any]:
         found = {}
         where = domain(proto.domain)
-        op = text(proto.op_type)
-        op = op if where else schema.SYNONYMS.get(op, op)
+        op = schema.named(where, text(proto.op_type))
         types = schema.attribute_types(where, op, self._builder.opset.get(where, 0))
         for attribute in proto.attribute:
             actual = self._actual(attribute)

@@ -19,11 +19,16 @@ _EXPERIMENTAL = frozenset(
         *("Scale", "ScaledTanh", "ConstantFill", "MeanVarianceNormalization"),
     )
 )
-SYNONYMS = {"SimplifiedLayerNormalization": "RMSNormalization"}
+_SYNONYMS = {"SimplifiedLayerNormalization": "RMSNormalization"}
 """What onnxruntime calls an operator in the default domain, long before ONNX had it, and what ONNX calls it."""
 _AT_ANY_TIME = frozenset({"LayerNormalization", "RMSNormalization"})
 """onnxruntime runs these in every opset, and its optimiser writes them into models of old ones."""
 _ANY = 1 << 31
+
+
+def named(domain: str, op: str) -> str:
+    """The operator as ONNX calls it."""
+    return op if domain else _SYNONYMS.get(op, op)
 
 
 def check(nodes: Iterable[Node], opset: Mapping[str, int]) -> Iterator[Defect]:

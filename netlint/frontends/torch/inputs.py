@@ -139,6 +139,7 @@ def stated(texts: Sequence[str]) -> list[Slot]:
 
 
 LENGTHS = {"lengths", "lens", "length", "seq_lens", "seq_lengths", "input_lengths", "x_lengths", "src_len"}
+"""What arguments that hold the lengths of sequences are called."""
 
 
 def vocabulary(model: nn.Module, slots: Sequence[Slot]) -> list[Slot]:

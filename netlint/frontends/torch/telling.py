@@ -59,8 +59,8 @@ def telling(model: nn.Module) -> Iterator[None]:
 def _flat(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, dict) or fields_of(value) is not None:
-        for item in (value if isinstance(value, dict) else fields_of(value) or {}).values():
+    elif (held := value if isinstance(value, dict) else fields_of(value)) is not None:
+        for item in held.values():
             yield from _flat(item)
     elif isinstance(value, tuple | list):
         for item in value:

@@ -51,9 +51,8 @@ def scan(node: Node, inputs: Sequence[Tensor | None], run: Run) -> list[Tensor]:
         found = run(node.bodies["body"], (*carried, *step))
         carried, added = found[: len(carried)], found[len(carried) :]
         rows.append(added)
-    made = _stacked(node, rows, _listed(node, "scan_output_axes", results))
-    back = _listed(node, "scan_output_directions", results)
-    ends = _listed(node, "scan_output_axes", results)
+    ends, back = _listed(node, "scan_output_axes", results), _listed(node, "scan_output_directions", results)
+    made = _stacked(node, rows, ends)
     return [*carried, *(out.flip(axis) if flip else out for out, flip, axis in zip(made, back, ends, strict=True))]
 
 

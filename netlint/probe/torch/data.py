@@ -15,7 +15,7 @@ from netlint.frontends.torch.arguments import Arguments
 from netlint.frontends.torch.symbolic import BATCH, resized
 from netlint.frontends.torch.target import Subject
 from netlint.graph import Graph, Value
-from netlint.probe.arrays import placed_axis
+from netlint.probe.feed import samples_axis
 from netlint.probe.files import Data, fitted, targets
 from netlint.probe.request import Request
 from netlint.probe.synthetic import Synthetic
@@ -98,7 +98,7 @@ def batch(
     """The batch at hand, or a synthetic one of so many samples where the model takes any number."""
     example = subject.example
     given = Arguments(_nothing, example.args, dict(example.kwargs))
-    tensors, axis = _own(given), _samples_axis(graph)
+    tensors, axis = _own(given), samples_axis(graph, BATCH)
     size = _count(tensors, axis)
     if data is not None:
         return _from_file(given, tensors, graph, data, axis)
@@ -115,12 +115,6 @@ def batch(
 
     arguments = given.changed(made)
     return Batch(arguments.args, arguments.kwargs, wanted, "synthetic", synthetic.about, axis=axis)
-
-
-def _samples_axis(graph: Graph) -> int:
-    """The axis of the inputs that runs over the samples: the first, unless it is known to be another."""
-    found = (placed_axis(value, BATCH) for value in graph.inputs)
-    return next((axis for axis in found if axis is not None), 0)
 
 
 def _own_axis(tensor: torch.Tensor, axis: int) -> int:
