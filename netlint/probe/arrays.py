@@ -52,9 +52,9 @@ def units_axis(node: Node, rank: int) -> int | None:
     return 1 if rank in (2, 4, 5) and node.op not in WEIGHTED else rank - 1
 
 
-def placed_axis(value: Value, batch: str) -> int | None:
-    """The axis of a length with a name."""
-    return value.shape.index(batch) if value.shape is not None and batch in value.shape else None
+def placed_axis(value: Value, batch: str | None) -> int | None:
+    """The axis of a length with a name; None where there is no such axis, or no name."""
+    return value.shape.index(batch) if batch is not None and value.shape is not None and batch in value.shape else None
 
 
 def seen_in(array: Array, node: Node) -> Seen | None:

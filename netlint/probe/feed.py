@@ -123,7 +123,7 @@ def samples_in(values: Mapping[str, Array], graph: Graph, batch: str | None) -> 
 def samples_axis(graph: Graph, batch: str | None) -> int:
     """The axis of the inputs that runs over the samples, by the name of their number: the first, unless it is known to
     be another."""
-    found = (placed_axis(value, batch) for value in graph.inputs if batch is not None)
+    found = (placed_axis(value, batch) for value in graph.inputs)
     return next((axis for axis in found if axis is not None), 0)
 
 

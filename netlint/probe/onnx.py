@@ -164,7 +164,7 @@ def _passes(fed: _Fed) -> Passes:
                 continue
             if (one := seen_in(array, node)) is not None:
                 seen[value] = one
-            axis = placed_axis(value, fed.feed.batch) or 0 if fed.feed.batch else 0
+            axis = placed_axis(value, fed.feed.batch) or 0
             if fed.graph.is_output(value) and array.ndim > 1 and array.shape[axis] == fed.feed.samples:
                 rows = np.moveaxis(array, axis, 0)[:KEPT_SAMPLES]
                 outputs[value] = rows.reshape(len(rows), -1)[:, :KEPT_NUMBERS].astype(np.float64)

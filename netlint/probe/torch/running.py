@@ -97,8 +97,7 @@ class Running:
 
     def axis(self, value: Value) -> int | None:
         """The axis of a value that runs over the samples; None: it has none, or that is not known."""
-        name = self.source.samples_axis
-        return placed_axis(value, name) if name is not None else None
+        return placed_axis(value, self.source.samples_axis)
 
     def placed(self, result: Any, samples: int) -> list[Placed]:
         """The outputs with an axis of samples; where it cannot be told which is which, those that begin with one."""
