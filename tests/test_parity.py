@@ -32,6 +32,7 @@ MERGED = "the exporter merges equal computations"
 ASSUMED = "one of several paths was recorded, and that is known of the module only"
 FROZEN = "that a weight is frozen is known of the module only"
 FOLDED = "a norm of random scales is folded into the kernel, which is no longer constant"
+NO_MODULE = "the exporter drops the modules of what runs without gradient"
 ZERO_NORM = "a norm of scale zero is folded into the kernel, which then is zero"
 
 EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
@@ -41,6 +42,7 @@ EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
     **{("gan_discriminator", "constant_layer", exporter): {"INI002": FOLDED} for exporter in parity.EXPORTERS},
     **{("adapted_mlp", "constant_layer", exporter): {"INI002": FROZEN} for exporter in parity.EXPORTERS},
     **{("routedexperts", "softmax_at_the_end", exporter): {"LOS002": ASSUMED} for exporter in parity.EXPORTERS},
+    ("fixedpoint", "zero_hidden_layer", "dynamo"): {"INI001": NO_MODULE},
     ("branchondata", "softmax_at_the_end", "torchscript"): {"LOS002": ASSUMED},
     ("loopondata", "softmax_at_the_end", "torchscript"): {"LOS002": ASSUMED},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,27 @@ def saved(program: Any, folder: Path) -> Graph:
     return pt2.load(folder / "model.pt2")
 
 
+def compared(
+    model: nn.Module,
+    example: tuple[Any, ...],
+    contract: Mapping[str, Any],
+    folder: Path | None,
+    explained: Iterable[str] = (),
+) -> Counter[Finding]:
+    """What is found on a module; the same, but for the rules that are explained, is found on its program, and on the
+    file that is saved of it where there is a folder for it."""
+    here, training = parity.recorded(model, example, contract)
+    program = exported(model, example)
+    graphs = [captured(program, *[None] * 6, "").graph, *([saved(program, folder)] if folder else [])]
+    for graph in graphs:
+        parity.agree(here, found_on(graph, training, model), explained)
+    return here
+
+
 @pytest.mark.parametrize(("name", "fault"), CASES)
 def test_the_program_and_its_file_have_the_findings_of_the_module(name: str, fault: str, tmp_path: Path) -> None:
     model, example, contract = faulty(name, fault)
-    here, training = parity.recorded(model, example, contract)
-    program = exported(model, example)
-    parity.agree(here, found_on(captured(program, *[None] * 6, "").graph, training, model))
-    if name not in NO_FILE:
-        parity.agree(here, found_on(saved(program, tmp_path), training, model))
+    compared(model, example, contract, None if name in NO_FILE else tmp_path)
 
 
 class Rounds(torch.autograd.Function):
@@ -90,10 +104,7 @@ class Quantised(nn.Module):
 def test_an_export_has_lost_the_gradients_that_its_author_defined(tmp_path: Path) -> None:
     """It holds the rounding alone, which has no gradient; the rule says so of the program, not of the module."""
     model, example = Quantised(), (torch.randn(4, 8),)
-    here, training = parity.recorded(model, example, {})
-    program = exported(model, example)
-    parity.agree(here, found_on(captured(program, *[None] * 6, "").graph, training, model), {"ACT012"})
-    parity.agree(here, found_on(saved(program, tmp_path), training, model), {"ACT012"})
+    compared(model, example, {}, tmp_path, {"ACT012"})
 
 
 class Constrained(nn.Module):
@@ -114,8 +125,4 @@ class Constrained(nn.Module):
 
 def test_weights_that_are_overwritten_are_read_alike(tmp_path: Path) -> None:
     model, example = Constrained(), (torch.randn(4, 8),)
-    here, training = parity.recorded(model, example, {"loss": "cross_entropy"})
-    program = exported(model, example)
-    assert "LOS002" in {code for code, _, _ in here}
-    parity.agree(here, found_on(captured(program, *[None] * 6, "").graph, training, model))
-    parity.agree(here, found_on(saved(program, tmp_path), training, model))
+    assert "LOS002" in {code for code, _, _ in compared(model, example, {"loss": "cross_entropy"}, tmp_path)}
