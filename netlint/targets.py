@@ -78,12 +78,12 @@ def _expand(text: str) -> list[str]:
 
 
 def _similar(missing: Path) -> str:
-    """What in the same folder was perhaps meant."""
+    """What in the same folder was perhaps meant; that two names end in `.onnx` says nothing."""
     try:
         beside = [entry.name for entry in os.scandir(missing.parent)]
     except (OSError, ValueError):
         return ""
-    found = get_close_matches(missing.name, beside, n=1)
+    found = get_close_matches(missing.name, beside, n=1, cutoff=0.8)
     return f"did you mean {missing.parent / found[0]}?" if found else ""
 
 

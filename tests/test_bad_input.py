@@ -95,7 +95,7 @@ def test_targets_that_are_no_readable_files(netlint: Netlint, tmp_path: Path) ->
         "keras.h5": "is not an ONNX model",
         "kera.h5": "does not exist",
     }
-    for name in ("weights.safetensors", "keras.h5"):
+    for name in ("weights.safetensors", "keras.h5", "gz.onnx"):
         (tmp_path / name).write_bytes(b"x")
     done = netlint(*wanted, "-o", "json")
     assert done.returncode == 3 and done.stderr == ""
@@ -104,6 +104,7 @@ def test_targets_that_are_no_readable_files(netlint: Netlint, tmp_path: Path) ->
     assert [target for target in wanted if wanted[target] not in found[target]["message"]] == []
     assert all(failure["help"] for failure in found.values())
     assert found["kera.h5"]["help"] == "did you mean keras.h5?"
+    assert found["missing.onnx"]["help"] == "check the path"
 
 
 def test_a_broken_target_does_not_hide_the_findings_of_others(netlint: Netlint, tmp_path: Path) -> None:
