@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
+LARGEST = 1 << 28
+"""Elements of an input up to which it is tried."""
 MAX_ELEMENTS = 1 << 26
 """Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
@@ -69,7 +71,7 @@ class Climb(Generic[T]):
         """Runs with these slots and with what failing runs make of them; None if that leads nowhere."""
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
             key = tuple(map(str, slots))
-            if key in self.seen:
+            if key in self.seen or any(math.prod(slot.shape) > LARGEST for slot in slots):
                 return None
             self.seen.add(key)
             outcome, watch, error = self.run(slots)

@@ -58,7 +58,10 @@ def first_guess(model: nn.Module) -> Iterator[list[Slot]]:
     for width in sorted(widths)[:3]:
         yield [Slot(name, "float", (BATCH, width)) for name in required]
         yield [Slot(name, "float", (BATCH, _LENGTH, width)) for name in required]
-    for shape in _others(_first("", model, first)):
+    alike = _first("", model, first)
+    if len(required) > 1:
+        yield [replace(alike, name=name) for name in required]
+    for shape in _others(alike):
         yield [Slot(name, "float", shape) for name in required]
     if any(isinstance(module, nn.Embedding) for module in model.modules()):
         yield [Slot(name, "int", (BATCH, _LENGTH)) for name in required]
@@ -80,7 +83,7 @@ def _others(first: Slot) -> list[tuple[int, ...]]:
         (BATCH, _LENGTH, 32),
         (BATCH, 1, 16_000),
     ]
-    return [shape for shape in shapes if len(shape) != len(first.shape) or shape[-1] != first.shape[-1]]
+    return [shape for shape in shapes if shape != first.shape]
 
 
 def _required(model: nn.Module) -> list[str] | None:
@@ -199,8 +202,8 @@ def _slot(name: str, place: int, model: nn.Module, layer: nn.Module | None) -> S
     if place and plain in _CLASS:
         high = tables[-1].num_embeddings if tables else 2
         return Slot(name, "int", (BATCH,), high=high)
-    if plain in _LATENT and isinstance(layer, nn.Linear):
-        return Slot(name, "float", (BATCH, layer.in_features))
+    if plain in _LATENT and isinstance(layer, nn.Linear | nn.Embedding):
+        return Slot(name, "float", (BATCH, layer.in_features if isinstance(layer, nn.Linear) else layer.embedding_dim))
     if place and plain in _STATE:
         return _state(name, model)
     if tables and (plain in _TEXT or plain.endswith(("ids", "tokens"))) and isinstance(layer, nn.Embedding):
