@@ -185,6 +185,44 @@ class Patches(nn.Module):
         return self.proj(torch.pixel_unshuffle(x, 4) * self.scale)
 
 
+class Positions(nn.Module):
+    """Patches that are cut before the first layer, and a table with a row for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Linear(16 * 16 * 3, 8)
+        self.table = nn.Parameter(torch.zeros(16, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, channels, height, width = x.shape
+        x = x.reshape(count, channels, height // 16, 16, width // 16, 16).permute(0, 2, 4, 1, 3, 5)
+        x = self.proj(x.reshape(count, -1, 16 * 16 * channels))
+        x += self.table[: x.shape[1]]
+        return x
+
+
+class Sized(nn.Module):
+    """Says how large its images are, and joins a channel of ones to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_size, self.channels = 32, 4
+        self.conv = nn.Conv2d(5, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[1:] == (4, 32, 32)
+        return self.conv(torch.cat((x, torch.ones_like(x[:, :1])), 1))
+
+
+def _labelled(self: Any, x: Tensor, c: Tensor) -> Tensor:
+    c = c.view(c.size(0), c.size(1), 1, 1)
+    return self.conv(torch.cat((x, c.repeat(1, 1, x.size(2), x.size(3))), 1))
+
+
+def _two(*channels: int) -> str:
+    return ", ".join(f"float32[2, {count}, 224, 224]" for count in channels)
+
+
 class Similarity(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         if x.shape != y.shape or x.dim() != 4:
@@ -232,6 +270,19 @@ class Labelled(nn.Module):
             "float32[2, 3, 32, 32], float32[2, 10]",
         ),
         (Patches(), "float32[2, 3, 224, 224]"),
+        (Positions(), "float32[2, 3, 64, 64]"),
+        (Fn(lambda self, a, b: self.conv(torch.cat((a, b), 1)), conv=nn.Conv2d(6, 4, 3)), _two(3, 3)),
+        (Fn(lambda self, a: self.conv(torch.cat((a, torch.zeros_like(a)), 1)), conv=nn.Conv2d(6, 4, 3)), _two(3)),
+        (Fn(_labelled, conv=nn.Conv2d(8, 4, 3)), "float32[2, 3, 224, 224], float32[2, 5]"),
+        (
+            Fn(
+                lambda self, x, low: self.b(torch.cat((self.a(x), low), 1)),
+                a=nn.Conv2d(3, 4, 4, 4),
+                b=nn.Conv2d(7, 1, 1),
+            ),
+            "float32[2, 3, 224, 224], float32[2, 3, 56, 56]",
+        ),
+        (Sized(), "float32[2, 4, 32, 32]"),
         (Similarity(), "float32[2, 3, 224, 224], float32[2, 3, 224, 224]"),
         (Labelled(), "float32[2, 8], int64[2]"),
     ],

@@ -15,6 +15,7 @@ from netlint.errors import said
 from netlint.frontends import TargetError
 
 from . import families
+from .channels import channelled
 from .demand import Demand, Misfit
 from .errors import Refused
 from .faults import Failed, cause, fault
@@ -167,6 +168,8 @@ class Climb(Generic[T]):
 
     def resized(self, slots: list[Slot], misfit: Misfit) -> list[Slot] | None:
         """The free axes of the inputs behind a misfit, made longer or shorter until the elements fit."""
+        if misfit.channels:
+            return channelled(slots, misfit)
         if (shared := self.shared(slots, misfit)) is not None:
             return shared
         for place in sorted(misfit.slots):
@@ -176,8 +179,8 @@ class Climb(Generic[T]):
                 continue
             shape = slots[place].shape
             free = [axis for axis in range(1, len(shape)) if axis not in self.fixed.get(place, ())]
-            if len(shape) == 5 and len(free) == 3:
-                free = free[1:]
+            if len(shape) > 3:  # neither the channels nor the frames of a clip
+                free = [axis for axis in free if axis >= len(shape) - 2] or free
             if not free:
                 continue
             points = self.points.setdefault((place, misfit.want), [])

@@ -134,8 +134,28 @@ def _features(layer: nn.Module | None) -> int:
     return width if type(width) is int else 0
 
 
+_SIZES = ("image_size", "img_size", "input_size", "resolution")
+_CHANNELS = ("channels", "in_channels", "in_chans", "input_channels")
+
+
 def _first(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
-    """What the first registered layer takes."""
+    """What the first registered layer takes; images as large as the model says that they are."""
+    slot = _of_layer(name, model, layer)
+    if len(slot.shape) != 4 or (size := _number(model, _SIZES, slot.shape[2])) < 8:
+        return slot
+    return replace(slot, shape=(BATCH, _number(model, _CHANNELS, slot.shape[1]), size, size))
+
+
+def _number(model: nn.Module, names: Sequence[str], usual: int) -> int:
+    """What the model holds under one of these names; a pair of two equal numbers counts as one."""
+    for value in (look(model, name) for name in names):
+        value = value[0] if isinstance(value, tuple | list) and len(value) == 2 and value[0] == value[1] else value
+        if type(value) is int and 0 < value <= 1024:
+            return value
+    return usual
+
+
+def _of_layer(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
     if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
         return Slot(name, "int", (BATCH, _LENGTH), high=layer.num_embeddings)
     if isinstance(layer, nn.modules.conv._ConvNd):
