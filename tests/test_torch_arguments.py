@@ -180,6 +180,60 @@ class Packed(nn.Module):
         return self.gru(packed)[1]
 
 
+class Plain(nn.Module):
+    """Arguments that are no tensors, annotated or told by their use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.heads = nn.ModuleDict({"depth": nn.Linear(4, 1), "normal": nn.Linear(4, 3)})
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+
+class OfAnnotated(Plain):
+    def forward(self, x: Any, count: int, scale: float, double: bool) -> Any:
+        for _ in range(count):
+            x = self.fc(x) * scale if scale > 0.5 else x
+        return x + x if double else x
+
+
+class OfMode(Plain):
+    def forward(self, mode: str, x: Any, y: Any) -> Any:
+        if mode not in ("sum", "difference"):
+            raise ValueError(mode)
+        return self.fc(x) + self.fc(y) if mode == "sum" else self.fc(x) - self.fc(y)
+
+
+class OfTask(Plain):
+    def forward(self, x: Any, task, place, steps, device, flag) -> Any:  # type: ignore[no-untyped-def]
+        x = self.layers[place](x.to(device))
+        for _ in range(steps):
+            x = self.fc(x)
+        return self.heads[task](x if flag else -x)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (OfAnnotated, "float32[2, 4], count=1, scale=1.0, double=False"),
+        (OfMode, "x float32[2, 4], y float32[2, 4], mode='sum'"),
+        (OfTask, "float32[2, 4], task='depth', place=0, steps=1, device=device(type='cpu'), flag=False"),
+    ],
+)
+def test_arguments_that_are_no_tensors_are_made(model: Callable[[], nn.Module], expected: str) -> None:
+    assert found(model()).facts["inputs"].value == expected
+
+
+def test_arguments_that_are_no_tensors_are_stated_and_the_others_guessed() -> None:
+    steps = found(OfAnnotated(), ("count=3", "double=True"))
+    assert str(steps.facts["inputs"].value) == "float32[2, 4], count=3, scale=1.0, double=True"
+    assert [node.op for node in steps.graph.nodes].count("Gemm") == 3
+    assert found(OfTask(), ("task=normal", "5,4")).graph.outputs[0].shape == ("batch", 3)
+    by_half = found(OfMode(), ("mode='difference'", "x:6,4"))
+    assert by_half.facts["inputs"].value == "x float32[6, 4], y float32[6, 4], mode='difference'"
+    assert "but for those that are stated" in by_half.facts["inputs"].origin
+
+
 @pytest.mark.parametrize("inputs", [("int64:3,9", "int64:3"), ("tokens:int64:3,9", "lengths:int64:3")])
 def test_stated_lengths_are_those_of_whole_sequences(inputs: tuple[str, ...]) -> None:
     assert [node.op for node in found(Packed(), inputs).graph.nodes if node.op == "GRU"] == ["GRU"]
@@ -273,8 +327,8 @@ def test_a_detector_without_targets_is_run_in_inference_mode() -> None:
         (OfDataclass, "images:1,3,9,9", "stated: batch.image", "--input image:DTYPE:SHAPE"),
         (
             Packed,
-            "tokens:int64:3,9",
-            "missing a required argument: 'lengths'",
+            "words:int64:3,9",
+            "missing a required argument: 'tokens'",
             "--input tokens:DTYPE:SHAPE --input len",
         ),
     ],

@@ -57,11 +57,7 @@ def _needed(field: dataclasses.Field[Any]) -> bool:
 
 def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: int = _DEPTH) -> Parts | None:
     """The parts of the argument of that name; None where its source does not tell."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, ValueError, RecursionError):
-        return None
-    nodes = sorted(ast.walk(tree), key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
+    nodes = nodes_of(function)
     for node in nodes:
         if isinstance(node, ast.Assign) and _is(node.value, name) and isinstance(node.targets[0], ast.Tuple):
             return _unpacked(node.targets[0].elts)
@@ -78,6 +74,15 @@ def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: i
     if count > 1:  # `batch[0]` alone may be the first sample of a tensor
         return Parts(tuple(f"part{index}" for index in range(count)), False)
     return next((found for call in calls if depth and (found := _handed(call, name, model, depth - 1))), None)
+
+
+def nodes_of(function: Callable[..., Any]) -> list[ast.AST]:
+    """The syntax of its source, in order; empty where there is none to read."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, ValueError, RecursionError):
+        return []
+    return sorted(ast.walk(tree), key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
 
 
 def keywords(model: nn.Module) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ _LOOSE = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 _MEND = "correct that line if it should take them"
-STATE = "state them: --input 1,3,224,224 or --input ids:int64:1,128"
+STATE = "state them: --input 1,3,224,224 or --input ids:int64:1,128, and what is no tensor as --input steps=3"
 
 
 class NoInputs(TargetError):
