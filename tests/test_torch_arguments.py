@@ -126,6 +126,15 @@ class OfList(nn.Module):
         return torch.relu(self.near(features[0])) + self.far(features[1])
 
 
+class Pyramid(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides = nn.ModuleList(nn.Conv2d(channels, 4, 1) for channels in (3, 5, 7))
+
+    def forward(self, features: Any) -> Any:
+        return sum(torch.relu(side(feature)) for side, feature in zip(self.sides, features, strict=True))
+
+
 class OfPair(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -143,6 +152,7 @@ def test_a_sequence_of_tensors_is_made_where_a_tensor_does_not_fit() -> None:
         "inputs_1": ("float32", "batch", 3, 224, 224),
     }
     assert {name: each[2] for name, each in shapes(found(OfList())).items()} == {"features_0": 3, "features_1": 5}
+    assert [each[2] for each in shapes(found(Pyramid())).values()] == [3, 5, 7]
 
 
 def test_the_tensors_of_a_sequence_are_stated_by_their_places() -> None:
