@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 import netlint
+from netlint.engine import lint
+from netlint.frontends.onnx import load_bytes
 from netlint.registry import load_rules
 from netlint.reported import Report
 from netlint.rule import Level
+from netlint.training import parse_training
+from tests.pairs_wiring_onnx import WRITTEN, Written
+from tests.test_other_exporters import Writer
 
 torch: Any = pytest.importorskip("torch")
 
@@ -35,6 +40,15 @@ def test_pair(one: Pair, fault: bool) -> None:
     torch.manual_seed(0)
     told = {name: value(fault) if name == "step" else value for name, value in one.told.items()}
     judge(netlint.check(one.make(fault), inputs=one.inputs, **told), one.code, fault, one.ignored)
+
+
+@pytest.mark.parametrize("fault", [True, False], ids=["fault", "twin"])
+@pytest.mark.parametrize("one", [pytest.param(one, id=f"{one.code}-{one.name}") for one in WRITTEN])
+def test_written_pair(one: Written, fault: bool) -> None:
+    writer = Writer(one.opset)
+    model = writer.model(one.make(writer, fault))
+    stage = parse_training({"stage": "init"}, lambda name: name)
+    judge(lint(load_bytes(model.SerializeToString()), RULES.values(), stage), one.code, fault)
 
 
 def test_every_rule_has_six_pairs() -> None:
