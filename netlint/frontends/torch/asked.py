@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,12 @@ def _viewed(watch: Watch, call: Call) -> None:
         if got != wanted[1] and wanted[1] not in merged:
             watch.miss(value, got, wanted[1])
             watch.mixed = watch.mixed or watch.current
+    elif _sized(wanted) and value.dim() > 2 and wanted[0] == value.shape[0]:
+        watch.miss(value, value[0].numel(), math.prod(wanted[1:]))
+
+
+def _sized(shape: tuple[Any, ...]) -> bool:
+    return len(shape) > 2 and all(type(size) is int and size > 0 for size in shape)
 
 
 _LOSSES_OF_ALIKES = (

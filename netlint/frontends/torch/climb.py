@@ -30,8 +30,9 @@ T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
-LARGEST = 1 << 28
+LARGEST = 1 << 26
 """Elements of an input up to which it is tried."""
+MOST_CHASED = 8
 MAX_ELEMENTS = 1 << 26
 """Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
@@ -65,15 +66,18 @@ class Climb(Generic[T]):
     """Sizes tried and elements got, by slot and elements wanted."""
     last: tuple[int, Misfit] | None = None
     """The slot that was made shorter or longer for this run, and why."""
+    chased: int = 0
+    """How often numbers in a message were tried for lengths since the last start."""
     errors: list[str] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
 
     def climb(self, slots: list[Slot], settled: bool = False) -> Found[T] | None:
         """Runs with these slots and with what failing runs make of them; None if that leads nowhere."""
+        self.chased = 0
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
             slots = sorted(slots, key=lambda slot: slot.kind == "plain")  # a watch counts the tensors alone
             key = tuple(map(str, slots))
-            if key in self.seen or any(math.prod(slot.shape) > LARGEST for slot in slots):
+            if key in self.seen or _large(slots):
                 return None
             self.seen.add(key)
             outcome, watch, error = self.run(slots)
@@ -109,7 +113,7 @@ class Climb(Generic[T]):
     def again(self, slots: Sequence[Slot]) -> Failed | None:
         """One more run, as far as it fails."""
         before = len(self.failed)
-        if time.monotonic() < self.until:
+        if time.monotonic() < self.until and not _large(slots):
             self.run(slots)
         return self.failed[-1] if len(self.failed) > before else None
 
@@ -229,6 +233,9 @@ class Climb(Generic[T]):
         joined = _JOINED.search(error)
         if joined and (ranked := self.lowered(slots, abs(int(joined[1]) - int(joined[2])))) is not None:
             return ranked
+        self.chased += 1
+        if self.chased > MOST_CHASED:
+            return None
         return self.replaced(slots, [int(number) for number in re.findall(r"\d+", error)[:12]])
 
     def reranked(self, slots: list[Slot], rank: int, given: int | None = None) -> list[Slot] | None:
@@ -273,6 +280,10 @@ class Climb(Generic[T]):
                     if tuple(map(str, changed)) not in self.seen:
                         return changed
         return None
+
+
+def _large(slots: Sequence[Slot]) -> bool:
+    return any(math.prod(slot.shape) > LARGEST for slot in slots)
 
 
 def reason(error: BaseException) -> str:
