@@ -174,6 +174,13 @@ def _einsum(watch: Watch, call: Call) -> None:
         watch.miss(*moving[letter], lengths[letter])
 
 
+def _resized(watch: Watch, call: Call) -> None:
+    """Maps that are resized have as many axes as lengths are given, and two more."""
+    size = call.arg(1, "size")
+    if isinstance(size, tuple | list):
+        watch.ask(call.value, kind="float", rank=len(size) + 2)
+
+
 def _joined(watch: Watch, call: Call) -> None:
     """Inputs that are joined with what follows from others are as large as that, but along the axis itself."""
     parts, axis = list(call.value), call.arg(1, "dim") or 0
@@ -261,6 +268,7 @@ _ASKS: Mapping[str, Callable[[Watch, Call], None]] = {
     **dict.fromkeys(("matmul", "__matmul__"), _matmul),
     **dict.fromkeys(("view", "reshape"), _viewed),
     "einsum": _einsum,
+    "interpolate": _resized,
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
 }
 """By the operator's name, what it asks of what arrives."""

@@ -184,6 +184,9 @@ class Climb(Generic[T]):
                 continue
             shape = slots[place].shape
             free = [axis for axis in range(1, len(shape)) if axis not in self.fixed.get(place, ())]
+            if len(shape) > 3 and 1 in free and misfit.got == shape[1]:  # nothing but the channels is left by a pooling
+                wider = replace(slots[place], shape=(shape[0], misfit.want, *shape[2:]))
+                return [*slots[:place], wider, *slots[place + 1 :]]
             if len(shape) > 3:  # neither the channels nor the frames of a clip
                 free = [axis for axis in free if axis >= len(shape) - 2] or free
             if not free:

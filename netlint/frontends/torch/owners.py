@@ -53,6 +53,17 @@ def draws(step: Step) -> Slot | None:
     return slot if slot.held else None
 
 
+def begins(trace: Trace, step: Step, slots: Iterable[Slot]) -> bool:
+    """Whether a call copies what the inputs give into a parameter: its first value, which training moves."""
+    written = step.written[:1]
+    if step.name != "copy_" or not written or len(step.args) < 2 or not isinstance(step.args[1], Slot):
+        return False
+    with torch._C.DisableTorchFunction():
+        memory = storage_of(written[0].tensor)
+        stored = any(slot.kind == "parameter" and storage_of(slot.tensor) == memory for slot in slots)
+    return stored and "input" in origin_of(trace, step.args[1])[1]
+
+
 def settle(slots: Iterable[Slot], root: nn.Module | None) -> None:
     """After a run: what the model holds by now it holds, as a layer that is made once; what is frozen nobody trains."""
     kept = {id(parameter) for parameter in root.parameters()} if root is not None else set()
