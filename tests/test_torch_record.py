@@ -510,6 +510,30 @@ def test_custom_functions_are_one_opaque_call(apply: Any) -> None:
     assert of(recording, "tanh").args == (of(recording, "Straight"),)
 
 
+class Shifts(torch.autograd.Function):
+    """Writes into its argument on the way, as implementations of sparsemax do."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Any) -> Any:
+        value -= value.max()
+        return value.clamp(min=-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        return grad
+
+
+def test_what_a_custom_function_writes_into_its_arguments_is_a_result_of_it() -> None:
+    def applied(value: Any) -> Any:
+        h = value.relu()
+        return Shifts.apply(h), h.tanh()
+
+    recording = record(applied, (x(),))
+    assert of(recording, "Shifts").args == (of(recording, "relu"),)
+    (read,) = of(recording, "tanh").args
+    assert read.args == (of(recording, "Shifts"), 1)
+
+
 @torch.library.custom_op("netlint_test::twice", mutates_args=())
 def twice(value: torch.Tensor) -> torch.Tensor:
     return value.numpy(force=True).copy() is not None and value * 2

@@ -33,7 +33,13 @@ _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
 _SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
 _OUTSIDE = re.compile(r"Dimension out of range \(expected to be in range of \[-(\d+), \d+\], but got (-?\d+)\)")
 _JOINED = re.compile(r"same number of dimensions: got (\d+) and (\d+)")
-_UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)")
+_UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)(?:, got (\d+))?")
+_PERMUTED = re.compile(r"input\.dim\(\) = (?P<got>\d) is not equal to len\(dims\) = (?P<want>\d)")
+_RANKED = re.compile(
+    r"(?:expected|must|should|requires?|needs?)[^\d.]*(?P<want>\d)-?(?:d\b|\s*dim|,)[^\d]*(?P<got>\d)(?:-?\s*d(?:im)?\b|$|[.\s])",
+    re.IGNORECASE,
+)
+"""As in `expected 3 dims. Received 2-dim tensor`, `must have dimension of 3, got 4`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ class Climb(Generic[T]):
     def demanded(self, slots: list[Slot], demands: Sequence[Demand]) -> list[Slot]:
         found = list(slots)
         settled: set[tuple[int, str]] = set()
-        for demand in demands:
+        for demand in _smallest_tables(demands):
             if demand.slot >= len(found) or found[demand.slot].stated:
                 continue
             if demand.target and found[demand.slot].name.rpartition(".")[2].lower() not in TARGETS:
@@ -215,7 +221,10 @@ class Climb(Generic[T]):
         if outside and (ranked := self.reranked(slots, _axes(int(outside[2])), int(outside[1]))) is not None:
             return ranked
         unpack = _UNPACK.search(error)
-        if unpack and (ranked := self.reranked(slots, int(unpack[1]))) is not None:
+        if unpack and (ranked := self.unpacked(slots, int(unpack[1]), int(unpack[2] or 0))) is not None:
+            return ranked
+        axes = _PERMUTED.search(error) or ("dim" in error and _RANKED.search(error))
+        if axes and (ranked := self.reranked(slots, int(axes["want"]), int(axes["got"]))) is not None:
             return ranked
         joined = _JOINED.search(error)
         if joined and (ranked := self.lowered(slots, abs(int(joined[1]) - int(joined[2])))) is not None:
@@ -233,6 +242,16 @@ class Climb(Generic[T]):
             if tuple(map(str, changed)) not in self.seen:
                 self.fixed.pop(place, None)
                 return changed
+        return None
+
+    def unpacked(self, slots: list[Slot], wanted: int, got: int) -> list[Slot] | None:
+        """So many values were unpacked: the lengths of an input, or these with others as in `*x.shape, self.width`."""
+        if not got or any(len(slot.shape) == got for slot in slots):
+            return self.reranked(slots, wanted)
+        for place, slot in enumerate(slots):
+            rank = len(slot.shape) + wanted - got
+            if not slot.stated and 0 < rank <= 5 and self.reranked([slot], rank) is not None:
+                return [*slots[:place], replace(slot, shape=_ranked(slot.shape, rank)), *slots[place + 1 :]]
         return None
 
     def lowered(self, slots: list[Slot], axes: int) -> list[Slot] | None:
@@ -264,6 +283,12 @@ class Climb(Generic[T]):
                     if tuple(map(str, changed)) not in self.seen:
                         return changed
         return None
+
+
+def _smallest_tables(demands: Sequence[Demand]) -> list[Demand]:
+    """Where parts of an input are looked up in several tables, each of its numbers must lie in all of them."""
+    tables = [demand for demand in demands if demand.high]
+    return sorted(tables, key=lambda demand: demand.high or 0) + [demand for demand in demands if not demand.high]
 
 
 def reason(error: BaseException) -> str:

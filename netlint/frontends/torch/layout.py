@@ -76,7 +76,8 @@ class Layout:
                 parts[whole] = {}
                 found.append((whole, parts[whole]))
             parts[whole][part] = value
-        return [(name, self.parts[name].held(value) if name in parts else value) for name, value in found]
+        pair = Parts((), keyed=False)
+        return [(name, self.parts.get(name, pair).held(value) if name in parts else value) for name, value in found]
 
     def placed(self, slots: Sequence[Slot]) -> list[Slot] | None:
         """Stated slots under the names of all that is needed; None where they do not fit these."""

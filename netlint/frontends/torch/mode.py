@@ -272,6 +272,7 @@ class Recorder(TorchFunctionMode):
     def custom(self, cls: type, forward: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """A user-written autograd function: one call, whatever it does inside."""
         given = args[1:] if args and isinstance(args[0], torch.autograd.function.BackwardCFunction) else args
+        before = self.taken(given)[1], self.taken_named(kwargs)[1]
         self.quiet += 1
         try:
             result = forward(*args, **kwargs)
@@ -279,8 +280,11 @@ class Recorder(TorchFunctionMode):
             self.quiet -= 1
         if self.quiet:
             return result
+        # What it writes into its arguments is a result as well.
+        written = [slot.tensor for slot in slots_in(before) if self.current[id(slot.tensor)] is not slot]
         with torch.set_grad_enabled(True), torch._C.DisableTorchFunction():
-            return self.opaque(standins.function_for(cls), result, given, kwargs)
+            func = standins.function_for(cls)
+            return self.made(func, (result, *written), *before)[0] if written else self.made(func, result, *before)
 
     def opaque(self, func: Any, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record a call whose result is given."""

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from .asked import of_call, of_module
 from .demand import Demand, Misfit, Trace
-from .widths import MOVES, Widths, moved
+from .widths import MOVES, Widths, moved, picked
 
 
 class Watch(TorchFunctionMode):
@@ -110,7 +110,7 @@ class Watch(TorchFunctionMode):
         demand = Demand(trace.slot, kind, high=high, like=like, target=target)
         if rank is not None:
             own = sum(axis is not None for axis in trace.axes)
-            demand.rank = own + rank - len(trace.axes)
+            demand.rank = own + rank - len(trace.axes) + trace.taken
         for axis, size in (sizes or {}).items():
             place = axis if axis >= 0 else len(trace.axes) + axis
             if 0 <= place < len(trace.axes) and trace.axes[place] is not None:
@@ -149,12 +149,20 @@ class Watch(TorchFunctionMode):
         first = args[0] if args else None
         if self.trace(first) is not source or source.slot is None or not isinstance(first, torch.Tensor):
             return Trace(slots)
+        axes: Sequence[int | None] | None = None
         if name in MOVES:
             axes = moved(name, args[1:], kwargs, first.dim())
-            return Trace(slots, source.slot, tuple(source.axes[axis] if axis is not None else None for axis in axes))
-        if tensor.shape == first.shape and name not in ("flip", "roll"):
-            return Trace(slots, source.slot, source.axes)
-        return Trace(slots)
+        elif tensor.shape == first.shape and name not in ("flip", "roll"):
+            axes = range(first.dim())
+        elif name == "pad":
+            lengths = zip(first.shape, tensor.shape, strict=True)
+            axes = [axis if was == now else None for axis, (was, now) in enumerate(lengths)]
+        elif name == "__getitem__":
+            axes = picked(range(first.dim()), args[1], None)
+        if axes is None:
+            return Trace(slots)
+        taken = source.taken + (first.dim() - sum(axis is not None for axis in axes) if name == "__getitem__" else 0)
+        return Trace(slots, source.slot, tuple(source.axes[axis] if axis is not None else None for axis in axes), taken)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
