@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from .location import Location as Location
 
@@ -23,6 +23,10 @@ Dim: TypeAlias = int | str | None
 """One axis of a shape: its length, the name of an unknown length, or None (nothing is known)."""
 
 Shape: TypeAlias = tuple[Dim, ...]
+
+Holder: TypeAlias = Literal["model", "aside", "call"]
+"""What holds a parameter: the `model`, so that an optimizer of its parameters gets it; something `aside`, such as a
+plain list; nothing beyond one `call` of the model, which draws it anew."""
 
 ONNX = ""
 """The default operator domain (`ai.onnx` is spelled the same way)."""
@@ -66,7 +70,7 @@ class TensorUnreadable(Exception):
 class Value:
     """What flows along one edge. Two values are equal only if they are the same object."""
 
-    __slots__ = ("constant", "dtype", "name", "registered", "shape", "trainable")
+    __slots__ = ("constant", "dtype", "held", "name", "shape", "trainable")
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class Value:
         shape: Shape | None = None,
         constant: Tensor | None = None,
         trainable: bool | None = None,
-        registered: bool | None = None,
+        held: Holder | None = None,
     ) -> None:
         self.name = name
         self.dtype = dtype
@@ -85,8 +89,8 @@ class Value:
         self.constant = constant
         self.trainable = trainable
         """Of a constant: whether it is a parameter that gradient descent moves; None where nobody says."""
-        self.registered = registered
-        """Of a parameter: whether the model holds it, so that an optimizer of its parameters gets it; None: unknown."""
+        self.held = held
+        """Of a parameter: see `Holder`; None where nobody says."""
 
     def __repr__(self) -> str:
         return f"<Value {self.name} {self.dtype} {self.shape}>"

@@ -114,6 +114,61 @@ def test_a_dataclass_at_hand_is_taken() -> None:
     assert shapes(got) == {"batch_image": ("float32", "batch", 3, 9, 9)}
 
 
+class OfList(nn.Module):
+    """As a feature pyramid takes the outputs of a backbone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(3, 4, 1)
+        self.far = nn.Conv2d(5, 4, 1)
+
+    def forward(self, features: Any) -> Any:
+        return torch.relu(self.near(features[0])) + self.far(features[1])
+
+
+class OfPair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(5, 4)
+
+    def forward(self, inputs: Any) -> Any:
+        features, image = inputs
+        return self.fc(features) + self.conv(image).mean((2, 3))
+
+
+def test_a_sequence_of_tensors_is_made_where_a_tensor_does_not_fit() -> None:
+    assert shapes(found(OfPair())) == {
+        "inputs_0": ("float32", "batch", 5),
+        "inputs_1": ("float32", "batch", 3, 224, 224),
+    }
+    assert {name: each[2] for name, each in shapes(found(OfList())).items()} == {"features_0": 3, "features_1": 5}
+
+
+def test_the_tensors_of_a_sequence_are_stated_by_their_places() -> None:
+    got = found(OfList(), ("features.1:2,5,4,4", "features.0:2,3,4,4"))
+    assert {name: each[2:] for name, each in shapes(got).items()} == {"features_0": (3, 4, 4), "features_1": (5, 4, 4)}
+    with pytest.raises(TargetError, match=r"takes other inputs than are stated: features\.0, features\.1"):
+        found(OfList(), ("features.1:2,5,4,4",))
+
+
+class OfFeaturesAndImage(nn.Module):
+    """Taken for one tensor, its argument would get longer until it fits in no memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, inputs: Any) -> Any:
+        features, image = inputs
+        return self.fc(features) + self.conv(image).mean((2, 3))
+
+
+def test_inputs_that_grow_without_end_are_given_up() -> None:
+    assert shapes(found(OfFeaturesAndImage()))["inputs_0"] == ("float32", "batch", 4)
+
+
 class Packed(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -3,8 +3,8 @@
 ## What it does
 
 Reports a layer whose weight is an `nn.Parameter` that takes part in the forward pass and is not among
-`model.parameters()`: a layer kept in a plain list or dict instead of `nn.ModuleList` or `nn.ModuleDict`, or one that
-belongs to no module at all.
+`model.parameters()`: a layer kept in a plain list or dict instead of `nn.ModuleList` or `nn.ModuleDict`, one that
+belongs to no module at all, or one that the forward pass makes, with other random weights at each call.
 
 ## Why is this bad
 
@@ -24,6 +24,19 @@ class Net(nn.Module):
         for layer in self.layers:
             x = torch.relu(layer(x))      # want "the weight [8, 8] of this layer is not among the model's parameters"
         return self.head(x)
+```
+
+A layer that is made where it is used, because its width is known only there:
+
+```torch
+# given inputs=4,1,12,12
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+    def forward(self, x):
+        x = torch.relu(self.conv(x)).flatten(1)
+        return nn.Linear(x.size(1), 3)(x)      # want "the weight [3, 400] of this layer is made in the forward pass"
 ```
 
 ## Use instead
@@ -59,10 +72,44 @@ class Net(nn.Module):
         return self.student(x) + self.frozen[0](x), target
 ```
 
+Another model in a training step, which has an optimizer of its own:
+
+```torch
+# given inputs=4,8
+class Generator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 5)
+    def forward(self, z):
+        return torch.tanh(self.fc(z))
+
+critic = nn.Linear(5, 1)
+
+def step(model, z):
+    return F.binary_cross_entropy_with_logits(critic(model(z)), torch.ones(4, 1))
+```
+
+A layer that the first call makes, and the model keeps; a filter that is written by hand:
+
+```torch
+# given inputs=4,1,12,12
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = None
+    def forward(self, x):
+        blur = nn.Conv2d(1, 1, 3, bias=False)
+        blur.weight.data.fill_(1 / 9)
+        x = torch.relu(blur(x)).flatten(1)
+        if self.fc is None:
+            self.fc = nn.Linear(x.size(1), 3)
+        return self.fc(x)
+```
+
 ## Known limits
 
-A training step may well use the weights of another model, which has an optimizer of its own; where a loss is recorded
-nothing is said. In a model file nothing tells which weights the model held.
+In a training step only what the model itself calls is judged, not what the step calls beside it. In a model file
+nothing tells which weights the model held.
 
 ## References
 
@@ -73,45 +120,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from netlint.analyses.contract import losses
 from netlint.analyses.layers import Layer, layers
 from netlint.analyses.parameters import parameters
 from netlint.analyses.paths import paths
 from netlint.analyses.shapes import shapes
-from netlint.graph import Node, Value
+from netlint.graph import Holder, Node, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
 
 
-@rule(
-    "GRD004", "unregistered-parameter", level=WARNING, since="0.3", requires=(layers, parameters, losses, paths, shapes)
-)
+@rule("GRD004", "unregistered-parameter", level=WARNING, since="0.3", requires=(layers, parameters, paths, shapes))
 def unregistered_parameter(scope: Scope) -> Iterator[Finding]:
-    loose = [layer for layer in scope[layers].all if _registered(scope, layer) is False]
-    if scope[losses] or not loose:
+    loose = [layer for layer in scope[layers].all if _holder(scope, layer) in ("aside", "call")]
+    if not loose:
         return
     before, behind = _beside_registered(scope)
     for layer in loose:
-        if not scope[paths].gradient.reached(layer.output) or (layer.data not in behind and layer.output not in before):
-            continue
-        shape = list(scope[shapes].of(layer.weight) or ())
-        yield Finding(
-            f"the weight {shape} of this layer is not among the model's parameters",
-            layer.node,
-            evidence=(Evidence("shape", shape),),
-            help="keep layers in nn.ModuleList, nn.ModuleDict or attributes, and weights as nn.Parameter attributes",
-            why="an optimizer over model.parameters() never moves it, and state_dict() does not save it",
-        )
+        drawn = _holder(scope, layer) == "call"
+        beside = drawn or layer.data in behind or layer.output in before
+        if beside and scope[paths].gradient.reached(layer.output):
+            yield _finding(layer, drawn, list(scope[shapes].of(layer.weight) or ()))
 
 
-def _registered(scope: Scope, layer: Layer) -> bool | None:
-    """Whether the model holds a layer's weight, of one that is trained; None where it is not, or nobody says."""
+def _finding(layer: Layer, drawn: bool, shape: list[object]) -> Finding:
+    said = "made in the forward pass: each call draws another one" if drawn else "not among the model's parameters"
+    where = "make layers in __init__, and keep them" if drawn else "keep layers"
+    return Finding(
+        f"the weight {shape} of this layer is {said}",
+        layer.node,
+        evidence=(Evidence("shape", shape),),
+        help=f"{where} in attributes, nn.ModuleList or nn.ModuleDict, and weights as nn.Parameter attributes",
+        why="an optimizer over model.parameters() never moves it, and state_dict() does not save it",
+    )
+
+
+def _holder(scope: Scope, layer: Layer) -> Holder | None:
+    """What holds a layer's weight, of one that is trained; None where it is not, or nobody says."""
     stored = scope[parameters].stored(layer.weight)
-    return stored.value.registered if stored is not None and stored.value.trainable else None
+    return stored.value.held if stored is not None and stored.value.trainable else None
 
 
 def _beside_registered(scope: Scope) -> tuple[set[Value], set[Value]]:
     """The values before and behind layers that the model does hold; a teacher that is kept aside is neither."""
-    held = [layer.node for layer in scope[layers].all if _registered(scope, layer)]
+    held = [layer.node for layer in scope[layers].all if _holder(scope, layer) == "model"]
     before = _closure(_inputs(held), lambda value: _inputs([scope.graph.producer(value)]))
     return before, _closure(_outputs(held), lambda value: _outputs(scope.graph.uses(value)))
 

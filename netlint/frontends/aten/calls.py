@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from netlint.graph import Location, Shape, Tensor
+from netlint.graph import Holder, Location, Shape, Tensor
 
 
 @dataclass(eq=False, slots=True)
@@ -28,8 +28,8 @@ class Ref:
     constant: Tensor | None = None
     """Of parameters, buffers and constants of the program."""
     trainable: bool | None = None
-    registered: bool | None = None
-    """Of a parameter: whether the model holds it; None where nobody says."""
+    held: Holder | None = None
+    """Of a parameter: what holds it; None where nobody says."""
     storage: Hashable = None
     """Equal for tensors that lie in the same memory; None where the recording does not tell."""
 

@@ -55,7 +55,7 @@ class _Lowering:
 
     def _define(self, ref: Ref) -> Cell:
         """A tensor that the program did not compute: an input, a parameter, a constant."""
-        value = Value(ref.name, ref.dtype, ref.shape, ref.constant, ref.trainable, ref.registered)
+        value = Value(ref.name, ref.dtype, ref.shape, ref.constant, ref.trainable, ref.held)
         self._cells[ref] = cell = Cell(ref, value)
         return cell
 

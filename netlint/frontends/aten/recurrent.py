@@ -100,7 +100,7 @@ def _rearranged(b: Builder, parts: Sequence[Value], gates: Sequence[int]) -> Val
 
 def _like(made: Value, parts: Sequence[Value]) -> Value:
     made.name = parts[0].name
-    made.trainable = parts[0].trainable
+    made.trainable, made.held = parts[0].trainable, parts[0].held
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
+MAX_ELEMENTS = 1 << 26
+"""Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
 
 _SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
@@ -81,7 +84,7 @@ class Climb(Generic[T]):
                 return Found(outcome[0], outcome[1])
             if outcome is not None and settled:
                 return Found(outcome[0], outcome[1])
-            if better is None:
+            if better is None or sum(math.prod(slot.shape) for slot in better) > MAX_ELEMENTS:
                 return None
             slots = better
         return None

@@ -178,6 +178,11 @@ class Modules:
         if len(self._stack) > 1:
             self._stack.pop()
 
+    @property
+    def inside(self) -> bool:
+        """Whether the model itself is being called."""
+        return self._stack[-1][0] is not None
+
     def location(self, name: str, line: Line | None, assumed: str | None) -> Location:
         """The location of a call made now."""
         module, module_class, born = self._stack[-1]

@@ -16,7 +16,7 @@ from netlint.frontends.aten.calls import Call, Length, Program, Ref
 from netlint.frontends.aten.locations import locate
 from netlint.frontends.aten.serialized import WRAPPERS
 from netlint.frontends.aten.types import dtype_name
-from netlint.graph import Dim, Location, Shape
+from netlint.graph import Dim, Holder, Location, Shape
 
 from .leaves import opened
 from .recording import Recording, SymbolicInt
@@ -120,9 +120,9 @@ class _Reader:
 
     def _held(self, node: torch.fx.Node, tensor: Any) -> Any:
         """What a recording holds lies, for what is written into it, where its stand-in lay."""
-        return self._stored(str(node.target), tensor, node.meta.get("storage"), node.meta.get("registered"))
+        return self._stored(str(node.target), tensor, node.meta.get("storage"), node.meta.get("held"))
 
-    def _stored(self, target: str, tensor: Any, storage: Hashable = None, registered: bool | None = None) -> Any:
+    def _stored(self, target: str, tensor: Any, storage: Hashable = None, held: Holder | None = None) -> Any:
         """A parameter, buffer or constant; the same tensor under two names is one."""
         if not isinstance(tensor, torch.Tensor):
             return tensor
@@ -130,9 +130,7 @@ class _Reader:
         known = self._constants.get(id(tensor))
         if known is None:
             trainable = isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad
-            known = Ref(
-                target, live.dtype, live.shape, live, trainable, registered, storage=storage or storage_of(tensor)
-            )
+            known = Ref(target, live.dtype, live.shape, live, trainable, held, storage or storage_of(tensor))
             self._constants[id(tensor)] = known
         return known
 

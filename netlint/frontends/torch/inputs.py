@@ -22,6 +22,7 @@ BATCH = 2
 
 _NUMBERS = 0xC0FFEE
 _SHAPE = re.compile(r"\(?\s*(\d+(?:\s*[,x]\s*\d+)*)?\s*,?\s*\)?")
+_NAME = re.compile(r"[^\W\d]\w*(?:\.(?:[^\W\d]\w*|\d{1,3}))*")
 _WAY_OUT = "write --input SHAPE, DTYPE:SHAPE or NAME:DTYPE:SHAPE, as in 1,3,224,224 or ids:int64:1,128"
 
 
@@ -116,7 +117,7 @@ def parse(text: str) -> Slot:
     name, dtype = ("", *head)[-2:] if head else ("", "")
     if dtype and not _is_dtype(dtype):
         raise TargetError(f"has an input of unknown dtype '{dtype}'", "use float32, float16, int64, bool …")
-    if name and not all(part.isidentifier() for part in name.split(".")):
+    if name and not _NAME.fullmatch(name):
         raise TargetError(f"has an input whose name is no identifier: '{name}'", _WAY_OUT)
     kind = _kind(getattr(torch, dtype)) if dtype else "float"
     return Slot(name, kind, sizes, dtype, stated=True)

@@ -25,7 +25,8 @@ class Layout:
     """Arguments that hold several tensors."""
 
     @classmethod
-    def of(cls, model: nn.Module, step: Step | None) -> Layout:
+    def of(cls, model: nn.Module, step: Step | None, sequences: bool = False) -> Layout:
+        """`sequences`: what a forward pass indexes or unpacks is a sequence of tensors, too."""
         if step is None or step.run is model:
             entries = tuple(entry for entry in parameters_of(model.forward).values() if entry.kind not in _LOOSE)
             entries += tuple(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in keywords(model))
@@ -37,7 +38,7 @@ class Layout:
         stated = {entry.name: parts for entry in entries if (parts := declared(entry, source)) is not None}
         read = ((name, stated.get(name) or parts_of(source, name, model)) for name in needed)
         found = {name: parts for name, parts in read if parts is not None}
-        return cls(entries, found if step is not None else {name: p for name, p in found.items() if p.keyed})
+        return cls(entries, {name: p for name, p in found.items() if p.keyed or sequences or step is not None})
 
     def names(self) -> list[str]:
         """The slots of the arguments that it cannot do without."""
@@ -79,6 +80,15 @@ class Layout:
         pair = Parts((), keyed=False)
         return [(name, self.parts.get(name, pair).held(value) if name in parts else value) for name, value in found]
 
+    def holding(self, slots: Sequence[Slot]) -> Layout:
+        """With the arguments that the user states in parts, `feats.0` and `feats.1` or `batch.image`."""
+        stated: dict[str, list[str]] = {}
+        for slot in slots:
+            whole, _, part = slot.name.partition(".")
+            if part and whole not in self.parts:
+                stated.setdefault(whole, []).append(part)
+        return replace(self, parts={**self.parts, **{whole: _held(parts) for whole, parts in stated.items()}})
+
     def placed(self, slots: Sequence[Slot]) -> list[Slot] | None:
         """Stated slots under the names of all that is needed; None where they do not fit these."""
         free = self.names()
@@ -90,3 +100,10 @@ class Layout:
             free.remove(matching[0])
             named[matching[0]] = replace(slot, name=matching[0])
         return [named[name] for name in self.names()] if not free else None
+
+
+def _held(parts: Sequence[str]) -> Parts:
+    """What an argument holds of which these parts are stated: a sequence where they are numbers, else a dict."""
+    if not all(map(str.isdigit, parts)):
+        return Parts(tuple(parts), True)
+    return Parts(tuple(map(str, range(max(map(int, parts)) + 1))), False)

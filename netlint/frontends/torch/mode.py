@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from netlint.frontends.torch import batch_axis, demands, frames, functions, standins
+from netlint.frontends.torch import batch_axis, demands, frames, functions, owners, standins
 from netlint.frontends.torch.beneath import helped, on_meta
 from netlint.frontends.torch.compute import MetaCalls
 from netlint.frontends.torch.errors import Lost, refuse_nested
@@ -53,6 +53,7 @@ class Recorder(TorchFunctionMode):
         """Above 0: an optimizer takes its step, which is no part of the model."""
         self.awaited: dict[int, tuple[torch.Tensor, str]] = {}
         """Input tensors inside objects of unknown kinds, met when they are used."""
+        self._root = root
         self._named = standins.named(root)
         self.current: dict[int, Slot] = {}
         """By id of a tensor of the run, its slot now."""
@@ -144,11 +145,19 @@ class Recorder(TorchFunctionMode):
         kind, name = self._named.get(id(tensor), ("constant", ""))
         if id(tensor) in self.awaited:
             kind, name = "input", self.awaited[id(tensor)][1]
+        made = None if name else owners.maker(tensor, self.current.values())
+        if made is not None:
+            kind = "made"
         elif not name and not self.thorough and not self.quiet and standins.made_inside(tensor):
             raise Lost
         if not name:
-            name = f"constant{sum(1 for slot in self._outside.values() if slot.kind == 'constant')}"
-        return self.adopt(tensor, kind, name)
+            name = f"constant{sum(1 for slot in self._outside.values() if slot.kind in ('constant', 'made'))}"
+        slot = self.adopt(tensor, kind, name)
+        if kind == "parameter":
+            slot.held = "model"
+        elif isinstance(tensor, nn.Parameter) and self._root is not None and self.modules.inside:
+            slot.held = owners.holder(tensor, made, self._root)
+        return slot
 
     def adopt(self, tensor: torch.Tensor, kind: Kind, name: str, standin: torch.Tensor | None = None) -> Slot:
         """Enter a tensor from outside, under a name."""
@@ -227,6 +236,9 @@ class Recorder(TorchFunctionMode):
         step = self._step(info, args, kwargs)
         if writing:
             step.written = tuple(_written(info.name, args, kwargs))
+            if owners.draws(step) is not None and not self.quiet:
+                self.trace.steps.pop()
+                return result
         flows = not step.no_grad and any(slot.grad for part in (args, kwargs) for slot in slots_in(part))
         flows = flows or kwargs.get("requires_grad") is True
         result, step.result = self._entered(result, step, (), flows)
@@ -264,6 +276,10 @@ class Recorder(TorchFunctionMode):
         return result, None
 
     # What others of the recorder's parts ask for
+
+    def settle(self) -> None:
+        """After the run, before the model is put back: note what holds the parameters that were met."""
+        owners.settle(self._outside.values(), self._root)
 
     def names(self, tensor: torch.Tensor) -> bool:
         """Whether the model holds this tensor under a name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -109,10 +109,10 @@ class Run:
             stack.enter_context(guard.no_updates(recorder))
             stack.enter_context(guard.whole_functions(recorder))
             args, kwargs = arguments.entered(recorder)
-            if recorder.thorough:
-                stack.enter_context(Watching(recorder))
-            result = _execute(recorder, self.target, args, kwargs)
-            recorder.trace.outputs = outputs_of(recorder, result)
+            with Watching(recorder) if recorder.thorough else nullcontext():
+                result = _execute(recorder, self.target, args, kwargs)
+                recorder.trace.outputs = outputs_of(recorder, result)
+            recorder.settle()
         if not any(True for _ in slots_in(recorder.trace.outputs)):
             raise TargetError("computes no tensor", "name the module or the step whose tensors are of interest")
 

@@ -85,6 +85,9 @@ def _starts(model: nn.Module, step: Step | None) -> Iterator[tuple[str, Layout, 
         if layout.parts:
             yield LAYERS, layout, iter([guess_by_name(layout.names(), model)])
         yield LAYERS, replace(layout, parts={}), first_guess(model)
+        several = Layout.of(model, step, sequences=True)
+        if several.parts != layout.parts:
+            yield LAYERS, several, iter([guess_by_name(several.names(), model)])
         return
     for origin, guesses in ((configured, families.declared), (LAYERS, first_guess)):
         if step.batched and not layout.parts:  # nothing tells what the batch holds: inputs and targets, or inputs alone

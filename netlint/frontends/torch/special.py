@@ -10,6 +10,7 @@ import torch
 from torch.utils.hooks import RemovableHandle
 
 from netlint.frontends.torch import demands, frames, functions
+from netlint.frontends.torch.tensors import storage_of
 from netlint.frontends.torch.trace import Slot, slots_in, swap
 
 if TYPE_CHECKING:
@@ -185,7 +186,10 @@ def _data_ptr(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> Any:
 @_on(_T.data.__set__)  # type: ignore[attr-defined]
 def _set_data(recorder: Recorder, func: Any, args: Args, kwargs: Kwargs) -> None:
     slot, source = recorder.slot(args[0]), recorder.slot(args[1])
-    if slot.grad and (slot.shape, slot.dtype) == (source.shape, source.dtype):
+    same = (slot.shape, slot.dtype) == (source.shape, source.dtype)
+    if same and slot.tensor.stride() == source.tensor.stride() and storage_of(slot.tensor) == storage_of(source.tensor):
+        return  # moved to where it lies, as a layer that is made in the forward pass is
+    if slot.grad and same:
         with torch.no_grad():  # a parameter stays one: its elements are overwritten
             recorder.call(_T.copy_, args, kwargs)
         return

@@ -106,7 +106,7 @@ def stated(model: Any, step: recipe.Step | None, slots: list[example_inputs.Slot
     if not isinstance(model, nn.Module):
         return example_inputs.example_of(slots, origin)
     slots = example_inputs.vocabulary(model, slots)
-    layout = Layout.of(model, step)
+    layout = Layout.of(model, step).holding(slots)
     if not layout.parts:
         return example_inputs.example_of(slots, origin)
     placed = layout.placed(slots)

@@ -9,15 +9,16 @@ from typing import Any, Literal
 import torch
 
 from netlint.frontends.torch.batch_axis import Told
-from netlint.graph import Location, Shape
+from netlint.graph import Holder, Location, Shape
 
-Kind = Literal["input", "parameter", "buffer", "constant"]
+Kind = Literal["input", "parameter", "buffer", "constant", "made"]
+"""`made`: a parameter that the run itself makes."""
 
 
 class Slot:
     """A tensor at one moment of the run; after an in-place call the tensor has a new slot."""
 
-    __slots__ = ("dtype", "grad", "key", "kind", "lengths", "name", "original", "shape", "step", "tensor")
+    __slots__ = ("dtype", "grad", "held", "key", "kind", "lengths", "name", "original", "shape", "step", "tensor")
 
     def __init__(self, tensor: torch.Tensor, grad: bool = False) -> None:
         self.tensor = tensor
@@ -33,6 +34,7 @@ class Slot:
         self.key: tuple[Any, ...] = ()
         """Where in the call's result it stands."""
         self.kind: Kind | None = None
+        self.held: Holder | None = None
         self.name = ""
         self.original: torch.Tensor | None = None
         """Of what comes from outside: the tensor as handed in."""

@@ -120,7 +120,7 @@ class _Writer:
             known = self.tensors.get(name)
         self.tensors[name] = slot.tensor if slot.original is None else slot.original
         node = self.graph.create_node("get_attr", name, name=name.replace(".", "_"))
-        node.meta = {**_meta(slot), "registered": slot.kind == "parameter"}
+        node.meta = {**_meta(slot), "held": slot.held}
         return node
 
 

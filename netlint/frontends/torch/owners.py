@@ -1,0 +1,65 @@
+"""What holds the parameters that a run meets: the model, something beside it, or only this one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from netlint.frontends.torch.standins import shaped
+from netlint.frontends.torch.tensors import storage_of
+from netlint.frontends.torch.trace import Slot, Step, slots_in
+from netlint.graph import Holder
+
+_RESCALING = frozenset({"add_", "sub_", "mul_", "div_", "clamp_", "erfinv_"})
+"""What initialisers do to random numbers."""
+
+
+def maker(parameter: torch.Tensor, slots: Iterable[Slot]) -> Step | None:
+    """The call of the run that made the memory of a parameter: a layer made in the forward pass has such weights."""
+    if not isinstance(parameter, nn.Parameter):
+        return None
+    with torch._C.DisableTorchFunction():
+        memory = storage_of(parameter)
+        return next((slot.step for slot in slots if slot.step is not None and storage_of(slot.tensor) == memory), None)
+
+
+def holder(parameter: torch.Tensor, made: Step | None, root: nn.Module) -> Holder | None:
+    """What holds a parameter that the model `root`, which is being called, does not name; None: nobody can say.
+
+    One that lies in the memory of a tensor of the model's, such as a filter that is stored, is made of it by hand.
+    """
+    if made is not None:
+        return "call" if made.random else None
+    with torch._C.DisableTorchFunction():
+        memory = storage_of(parameter)
+        held = (value for module in root.modules() for value in (*vars(module).values(), *module.buffers(False)))
+        lent = any(isinstance(value, torch.Tensor) and storage_of(value) == memory for value in held)
+    return None if lent else "aside"
+
+
+def draws(step: Step) -> Slot | None:
+    """The parameter made in this run that a call draws, or changes alone once it is drawn; None: the call is another.
+
+    A parameter that other numbers are written into is one that the user has made by hand.
+    """
+    written, given = step.written[:1], set(slots_in((step.args, dict(step.kwargs))))
+    slot = written[0] if written else None
+    if slot is None or slot.original is None or slot.kind != "made":
+        return None
+    drawn = step.random or (slot.held == "call" and step.name in _RESCALING)
+    slot.held = "call" if drawn and given == {slot} else None
+    return slot if slot.held else None
+
+
+def settle(slots: Iterable[Slot], root: nn.Module | None) -> None:
+    """After a run: what the model holds by now it holds, as a layer that is made once; what is frozen nobody trains."""
+    kept = {id(parameter) for parameter in root.parameters()} if root is not None else set()
+    for slot in slots:
+        if id(slot.original) in kept:
+            slot.held = "model"
+        elif not slot.grad:
+            slot.held = None
+        if slot.kind == "made":  # its elements are those of this run
+            slot.original = nn.Parameter(shaped(slot.tensor, slot.kind), requires_grad=slot.grad)
