@@ -16,7 +16,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from netlint.frontends import TargetError  # noqa: E402
-from netlint.frontends.torch import run  # noqa: E402
+from netlint.frontends.torch import mode, run  # noqa: E402
 from netlint.frontends.torch.build import build  # noqa: E402
 from netlint.frontends.torch.record import record, record_symbolic  # noqa: E402
 from netlint.frontends.torch.recording import Recording, SymbolicInt  # noqa: E402
@@ -273,6 +273,12 @@ def test_a_branch_on_data_is_marked() -> None:
     said = of(recording, "tanh").meta["location"].assumed
     assert f"test_torch_record.py:{line_of(branching, '# the branch')}" in said and "the data" in said
     assert of(recording, "relu").meta["val"].is_meta
+
+
+def test_a_real_run_stops_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mode, "REAL_RESULTS", 40)
+    with pytest.raises(TargetError, match="too large"):
+        record(branching, (torch.ones(2, 8),))
 
 
 def test_no_real_run_where_it_is_forbidden() -> None:

@@ -187,7 +187,9 @@ class Forms:
             x, turned = self._logit(factor.of)
             odds = self._graph.producer(self._logit(x)[0])
             if odds is not None and odds.op == "ReduceLogSumExp":
-                return None  # of one class against the others: a cross-entropy over classes, whose logits are further up
+                return (
+                    None  # of one class against the others: a cross-entropy over classes, whose logits are further up
+                )
             return _Log(term, x, x, not turned, "logit", term.sign > 0, None)
         p, flipped = self._probability(factor.of)
         node = self._graph.producer(p)

@@ -187,8 +187,8 @@ class LinearAttention(nn.Module):
         return y[..., :-1] / (y[..., -1:] + 1e-5)
 ```
 
-A count of what a comparison lets pass, where its outcome is the same for all inputs, or follows from numbers in the code
-alone:
+A count of what a comparison lets pass, where its outcome is the same for all inputs, or follows from numbers in the
+code alone:
 
 ```onnx
 counted (float[N, 3] x, float[N, 3] y) => (float loss) <float far = {250}>

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from netlint.frontends.torch import batch_axis, demands, frames, functions, owners, standins
 from netlint.frontends.torch.beneath import helped, on_meta
 from netlint.frontends.torch.compute import MetaCalls
-from netlint.frontends.torch.errors import Lost, refuse_nested
+from netlint.frontends.torch.errors import Demanded, Lost, refuse_nested
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.special import SPECIAL
 from netlint.frontends.torch.telling import heard
@@ -24,6 +24,10 @@ from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, slots_in
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
+
+
+REAL_RESULTS = 4 << 30
+"""Bytes of all results together up to which a model is executed on real tensors."""
 
 
 class Recorder(TorchFunctionMode):
@@ -42,6 +46,8 @@ class Recorder(TorchFunctionMode):
         """Above 0: inside something that is recorded as one call."""
         self.busy = False
         """Inside a call of the API: what happens beneath belongs to it."""
+        self.left = REAL_RESULTS if real else 0
+        """Bytes that a real run may still compute: it keeps all of them."""
         self.inventing = 0
         """How many elements that are not known may be invented."""
         self.assumed: str | None = None
@@ -261,6 +267,7 @@ class Recorder(TorchFunctionMode):
             refuse_nested(result)
             if not self.real and not result.is_meta:
                 result = standins.shaped(result, "constant")
+            self._spend(result)
             slot = Slot(result, flows and (result.dtype.is_floating_point or result.dtype.is_complex))
             slot.step, slot.key = step, key
             self.current[id(result)] = slot
@@ -274,6 +281,13 @@ class Recorder(TorchFunctionMode):
             named = {name: self._entered(item, step, (*key, name), flows) for name, item in result.items()}
             return {n: pair[0] for n, pair in named.items()}, {n: pair[1] for n, pair in named.items()}
         return result, None
+
+    def _spend(self, result: torch.Tensor) -> None:
+        """Raises `Demanded` once a real run takes too much memory."""
+        if self.real and not result._is_view():
+            self.left -= result.numel() * result.element_size()
+            if self.left < 0:
+                raise Demanded
 
     # What others of the recorder's parts ask for
 

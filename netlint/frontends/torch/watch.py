@@ -161,7 +161,8 @@ class Watch(TorchFunctionMode):
             axes = picked(range(first.dim()), args[1], None)
         if axes is None:
             return Trace(slots)
-        taken = source.taken + (first.dim() - sum(axis is not None for axis in axes) if name == "__getitem__" else 0)
+        lost = 0 if name in MOVES else first.dim() - sum(axis is not None for axis in axes)
+        taken = source.taken + lost
         return Trace(slots, source.slot, tuple(source.axes[axis] if axis is not None else None for axis in axes), taken)
 
 
