@@ -51,7 +51,7 @@ def capture_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--input",
             "inputs",
             multiple=True,
-            metavar="[NAME:][DTYPE:]SHAPE",
+            metavar="[NAME:][DTYPE:]SHAPE|NAME=VALUE",
             help=_INPUT_HELP,
             envvar=_INPUT_VARIABLES,
         ),

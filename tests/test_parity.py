@@ -43,6 +43,7 @@ EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
     **{("adapted_mlp", "constant_layer", exporter): {"INI002": FROZEN} for exporter in parity.EXPORTERS},
     **{("routedexperts", "softmax_at_the_end", exporter): {"LOS002": ASSUMED} for exporter in parity.EXPORTERS},
     ("fixedpoint", "zero_hidden_layer", "dynamo"): {"INI001": NO_MODULE},
+    ("fixedpoint", "constant_layer", "dynamo"): {"INI002": NO_MODULE},
     ("branchondata", "softmax_at_the_end", "torchscript"): {"LOS002": ASSUMED},
     ("loopondata", "softmax_at_the_end", "torchscript"): {"LOS002": ASSUMED},
 }

@@ -126,6 +126,15 @@ class OfList(nn.Module):
         return torch.relu(self.near(features[0])) + self.far(features[1])
 
 
+class Pyramid(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides = nn.ModuleList(nn.Conv2d(channels, 4, 1) for channels in (3, 5, 7))
+
+    def forward(self, features: Any) -> Any:
+        return sum(torch.relu(side(feature)) for side, feature in zip(self.sides, features, strict=True))
+
+
 class OfPair(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -143,6 +152,7 @@ def test_a_sequence_of_tensors_is_made_where_a_tensor_does_not_fit() -> None:
         "inputs_1": ("float32", "batch", 3, 224, 224),
     }
     assert {name: each[2] for name, each in shapes(found(OfList())).items()} == {"features_0": 3, "features_1": 5}
+    assert [each[2] for each in shapes(found(Pyramid())).values()] == [3, 5, 7]
 
 
 def test_the_tensors_of_a_sequence_are_stated_by_their_places() -> None:
@@ -178,6 +188,60 @@ class Packed(nn.Module):
     def forward(self, tokens: Any, lengths: Any) -> Any:
         packed = nn.utils.rnn.pack_padded_sequence(self.embedding(tokens), lengths, batch_first=True)
         return self.gru(packed)[1]
+
+
+class Plain(nn.Module):
+    """Arguments that are no tensors, annotated or told by their use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+        self.heads = nn.ModuleDict({"depth": nn.Linear(4, 1), "normal": nn.Linear(4, 3)})
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+
+class OfAnnotated(Plain):
+    def forward(self, x: Any, count: int, scale: float, double: bool) -> Any:
+        for _ in range(count):
+            x = self.fc(x) * scale if scale > 0.5 else x
+        return x + x if double else x
+
+
+class OfMode(Plain):
+    def forward(self, mode: str, x: Any, y: Any) -> Any:
+        if mode not in ("sum", "difference"):
+            raise ValueError(mode)
+        return self.fc(x) + self.fc(y) if mode == "sum" else self.fc(x) - self.fc(y)
+
+
+class OfTask(Plain):
+    def forward(self, x: Any, task, place, steps, device, flag) -> Any:  # type: ignore[no-untyped-def]
+        x = self.layers[place](x.to(device))
+        for _ in range(steps):
+            x = self.fc(x)
+        return self.heads[task](x if flag else -x)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (OfAnnotated, "float32[2, 4], count=1, scale=1.0, double=False"),
+        (OfMode, "x float32[2, 4], y float32[2, 4], mode='sum'"),
+        (OfTask, "float32[2, 4], task='depth', place=0, steps=1, device=device(type='cpu'), flag=False"),
+    ],
+)
+def test_arguments_that_are_no_tensors_are_made(model: Callable[[], nn.Module], expected: str) -> None:
+    assert found(model()).facts["inputs"].value == expected
+
+
+def test_arguments_that_are_no_tensors_are_stated_and_the_others_guessed() -> None:
+    steps = found(OfAnnotated(), ("count=3", "double=True"))
+    assert str(steps.facts["inputs"].value) == "float32[2, 4], count=3, scale=1.0, double=True"
+    assert [node.op for node in steps.graph.nodes].count("Gemm") == 3
+    assert found(OfTask(), ("task=normal", "5,4")).graph.outputs[0].shape == ("batch", 3)
+    by_half = found(OfMode(), ("mode='difference'", "x:6,4"))
+    assert by_half.facts["inputs"].value == "x float32[6, 4], y float32[6, 4], mode='difference'"
+    assert "but for those that are stated" in by_half.facts["inputs"].origin
 
 
 @pytest.mark.parametrize("inputs", [("int64:3,9", "int64:3"), ("tokens:int64:3,9", "lengths:int64:3")])
@@ -273,8 +337,8 @@ def test_a_detector_without_targets_is_run_in_inference_mode() -> None:
         (OfDataclass, "images:1,3,9,9", "stated: batch.image", "--input image:DTYPE:SHAPE"),
         (
             Packed,
-            "tokens:int64:3,9",
-            "missing a required argument: 'lengths'",
+            "words:int64:3,9",
+            "missing a required argument: 'tokens'",
             "--input tokens:DTYPE:SHAPE --input len",
         ),
     ],

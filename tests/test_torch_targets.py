@@ -529,8 +529,10 @@ def test_parts_of_a_batch_are_stated_by_name() -> None:
     assert stated.facts[INPUTS].value == "x float32[7, 4], y int64[7]"
     in_order = captured("Net", step=f"{FACTORIES}:keyed_step", inputs=("7,4", "int64:7"))
     assert in_order.facts[INPUTS].value == "x float32[7, 4], y int64[7]"
+    the_other_guessed = captured("Net", step=f"{FACTORIES}:keyed_step", inputs=("x:7,4",))
+    assert the_other_guessed.facts[INPUTS].value == "x float32[7, 4], y int64[7]"
     with pytest.raises(TargetError, match=r"takes other inputs than are stated: batch\.x, batch\.y"):
-        captured("Net", step=f"{FACTORIES}:keyed_step", inputs=("x:7,4",))
+        captured("Net", step=f"{FACTORIES}:keyed_step", inputs=("z:7,4",))
 
 
 def test_a_step_of_a_lazy_model() -> None:

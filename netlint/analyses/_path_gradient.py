@@ -46,7 +46,7 @@ class Onward:
     ends: tuple[Value, ...]
     """Graph outputs and values that a loss reads."""
     encoded: bool
-    """Whether indices became one-hot vectors on the way."""
+    """Whether indices became one-hot vectors on the way, or choose rows of an embedding."""
 
 
 class GradientPaths:
@@ -98,6 +98,7 @@ class GradientPaths:
                 todo.extend(out for out in fresh if out not in seen)
                 seen.update(fresh)
         encoded = any(user.op == "OneHot" for value in seen for user in self._graph.uses(value))
+        encoded = encoded or any(layer.kind == "embedding" for layer in layers)
         return Onward(tuple(layers), tuple(ends), encoded)
 
     def cut_off(self, node: Node) -> list[Layer]:
@@ -175,7 +176,7 @@ class GradientPaths:
         layer = self._layers.of(user)
         if layer is not None:
             layers[layer] = None
-            return [] if layer.data is value and layer.kind != "embedding" else None
+            return [] if layer.data is value else None
         if user.op == "OneHot" and user.domain == ONNX and user.input(0) is value:
             return [out for out in user.outputs if out is not None]
         taken = step(self._graph, self._known, user)

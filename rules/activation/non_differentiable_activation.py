@@ -3,9 +3,9 @@
 ## What it does
 
 Reports Round, Floor, Ceil, Sign, a Cast to integers, a comparison or ArgMax turned into numbers (in training, also the
-one-hot vector of a layer's largest unit), and a choice between two constants, where a trained layer feeds it, its
-result alone goes on to another weighted layer or to the loss, and at least one layer behind it gets a gradient on no
-other way.
+one-hot vector of a layer's largest unit, or the row of an embedding that it chooses), and a choice between two
+constants, where a trained layer feeds it, its result alone goes on to another weighted layer or to the loss, and at
+least one layer behind it gets a gradient on no other way.
 
 In a model without its loss, a step behind the last layer is post-processing; it is reported only where a loss has been
 declared and nothing but the step's result leaves the model.
@@ -97,6 +97,23 @@ class Net(nn.Module):
     def forward(self, x):
         chosen = self.choose(x).argmax(-1)      # want "no gradient passes ArgMax"
         return self.head(F.one_hot(chosen, 20).float())
+```
+
+The largest class of one network as the word that the next one reads:
+
+```torch
+# given inputs=x:float32:4,8;y:int64:4
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 10))
+        self.words, self.second = nn.Embedding(10, 6), nn.Linear(6, 3)
+    def forward(self, x):
+        word = self.first(x).argmax(1)      # want "no gradient passes ArgMax: 2 trained layers before it never learn"
+        return self.second(torch.tanh(self.words(word)))
+
+def step(model, x, y):
+    return F.cross_entropy(model(x), y)
 ```
 
 ## Use instead
@@ -282,7 +299,7 @@ def _trained_through(scope: Scope, onward: Onward) -> Evidence | None:
 
 
 def _one_hot(scope: Scope, node: Node, onward: Onward) -> bool:
-    """Whether one-hot vectors of a layer's largest unit go into layers of their own, in training.
+    """Whether a layer's largest unit, as a one-hot vector or an index, goes into layers of their own, in training.
 
     In a codebook, distances to the entries choose the index; without a loss, tokens may be fed back.
     """

@@ -5,7 +5,8 @@
 Reports a softmax or log-softmax head whose normalised axis runs over the samples of the batch, and, where a loss over
 classes or a task is declared (classification, segmentation, language-model), one that normalises over positions
 (pixels, time steps) while the classes lie on another axis. The axis of the classes is the one that counts the units of
-the last layer, followed through layout operators.
+the last layer, followed through layout operators. Of other log-softmaxes, those over the axis that a recurrent layer
+before them takes for the batch are reported, as a warning.
 
 ## Why is this bad
 
@@ -50,6 +51,23 @@ class Net(nn.Module):
         self.fc = nn.Linear(8, 3)
     def forward(self, x):
         return F.log_softmax(self.fc(x), dim=0)      # want error "which runs over the samples"
+```
+
+The weights of a mixture for each step of each sequence, which come before the loss:
+
+```torch
+# given inputs=x:float32:7,4,5;y:float32:7,4,1
+class Mixture(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.means, self.parts = nn.LSTM(5, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+    def forward(self, x):
+        h, _ = self.lstm(x)
+        return self.means(h), self.parts(h).log_softmax(-2)      # want warning "over axis 1, which the recurrent layer"
+
+def step(model, x, y):
+    means, parts = model(x)
+    return -torch.logsumexp(parts - (means - y) ** 2, -1).mean()
 ```
 
 ## Use instead
@@ -113,6 +131,18 @@ ranking (float[N, 3] candidates) => (float[N, 1] y) <float[3, 1] w = {0.1, -0.2,
 }
 ```
 
+Time first, and the log-probabilities of each step over the last axis, as CTC reads them:
+
+```torch
+# given inputs=7,4,5
+class Recogniser(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.letters = nn.LSTM(5, 6), nn.Linear(6, 3)
+    def forward(self, x):
+        return self.letters(self.lstm(x)[0]).log_softmax(2)
+```
+
 ## Known limits
 
 The first axis of an input is taken to run over the samples (the second one where a recurrent layer reads it time
@@ -134,8 +164,9 @@ from netlint.analyses.contract import contract
 from netlint.analyses.layers import layers
 from netlint.analyses.roles import Head, roles
 from netlint.analyses.shapes import shapes
-from netlint.graph import Shape
-from netlint.rule import ERROR, Evidence, Finding, Scope, rule
+from netlint.analyses.streams import streams
+from netlint.graph import Node, Shape
+from netlint.rule import ERROR, WARNING, Evidence, Finding, Scope, rule
 from netlint.training import Known
 
 _LABELLED = ("classification", "segmentation", "language-model")
@@ -145,12 +176,19 @@ _LABELLED = ("classification", "segmentation", "language-model")
     "ACT010",
     "softmax-wrong-axis",
     level=ERROR,
+    also=(WARNING,),
     since="0.2",
-    requires=(roles, layers, axes, shapes, contract, units_axis),
+    requires=(roles, layers, axes, shapes, contract, units_axis, streams),
 )
 def softmax_wrong_axis(scope: Scope) -> Iterator[Finding]:
     if not scope[layers].all:
         return  # an operator alone, no network
+    yield from _heads(scope)
+    heads = {head.softmax for head in scope[roles].predictions}
+    yield from _hidden(scope, [node for node in scope.graph.of("LogSoftmax") if node not in heads])
+
+
+def _heads(scope: Scope) -> Iterator[Finding]:
     for head in scope[roles].predictions:
         soft = scope[roles].softmax(head.softmax) if head.softmax is not None else None
         shape = scope[shapes].of(soft.data) if soft is not None else None
@@ -174,6 +212,23 @@ def softmax_wrong_axis(scope: Scope) -> Iterator[Finding]:
             help="normalise over the axis that counts the classes: name it (`dim=1` for [batch, classes, ...])",
             why="the probabilities of a sample do not sum to 1, and depend on other samples or positions",
         )
+
+
+def _hidden(scope: Scope, nodes: list[Node]) -> Iterator[Finding]:
+    """Log-probabilities inside a network, over the axis that a recurrent layer before them takes for the batch."""
+    for node in nodes:
+        soft, shape = scope[roles].softmax(node), scope[shapes].of(node.input(0))
+        over = scope[roles].softmax_axes(soft, len(shape)) if soft is not None and shape else None
+        batch = scope[streams].axis(node.input(0))
+        if shape and over and batch in over and _several(shape, over):
+            yield Finding(
+                f"the log-softmax normalises over axis {batch}, which the recurrent layer before takes for the batch",
+                node,
+                level=WARNING,
+                evidence=(Evidence("shape", list(shape)), Evidence("normalised axes", list(over))),
+                help="normalise over the axis that counts the classes or components, mostly the last: `dim=-1`",
+                why="the probabilities of a sequence do not sum to 1, and depend on other sequences",
+            )
 
 
 def _several(shape: Shape, over: tuple[int, ...]) -> bool:

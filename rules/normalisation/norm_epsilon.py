@@ -86,6 +86,7 @@ from netlint.graph import Node
 from netlint.ops import NORMALISATION
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
+_FUSED = ("com.microsoft::SkipLayerNormalization", "com.microsoft::SkipSimplifiedLayerNormalization")
 _LARGEST = Option("largest", 0.01, "the epsilon that is too large, as a part of the variance where that is above 1")
 
 
@@ -93,9 +94,9 @@ _LARGEST = Option("largest", 0.01, "the epsilon that is too large, as a part of 
     "NRM006", "norm-epsilon", level=WARNING, since="0.3", status="preview", requires=(constants,), options=(_LARGEST,)
 )
 def norm_epsilon(scope: Scope) -> Iterator[Finding]:
-    for node in scope.graph.of(*sorted(NORMALISATION)):
+    for node in scope.graph.of(*sorted(NORMALISATION), *_FUSED):
         epsilon = node.attrs.get("epsilon")
-        if node.domain or not isinstance(epsilon, float):
+        if not isinstance(epsilon, float):
             continue
         variance = _variance(scope, node)
         if epsilon >= float(scope.options["largest"]) * max(variance, 1.0):

@@ -57,11 +57,7 @@ def _needed(field: dataclasses.Field[Any]) -> bool:
 
 def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: int = _DEPTH) -> Parts | None:
     """The parts of the argument of that name; None where its source does not tell."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, ValueError, RecursionError):
-        return None
-    nodes = sorted(ast.walk(tree), key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
+    nodes = nodes_of(function)
     for node in nodes:
         if isinstance(node, ast.Assign) and _is(node.value, name) and isinstance(node.targets[0], ast.Tuple):
             return _unpacked(node.targets[0].elts)
@@ -77,7 +73,18 @@ def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: i
         return Parts(_wanted(model), True)
     if count > 1:  # `batch[0]` alone may be the first sample of a tensor
         return Parts(tuple(f"part{index}" for index in range(count)), False)
+    if count := _walked(nodes, name, model):
+        return Parts(tuple(f"part{index}" for index in range(count)), False)
     return next((found for call in calls if depth and (found := _handed(call, name, model, depth - 1))), None)
+
+
+def nodes_of(function: Callable[..., Any]) -> list[ast.AST]:
+    """The syntax of its source, in order; empty where there is none to read."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, ValueError, RecursionError):
+        return []
+    return sorted(ast.walk(tree), key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
 
 
 def keywords(model: nn.Module) -> tuple[str, ...]:
@@ -95,6 +102,17 @@ def _is(node: ast.expr, name: str) -> bool:
 
 def _subscripts(nodes: list[ast.AST], name: str) -> Iterator[ast.Subscript]:
     return (node for node in nodes if isinstance(node, ast.Subscript) and _is(node.value, name))
+
+
+def _walked(nodes: list[ast.AST], name: str, model: nn.Module) -> int:
+    """How many tensors there are in an argument that a loop walks along a list of layers, as of a feature pyramid."""
+    walks = [node.iter for node in nodes if isinstance(node, ast.For | ast.comprehension)]
+    along = [part for walk in walks for part in (walk, *(walk.args if isinstance(walk, ast.Call) else ()))]
+    own = (
+        getattr(model, node.attr, None) for node in nodes if isinstance(node, ast.Attribute) and _is(node.value, "self")
+    )
+    lengths = {len(layers) for layers in own if isinstance(layers, nn.ModuleList)}
+    return lengths.pop() if len(lengths) == 1 and any(_is(part, name) for part in along) else 0
 
 
 def _attributes(nodes: list[ast.AST], calls: list[ast.Call], name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from traceback import clear_frames
 from typing import Any, Generic, TypeVar
 
 from torch import nn
@@ -75,6 +76,7 @@ class Climb(Generic[T]):
     def climb(self, slots: list[Slot], settled: bool = False) -> Found[T] | None:
         """Runs with these slots and with what failing runs make of them; None if that leads nowhere."""
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
+            slots = sorted(slots, key=lambda slot: slot.kind == "plain")  # a watch counts the tensors alone
             key = _key(slots)
             if key in self.seen:
                 return None
@@ -102,6 +104,8 @@ class Climb(Generic[T]):
             text = reason(error)
             self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(cause(error))}")
             self.failed.append(Failed(tuple(slots), watch.calls, error, fault(error, watch), self.again))
+            for kept in (error, cause(error)):
+                clear_frames(kept.__traceback__)  # or all tensors of the run live as long as its error
             if type(cause(error)) in _NO_FAULT_OF_THE_INPUTS:
                 raise TargetError(
                     f"cannot be run: {text.splitlines()[0]}{where(cause(error))}", "correct it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ _LOOSE = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 _MEND = "correct that line if it should take them"
-STATE = "state them: --input 1,3,224,224 or --input ids:int64:1,128"
+STATE = "state them: --input 1,3,224,224 or --input ids:int64:1,128, and what is no tensor as --input steps=3"
 
 
 class NoInputs(TargetError):
@@ -83,7 +84,16 @@ def _certain(error: BaseException, watch: Watch) -> bool:
         users = list(_users(error))
         strict = not any(frame.f_code.co_flags & _LOOSE for frame in users)  # arguments that are handed on
         return bool(users) and strict and _CALLED_WRONGLY.search(said(error)) is not None
-    return isinstance(error, NotImplementedError) and _NO_FORWARD in said(error)
+    if isinstance(error, NotImplementedError):
+        return _NO_FORWARD in said(error) or _unwritten(error)
+    return False
+
+
+def _unwritten(error: BaseException) -> bool:
+    """Whether what raised this never returns: it is left to a subclass, or other methods do the work."""
+    code = [frame.f_code for frame, _ in walk_tb(error.__traceback__)][-1]
+    returns = any(instruction.opname.startswith("RETURN") for instruction in dis.get_instructions(code))
+    return frames.is_users(code.co_filename) and not returns
 
 
 def _users(error: BaseException) -> Iterator[FrameType]:
@@ -149,6 +159,8 @@ def _told(error: BaseException) -> str:
 
 def _mended(error: BaseException) -> str:
     """The way out: for a misspelt name the one that was meant."""
+    if isinstance(error, NotImplementedError) and _unwritten(error):
+        return "write that method, or name a step that does without it: --step net.py:step"
     if isinstance(error, AttributeError) and isinstance(error.name, str):
         near = get_close_matches(error.name, dir(error.obj), n=2, cutoff=0.6)
         if near:

@@ -39,13 +39,13 @@ def fence(
     slots = example_inputs.vocabulary(model, example_inputs.stated(inputs))
     example = example_inputs.example_of(slots, "inputs=") if slots else None
     if loss and example is not None:
-        wanted = example_inputs.tensors(example_inputs.stated([target]))
+        wanted = example_inputs.values(example_inputs.stated([target]))
         step, example = recipe.loss_step(model, getattr(functional, loss), example, tuple(wanted))
     return captured_model(model, example, step, mode)
 
 
 def _export(model: nn.Module, file: str, inputs: Sequence[str]) -> None:
-    example = tuple(example_inputs.tensors(example_inputs.stated(inputs)))
+    example = tuple(example_inputs.values(example_inputs.stated(inputs)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the newer exporter takes seconds
         torch.onnx.export(model.eval(), example, file, dynamo=False)

@@ -13,6 +13,7 @@ from torch import nn
 from .batches import keywords
 from .held import look
 from .inputs import BATCH, LENGTHS, Slot, parameters_of
+from .plain import plain
 
 _TEXT = {"input_ids", "ids", "tokens", "token_ids", "src", "tgt", "source", "text", "words", "idx", "seq", "sequence"}
 _TEXT |= {"decoder_input_ids", "encoder_input_ids", "inp", "x", "input", "inputs"}
@@ -41,6 +42,13 @@ _WEIGHTED = (
 def first_guess(model: nn.Module) -> Iterator[list[Slot]]:
     """Inputs to begin with, the likeliest first; for each, further ones if that leads nowhere."""
     required = _required(model)
+    values = {slot.name: slot for name in required or () if (slot := plain(model, name)) is not None}
+    for guess in _tensors(model, required):
+        yield [values.get(slot.name, slot) for slot in guess]
+
+
+def _tensors(model: nn.Module, required: list[str] | None) -> Iterator[list[Slot]]:
+    """As if all of the arguments were tensors."""
     first = _first_layer(model)
     if required is None:
         yield from ([_first("", model, first)] * count for count in (1, 2, 3))
@@ -192,27 +200,27 @@ def _sequential(model: nn.Module) -> bool:
 def _slot(name: str, place: int, model: nn.Module, layer: nn.Module | None) -> Slot:
     """A required argument, by its name where that says something and it is not the first."""
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-    plain = name.lower()
-    if "mask" in plain:
+    said = name.lower()
+    if "mask" in said:
         return Slot(name, "bool", (BATCH, _LENGTH))
-    if plain in LENGTHS:
+    if said in LENGTHS:
         return Slot(name, "int", (BATCH,), fill=_LENGTH)
-    if place and plain in _TIME:
+    if place and said in _TIME:
         return Slot(name, "int", (BATCH,), high=1000 if not tables else min(table.num_embeddings for table in tables))
-    if place and plain in _CLASS:
+    if place and said in _CLASS:
         high = tables[-1].num_embeddings if tables else 2
         return Slot(name, "int", (BATCH,), high=high)
-    if plain in _LATENT and isinstance(layer, nn.Linear):
+    if said in _LATENT and isinstance(layer, nn.Linear):
         return Slot(name, "float", (BATCH, layer.in_features))
-    if place and plain in _STATE:
+    if place and said in _STATE:
         return _state(name, model)
-    if tables and (plain in _TEXT or plain.endswith(("ids", "tokens"))) and isinstance(layer, nn.Embedding):
+    if tables and (said in _TEXT or said.endswith(("ids", "tokens"))) and isinstance(layer, nn.Embedding):
         return Slot(name, "int", (BATCH, _LENGTH), high=layer.num_embeddings)
-    if tables and plain.endswith(("ids", "id", "tokens", "index", "indices", "users", "items", "user", "item")):
+    if tables and said.endswith(("ids", "id", "tokens", "index", "indices", "users", "items", "user", "item")):
         return Slot(
             name,
             "int",
-            (BATCH, _LENGTH) if plain.endswith(("ids", "tokens")) else (BATCH,),
+            (BATCH, _LENGTH) if said.endswith(("ids", "tokens")) else (BATCH,),
             high=min(t.num_embeddings for t in tables),
         )
     return _first(name, model, layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 import re
@@ -20,19 +21,21 @@ from .held import fields_of, look
 BATCH = 2
 """Samples in a batch of inferred inputs: batch normalisation refuses one."""
 
+NO_CACHE = "use_cache"
+"""The argument that is always false where there is one, and goes without saying."""
 _NUMBERS = 0xC0FFEE
 _SHAPE = re.compile(r"\(?\s*(\d+(?:\s*[,x]\s*\d+)*)?\s*,?\s*\)?")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.(?:[^\W\d]\w*|\d{1,3}))*")
-_WAY_OUT = "write --input SHAPE, DTYPE:SHAPE or NAME:DTYPE:SHAPE, as in 1,3,224,224 or ids:int64:1,128"
+_WAY_OUT = "write --input SHAPE, NAME:DTYPE:SHAPE or NAME=VALUE, as in 1,3,224,224, ids:int64:1,128 or steps=3"
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One input tensor."""
+    """One input: a tensor, or a plain value."""
 
     name: str
     kind: str
-    """`float`, `int` or `bool`."""
+    """`float`, `int` or `bool`; `plain`: no tensor."""
     shape: tuple[int, ...]
     dtype: str = ""
     """As in `float32`; empty: what the kind usually has."""
@@ -41,6 +44,13 @@ class Slot:
     fill: int | None = None
     """… or all the same."""
     stated: bool = False
+    value: Any = None
+    """What is no tensor."""
+
+    @classmethod
+    def plain(cls, name: str, value: Any) -> Slot:
+        """An argument that is no tensor."""
+        return cls(name, "plain", (), stated=True, value=value)
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -49,8 +59,11 @@ class Slot:
         assert isinstance(dtype, torch.dtype)
         return dtype
 
-    def tensor(self, generator: torch.Generator) -> torch.Tensor:
-        """Numbers as such an input may hold; the same ones every time."""
+    def made(self, generator: torch.Generator) -> Any:
+        """The plain value, or a tensor of numbers as such an input may hold; the same ones every time."""
+        return self.value if self.kind == "plain" else self._tensor(generator)
+
+    def _tensor(self, generator: torch.Generator) -> torch.Tensor:
         dtype = self.torch_dtype
         if self.fill is not None:
             return torch.full(self.shape, self.fill, dtype=dtype)
@@ -62,6 +75,8 @@ class Slot:
         return torch.randint(0, max(1, self.high), self.shape, generator=generator).to(dtype)
 
     def __str__(self) -> str:
+        if self.kind == "plain":
+            return f"{self.name}={self.value!r}"
         dtype = str(self.torch_dtype).removeprefix("torch.")
         return f"{self.name + ' ' if self.name else ''}{dtype}[{', '.join(map(str, self.shape))}]"
 
@@ -92,18 +107,22 @@ def _described(name: str, value: Any) -> str:
         return ", ".join(filter(None, (_described(str(key), item) for key, item in held.items())))
     if isinstance(value, tuple | list):
         return ", ".join(filter(None, (_described(name, item) for item in value)))
-    return ""
+    said = name and name != NO_CACHE and isinstance(value, int | float | str | torch.device | torch.dtype)
+    return f"{name}={value!r}" if said else ""
 
 
-def tensors(slots: Iterable[Slot]) -> list[torch.Tensor]:
-    """A tensor for each slot."""
+def values(slots: Iterable[Slot]) -> list[Any]:
+    """A tensor, or the plain value, for each slot."""
     generator = torch.Generator()
     generator.manual_seed(_NUMBERS)
-    return [slot.tensor(generator) for slot in slots]
+    return [slot.made(generator) for slot in slots]
 
 
 def parse(text: str) -> Slot:
-    """`1,3,224,224`, `int64:1,128`, `ids:int64:1,128`, `x:1,8`. Raises `TargetError`."""
+    """`1,3,224,224`, `int64:1,128`, `ids:int64:1,128`, `x:1,8`, `steps=3`. Raises `TargetError`."""
+    named, equals, literal = text.partition("=")
+    if equals and _NAME.fullmatch(named.strip()):
+        return Slot.plain(named.strip(), _literal(literal.strip()))
     *head, shape = text.split(":")
     match = _SHAPE.fullmatch(shape.strip())
     if match is None or len(head) > 2:
@@ -121,6 +140,14 @@ def parse(text: str) -> Slot:
         raise TargetError(f"has an input whose name is no identifier: '{name}'", _WAY_OUT)
     kind = _kind(getattr(torch, dtype)) if dtype else "float"
     return Slot(name, kind, sizes, dtype, stated=True)
+
+
+def _literal(text: str) -> Any:
+    """A Python literal, or the text itself: shells take quotes away."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 def _is_dtype(text: str) -> bool:
@@ -162,9 +189,9 @@ def vocabulary(model: nn.Module, slots: Sequence[Slot]) -> list[Slot]:
 
 def example_of(slots: Sequence[Slot], origin: str, guessed: bool = False) -> Example:
     """Unnamed slots by place, named ones by name."""
-    values = tensors(slots)
-    args = tuple(value for slot, value in zip(slots, values, strict=True) if not slot.name)
-    kwargs = {slot.name: value for slot, value in zip(slots, values, strict=True) if slot.name}
+    made = values(slots)
+    args = tuple(value for slot, value in zip(slots, made, strict=True) if not slot.name)
+    kwargs = {slot.name: value for slot, value in zip(slots, made, strict=True) if slot.name}
     return Example(args, kwargs, origin, guessed)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from .batches import Parts, declared, keywords, parts_of
-from .inputs import Example, Slot, parameters_of, tensors
+from .inputs import NO_CACHE, Example, Slot, holds_tensor, parameters_of, values
 from .recipe import Step
 
 _LOOSE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -57,18 +57,19 @@ class Layout:
         for index, (name, value) in enumerate(self._arguments(slots)):
             follows = index < len(names) and names[index] == name
             positional = follows and self.parameters[index].kind is not inspect.Parameter.KEYWORD_ONLY
+            positional &= holds_tensor(value)  # of what is none, the name says more
             if not kwargs and (positional or name not in names):
                 args.append(value)
             else:
                 kwargs[name] = value
-        if "use_cache" in names:
-            kwargs["use_cache"] = False
+        if NO_CACHE in names:
+            kwargs[NO_CACHE] = False
         return Example(tuple(args), kwargs, origin, guessed)
 
     def _arguments(self, slots: Sequence[Slot]) -> list[tuple[str, Any]]:
         found: list[tuple[str, Any]] = []
         parts: dict[str, dict[str, Any]] = {}
-        for slot, value in zip(slots, tensors(slots), strict=True):
+        for slot, value in zip(slots, values(slots), strict=True):
             whole, _, part = slot.name.partition(".")
             if not part:
                 found.append((slot.name, value))
@@ -90,16 +91,19 @@ class Layout:
         return replace(self, parts={**self.parts, **{whole: _held(parts) for whole, parts in stated.items()}})
 
     def placed(self, slots: Sequence[Slot]) -> list[Slot] | None:
-        """Stated slots under the names of all that is needed; None where they do not fit these."""
+        """Stated slots under the names of what they are, in the order of these; None where one fits nothing."""
         free = self.names()
+        optional = [entry.name for entry in self.parameters if entry.name not in free]
         named: dict[str, Slot] = {}
         for slot in sorted(slots, key=lambda slot: not slot.name):
             matching = [name for name in free if slot.name in ("", name, name.rpartition(".")[2])]
-            if not matching:
+            matching += [name for name in optional if name == slot.name]
+            if not matching or matching[0] in named:
                 return None
-            free.remove(matching[0])
+            if matching[0] in free:
+                free.remove(matching[0])
             named[matching[0]] = replace(slot, name=matching[0])
-        return [named[name] for name in self.names()] if not free else None
+        return [named[name] for name in (*self.names(), *optional) if name in named]
 
 
 def _held(parts: Sequence[str]) -> Parts:

@@ -15,7 +15,7 @@ from netlint.objects import a_kind_of
 from . import frames, recipe
 from . import inputs as example_inputs
 from .arrays import with_tensors
-from .inputs import Example
+from .inputs import Example, Slot
 from .made import unwrapped
 from .target import Captured, captured_model, stated
 
@@ -47,7 +47,7 @@ def captured(
         recorded = recipe.function(step, model)
     example = _example(model, recorded, inputs)
     if recorded is None and callable(loss) and targets is not None and isinstance(model, nn.Module):
-        if example is None:
+        if not isinstance(example, Example):
             raise TargetError("a loss with targets= needs inputs= of the same batch", "give inputs=")
         if not example_inputs.holds_tensor(targets):
             what = f"targets= holds no tensor, but {a_kind_of(targets)}"
@@ -60,7 +60,7 @@ def captured(
     return replace(found, training=training.otherwise(found.training))
 
 
-def _example(model: Any, step: recipe.Step | None, inputs: Any) -> Example | None:
+def _example(model: Any, step: recipe.Step | None, inputs: Any) -> Example | list[Slot] | None:
     if inputs is None or not isinstance(model, nn.Module):
         return None
     if isinstance(inputs, str):

@@ -162,7 +162,7 @@ class Recorder(TorchFunctionMode):
         if kind == "parameter":
             slot.held = "model"
         elif isinstance(tensor, nn.Parameter) and self._root is not None and self.modules.inside:
-            slot.held = owners.holder(tensor, made, self._root)
+            slot.held = owners.holder(tensor, made, self.trace, self._root)
         return slot
 
     def adopt(self, tensor: torch.Tensor, kind: Kind, name: str, standin: torch.Tensor | None = None) -> Slot:

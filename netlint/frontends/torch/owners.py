@@ -9,29 +9,29 @@ from torch import nn
 
 from netlint.frontends.torch.standins import shaped
 from netlint.frontends.torch.tensors import storage_of
-from netlint.frontends.torch.trace import Slot, Step, slots_in
+from netlint.frontends.torch.trace import Slot, Step, Trace, origin_of, slots_in
 from netlint.graph import Holder
 
 _RESCALING = frozenset({"add_", "sub_", "mul_", "div_", "clamp_", "erfinv_"})
 """What initialisers do to random numbers."""
 
 
-def maker(parameter: torch.Tensor, slots: Iterable[Slot]) -> Step | None:
-    """The call of the run that made the memory of a parameter: a layer made in the forward pass has such weights."""
+def maker(parameter: torch.Tensor, slots: Iterable[Slot]) -> Slot | None:
+    """What the run has made in the memory of a parameter: a layer made in the forward pass has such weights."""
     if not isinstance(parameter, nn.Parameter):
         return None
     with torch._C.DisableTorchFunction():
         memory = storage_of(parameter)
-        return next((slot.step for slot in slots if slot.step is not None and storage_of(slot.tensor) == memory), None)
+        return next((slot for slot in slots if slot.step is not None and storage_of(slot.tensor) == memory), None)
 
 
-def holder(parameter: torch.Tensor, made: Step | None, root: nn.Module) -> Holder | None:
+def holder(parameter: torch.Tensor, made: Slot | None, trace: Trace, root: nn.Module) -> Holder | None:
     """What holds a parameter that the model `root`, which is being called, does not name; None: nobody can say.
 
     One that lies in the memory of a tensor of the model's, such as a filter that is stored, is made of it by hand.
     """
     if made is not None:
-        return "call" if made.random else None
+        return "call" if origin_of(trace, made)[1] == {"chance"} else None
     with torch._C.DisableTorchFunction():
         memory = storage_of(parameter)
         held = (value for module in root.modules() for value in (*vars(module).values(), *module.buffers(False)))

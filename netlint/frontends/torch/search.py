@@ -24,21 +24,28 @@ IMAGE_SIZES = (224, 32, 64, 28, 96, 128, 256, 299, 512)
 LENGTHS = (16, 128, 64, 32, 8, 256, 512, 1024, 4096, 16_000)
 
 
-def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None = None) -> Found[T]:
-    """Runs `attempt` until it succeeds. Raises `NoInputs`, with what was tried."""
+def search(
+    model: nn.Module, attempt: Callable[[Example], T], step: Step | None = None, stated: Sequence[Slot] = ()
+) -> Found[T]:
+    """Runs `attempt` until it succeeds; `stated` are some of the inputs, by their names.
+
+    Raises `NoInputs`, with what was tried.
+    """
     dtype = _dtype(model)
+    but = ", but for those that are stated" if stated else ""
     errors: list[str] = []
     failed: list[Failed] = []
-    carried = None if step else attribute(model)
+    carried = None if step or stated else attribute(model)
     if carried is not None:
         try:
             return Found(attempt(carried), carried)
         except Exception as error:
             errors.append(f"{carried} ({carried.origin}): {reason(error)[:200]}")
     for origin, layout, starts in _starts(model, step):
-        finder = Climb(model, layout, attempt, origin)
+        finder = Climb(model, layout, attempt, f"{origin}{but}")
         for guess in starts:
             start = [replace(slot, dtype=dtype) if slot.kind == "float" else slot for slot in guess]
+            start = _with(stated, start)
             found = finder.climb(start)
             if found is None and origin == LAYERS:
                 found = _ladder(finder, start)
@@ -51,6 +58,18 @@ def search(model: nn.Module, attempt: Callable[[Example], T], step: Step | None 
         "\n".join(["runs on none of the inputs that were tried", *dict.fromkeys(errors[:5])]),
         STATE if step is None else f"{STATE}, or name a step that takes tensors: def step(model, x, y): …",
     )
+
+
+def _with(stated: Sequence[Slot], guess: Sequence[Slot]) -> list[Slot]:
+    """A guess that has the stated inputs in their places, or as further ones, and as many samples as these."""
+    own = {slot.name: slot for slot in stated}
+    samples = next((slot.shape[0] for slot in stated if slot.shape), BATCH)
+    kept = [own.pop(slot.name, _batched(slot, samples)) for slot in guess]
+    return [*kept, *own.values()]
+
+
+def _batched(slot: Slot, samples: int) -> Slot:
+    return replace(slot, shape=(samples, *slot.shape[1:])) if slot.shape[:1] == (BATCH,) else slot
 
 
 def _blame(failed: Sequence[Failed]) -> None:
@@ -132,7 +151,7 @@ def _ladder(finder: Climb[T], start: list[Slot]) -> Found[T] | None:
     """Other sizes, the usual ones first."""
     if not start:
         return None
-    rank = len(start[0].shape)
+    rank = len(next((slot for slot in start if not slot.stated), start[0]).shape)
     for size in IMAGE_SIZES if rank >= 4 else LENGTHS:
         finder.points.clear()
         finder.fixed.clear()
@@ -144,6 +163,8 @@ def _ladder(finder: Climb[T], start: list[Slot]) -> Found[T] | None:
 
 
 def _sized(slot: Slot, size: int) -> Slot:
+    if slot.stated:
+        return slot
     rank = len(slot.shape)
     if rank >= 4:
         return replace(slot, shape=(*slot.shape[:-2], size, size))

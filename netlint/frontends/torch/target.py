@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def capture(text: str, how: Capture, sliced: bool, stage: Stage) -> Captured:
     made = made_by(target, how.weights, sliced, stage)
     if how.factory and how.factory != text:
         recipe.load_weights(module_alone(made.model, target), Path(text))
-    example = made.example
+    example: Example | list[example_inputs.Slot] | None = made.example
     step = step_of(how.step, target, made.model, sliced)
     if step is not None:
         _initialised(made.model)
@@ -101,17 +101,26 @@ def _initialised(model: Any) -> None:
             model(*example.args, **example.kwargs)
 
 
-def stated(model: Any, step: recipe.Step | None, slots: list[example_inputs.Slot], origin: str) -> Example:
-    """The inputs that the user states; parts of a batch by the names that the model or the step takes them by."""
+def stated(
+    model: Any, step: recipe.Step | None, slots: list[example_inputs.Slot], origin: str
+) -> Example | list[example_inputs.Slot]:
+    """The inputs that the user states; where the model wants others, too, slots under the names that it takes them by.
+
+    Raises `TargetError` where they are no parts of a batch.
+    """
     if not isinstance(model, nn.Module):
         return example_inputs.example_of(slots, origin)
     slots = example_inputs.vocabulary(model, slots)
-    layout = Layout.of(model, step).holding(slots)
-    if not layout.parts:
-        return example_inputs.example_of(slots, origin)
+    own = Layout.of(model, step)
+    layout = own.holding(slots)
     placed = layout.placed(slots)
-    if placed is None:
+    whole = placed is not None and {slot.name for slot in placed}.issuperset(layout.names())
+    if layout.parts and (placed is None or (not whole and layout != own)):
         raise _others_wanted(layout, ", ".join(layout.names()))
+    if placed is not None and not whole:
+        return placed
+    if placed is None or not layout.parts:
+        return example_inputs.example_of(slots, origin)
     return layout.example(placed, origin, guessed=False)
 
 
@@ -144,12 +153,15 @@ def _same_module(target: PythonTarget, named: PythonTarget) -> Any:
 
 def captured_model(
     model: Any,
-    example: Example | None = None,
+    example: Example | Sequence[example_inputs.Slot] | None = None,
     step: recipe.Step | None = None,
     mode: str = "",
     stage: Stage = lambda name: None,
 ) -> Captured:
-    """The graph of a model at hand. The model is left as it was. Raises `TargetError`."""
+    """The graph of a model at hand, run on these inputs, or on such that have these slots. The model is left as it was.
+
+    Raises `TargetError`.
+    """
     model = unwrapped(model)
     if isinstance(model, torch.export.ExportedProgram):
         return Captured(lower(program(model, _name(model))))
@@ -158,12 +170,12 @@ def captured_model(
     with in_mode(model, mode), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model says them when it is trained, too
         attempt = _attempt(model, step)
-        if example is None:
+        if not isinstance(example, Example):
             stage("inputs")
             try:
-                found = search(model, attempt, step)
+                found = search(model, attempt, step, example or ())
             except NoInputs as error:
-                if step is not None:
+                if step is not None or example:
                     raise
                 return (None if mode else _in_inference(model, error, stage)) or _symbolic(model, error)
             recording, example = found.result, found.example
@@ -211,7 +223,7 @@ def _misplaced(model: nn.Module, step: recipe.Step | None, example: Example) -> 
 
 def _others_wanted(layout: Layout, why: str) -> TargetError:
     shown = " ".join(f"--input {name.rpartition('.')[2]}:DTYPE:SHAPE" for name in layout.names())
-    return TargetError(f"takes other inputs than are stated: {why}", f"state all of them: {shown}")
+    return TargetError(f"takes other inputs than are stated: {why}", f"state those that it takes: {shown}")
 
 
 def _in_inference(model: nn.Module, error: NoInputs, stage: Stage) -> Captured | None:

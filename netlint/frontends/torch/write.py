@@ -45,7 +45,8 @@ class _Writer:
         self._nodes[id(slot)] = node
 
     def call(self, step: Step) -> None:
-        self._followed = not step.no_grad
+        # What is chosen without gradients, an index or a mask, is so of numbers that have none.
+        self._followed = not step.no_grad or not any(slot.dtype.is_floating_point for slot in slots_in(step.result))
         args = tuple(self.argument(value) for value in step.args)
         kwargs = {name: self.argument(value) for name, value in step.kwargs.items()}
         node = self.graph.create_node("call_function", step.target, args, kwargs, step.name.strip("_") or None)
