@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -493,6 +495,23 @@ class Strict(nn.Module):
 )
 def test_unusual_inputs_are_found(model: nn.Module, found: str) -> None:
     assert inputs(model) == found
+
+
+def test_the_tensors_of_runs_that_failed_are_let_go() -> None:
+    made: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    class Refuses(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            gc.collect()
+            alive.append(sum(each() is not None for each in made))
+            h = x + 1
+            made.append(weakref.ref(h))
+            raise ValueError("not these")
+
+    with pytest.raises(TargetError, match="not these"):
+        captured_model(Refuses())
+    assert len(alive) > 9 and max(alive) < 4
 
 
 def in_parts(function: Callable[..., Any], **how: Any) -> Captured:

@@ -104,8 +104,9 @@ class Climb(Generic[T]):
             text = reason(error)
             self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(cause(error))}")
             self.failed.append(Failed(tuple(slots), watch.calls, error, fault(error, watch), self.again))
-            for kept in (error, cause(error)):
-                clear_frames(kept.__traceback__)  # or all tensors of the run live as long as its error
+            _forget_tensors(error)
+            watch.forget()
+            del example
             if type(cause(error)) in _NO_FAULT_OF_THE_INPUTS:
                 raise TargetError(
                     f"cannot be run: {text.splitlines()[0]}{where(cause(error))}", "correct it"
@@ -291,6 +292,12 @@ class Climb(Generic[T]):
                     if _key(changed) not in self.seen:
                         return changed
         return None
+
+
+def _forget_tensors(error: BaseException) -> None:
+    """An error is kept, and with the frames that it came through all tensors of its run: without them."""
+    for each in (error, cause(error)):
+        clear_frames(each.__traceback__)
 
 
 def _key(slots: Sequence[Slot]) -> tuple[Any, ...]:

@@ -48,6 +48,12 @@ class Watch(TorchFunctionMode):
             if isinstance(tensor, torch.Tensor):
                 self._put(tensor, Trace(frozenset({slot}), slot, tuple(range(tensor.dim()))))
 
+    def forget(self) -> None:
+        """The run is over, and its tensors may go; what it asked for stays."""
+        self._traces.clear()
+        self._kept.clear()
+        self.widths.clear()
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
