@@ -50,6 +50,20 @@ class Attention(nn.Module):
         return self.out((weights @ v).reshape(2, 10, 24))      # want "mixes the positions of the axis of length 10"
 ```
 
+Heads that are split by a view alone, whatever the lengths:
+
+```torch
+# given inputs=2,16,32
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 32)
+    def forward(self, x):
+        q = self.q(x).view(2, 4, 16, 8)      # want "mixes the positions of the axis of length 16"
+        k, v = (layer(x).view(2, 16, 4, 8).transpose(1, 2) for layer in (self.k, self.v))
+        return ((q @ k.transpose(2, 3) / 8**0.5).softmax(-1) @ v).transpose(1, 2).reshape(2, 16, 32)
+```
+
 ## Use instead
 
 ```onnx
@@ -98,6 +112,19 @@ fixed (float[N, 6, 4] x) => (float[1, 6, N, 4] y) <int64[4] shape = {1, 6, -1, 4
 }
 ```
 
+Windows that are moved back and merged, where the merged axis is then split into a grid:
+
+```onnx
+regrouped (float[N, 3, 8, 5] x) => (float[N, 8, 3, 5] y)
+<int64[3] merged = {-1, 8, 15}, int64[4] grid = {-1, 8, 5, 3}>
+{
+    t = Transpose <perm = [0, 2, 1, 3]> (x)
+    m = Reshape(t, merged)
+    g = Reshape(m, grid)
+    y = Transpose <perm = [0, 1, 3, 2]> (g)
+}
+```
+
 What is only flattened afterwards: no layer looks for positions any more.
 
 ```onnx
@@ -110,7 +137,8 @@ flattened (float[N, 5, 7] x) => (float[N, 35] y) <int64[3] shape = {-1, 7, 5}>
 
 ## Known limits
 
-Lengths that divide each other can be explained as a split and a merge, and are not reported.
+Lengths that divide each other can be explained as a split and a merge; they are reported of the heads of attention
+alone.
 
 ## References
 
@@ -124,6 +152,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 
 from netlint.analyses.axes import axes
+from netlint.analyses.parameters import parameters
 from netlint.analyses.shapes import shapes
 from netlint.graph import Dim, Graph, Node, Shape, Value
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
@@ -133,15 +162,15 @@ _SHIFTS = frozenset({"Pad", "Slice", "Concat"})
 _PRIME = 1_000_003
 
 
-@rule("SHP006", "view-scrambles", level=WARNING, since="0.3", requires=(shapes, axes))
+@rule("SHP006", "view-scrambles", level=WARNING, since="0.3", requires=(shapes, axes, parameters))
 def view_scrambles(scope: Scope) -> Iterator[Finding]:
     for node in scope.graph.of(*_RESHAPES):  # of a row, the last
         origin = _origin(scope.graph, node)
         if _reshaped_on(scope.graph, node) or scope[axes].state(origin) == "none" or _shifts(scope, node, origin):
             continue
         before, after = scope[shapes].of(origin), scope[shapes].of(node.output())
-        length = _mixed(before, after) if before and after else None
-        if before and after and length is not None:
+        length = (_mixed(before, after) or _of_heads(scope, node, origin, before, after)) if before and after else None
+        if before and after and length is not None and not _regrouped(scope, node, origin):
             yield Finding(
                 f"a reshape from {_said(before)} to {_said(after)} mixes the positions of the axis of length {length}",
                 node,
@@ -159,6 +188,21 @@ def _origin(graph: Graph, node: Node) -> Value | None:
         value = producer.input(0)
         producer = graph.producer(value)
     return value
+
+
+def _regrouped(scope: Scope, node: Node, origin: Value | None) -> bool:
+    """Whether axes that were moved side by side are merged, and the merged one is split anew: windows, then a grid."""
+    moved = scope.graph.producer(origin)
+    if moved is None or moved.op != "Transpose":
+        return False
+    shape, after, before = scope[shapes].of, scope[shapes].of(node.output()), scope[shapes].of(origin)
+    value = node.input(0)
+    while value is not origin and (producer := scope.graph.producer(value)) is not None:
+        between = shape(value)
+        if before and between and after and _mixed(before, between) is None and _mixed(between, after) is None:
+            return True
+        value = producer.input(0)
+    return False
 
 
 def _reshaped_on(graph: Graph, node: Node) -> bool:
@@ -194,6 +238,31 @@ def _mixed(before: Shape, after: Shape) -> Dim:
         if length != 1 and length in old and starts[old.index(length)] != ends[place]:
             return length
     return None
+
+
+def _of_heads(scope: Scope, node: Node, origin: Value | None, before: Shape, after: Shape) -> Dim:
+    """The positions of an attention whose heads are merged or split unmoved, of whatever lengths."""
+    if _merged(before, after) and _product(scope, scope.graph.producer(origin)):
+        return before[-2]
+    readers = scope.graph.uses(node.output())
+    readers += [user for one in readers if one.op == "Transpose" for user in scope.graph.uses(one.output())]
+    return before[-2] if _merged(after, before) and any(_product(scope, user) for user in readers) else None
+
+
+def _merged(heads: Shape, whole: Shape) -> bool:
+    """Whether [.., heads, positions, size] and [.., positions, heads * size] are the shapes."""
+    if len(heads) != len(whole) + 1 or len(whole) < 2 or heads[:-3] != whole[:-2]:
+        return False
+    count, positions, size = heads[-3:]
+    if not isinstance(count, int) or not isinstance(size, int) or count == positions or 1 in (count, positions):
+        return False
+    return whole[-2:] == (positions, count * size)
+
+
+def _product(scope: Scope, node: Node | None) -> bool:
+    """Whether a node multiplies two computed matrices."""
+    constant = scope[parameters].constant
+    return node is not None and node.op in ("MatMul", "Einsum", "Attention") and not any(map(constant, node.inputs[:2]))
 
 
 def _fixed_at_one(old: Shape, new: Shape) -> bool:

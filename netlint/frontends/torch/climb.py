@@ -16,6 +16,7 @@ from netlint.errors import said
 from netlint.frontends import TargetError
 
 from . import families
+from .channels import channelled
 from .demand import Demand, Misfit
 from .errors import Refused
 from .faults import Failed, cause, fault
@@ -78,7 +79,7 @@ class Climb(Generic[T]):
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
             slots = sorted(slots, key=lambda slot: slot.kind == "plain")  # a watch counts the tensors alone
             key = _key(slots)
-            if key in self.seen:
+            if key in self.seen or sum(math.prod(slot.shape) for slot in slots) > MAX_ELEMENTS:
                 return None
             self.seen.add(key)
             outcome, watch, error = self.run(slots)
@@ -87,7 +88,7 @@ class Climb(Generic[T]):
                 return Found(outcome[0], outcome[1])
             if outcome is not None and settled:
                 return Found(outcome[0], outcome[1])
-            if better is None or sum(math.prod(slot.shape) for slot in better) > MAX_ELEMENTS:
+            if better is None:
                 return None
             slots = better
         return None
@@ -177,6 +178,8 @@ class Climb(Generic[T]):
 
     def resized(self, slots: list[Slot], misfit: Misfit) -> list[Slot] | None:
         """The free axes of the inputs behind a misfit, made longer or shorter until the elements fit."""
+        if misfit.channels:
+            return channelled(slots, misfit)
         if (shared := self.shared(slots, misfit)) is not None:
             return shared
         for place in sorted(misfit.slots):
@@ -186,8 +189,8 @@ class Climb(Generic[T]):
                 continue
             shape = slots[place].shape
             free = [axis for axis in range(1, len(shape)) if axis not in self.fixed.get(place, ())]
-            if len(shape) == 5 and len(free) == 3:
-                free = free[1:]
+            if len(shape) > 3:  # neither the channels nor the frames of a clip
+                free = [axis for axis in free if axis >= len(shape) - 2] or free
             if not free:
                 continue
             points = self.points.setdefault((place, misfit.want), [])

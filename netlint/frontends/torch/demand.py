@@ -31,6 +31,8 @@ class Misfit:
     slots: frozenset[int]
     got: int
     want: int
+    channels: bool = False
+    """Of channels along which inputs were joined, and of nothing else."""
 
 
 @dataclass(slots=True)
@@ -42,3 +44,5 @@ class Trace:
     axes: tuple[int | None, ...] = ()
     taken: int = 0
     """Axes of the input that it has no more, or of which a part was taken."""
+    bare: bool = True
+    """Whether inputs were only moved, repeated and joined so far."""

@@ -14,6 +14,11 @@ from .asked import of_call, of_module
 from .demand import Demand, Misfit, Trace
 from .widths import MOVES, Widths, moved, picked
 
+_BARE = MOVES | {
+    *("cat", "concat", "concatenate", "view", "reshape", "repeat", "expand", "expand_as", "interpolate", "zeros_like"),
+    *("float", "to", "contiguous", "clone"),
+}
+
 
 class Watch(TorchFunctionMode):
     """Records demands and misfits while a model runs. `with watch.on(tensors): …`; the inputs are met in any order."""
@@ -123,10 +128,10 @@ class Watch(TorchFunctionMode):
                 demand.sizes[trace.axes[place]] = size  # type: ignore[index]
         self.demands.append(demand)
 
-    def miss(self, value: Any, got: int, want: int) -> None:
+    def miss(self, value: Any, got: int, want: int, channels: bool = False) -> None:
         trace = self.trace(value)
         if got != want and trace is not None:
-            self.current = Misfit(trace.slots, int(got), int(want))
+            self.current = Misfit(trace.slots, int(got), int(want), channels)
 
     def refused(self, value: Any, got: int, want: int) -> None:
         """A module is about to refuse a tensor."""
@@ -153,8 +158,9 @@ class Watch(TorchFunctionMode):
         slots: frozenset[int],
     ) -> Trace:
         first = args[0] if args else None
+        bare = name in _BARE and all(one.bare for value in _tensors((args, kwargs)) if (one := self.trace(value)))
         if self.trace(first) is not source or source.slot is None or not isinstance(first, torch.Tensor):
-            return Trace(slots)
+            return Trace(slots, bare=bare)
         axes: Sequence[int | None] | None = None
         if name in MOVES:
             axes = moved(name, args[1:], kwargs, first.dim())
@@ -166,10 +172,11 @@ class Watch(TorchFunctionMode):
         elif name == "__getitem__":
             axes = picked(range(first.dim()), args[1], None)
         if axes is None:
-            return Trace(slots)
+            return Trace(slots, bare=bare)
         lost = 0 if name in MOVES else first.dim() - sum(axis is not None for axis in axes)
         taken = source.taken + lost
-        return Trace(slots, source.slot, tuple(source.axes[axis] if axis is not None else None for axis in axes), taken)
+        kept = tuple(source.axes[axis] if axis is not None else None for axis in axes)
+        return Trace(slots, source.slot, kept, taken, bare)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
