@@ -127,7 +127,7 @@ CASES = [
         ((name, fault, exporter) in EXPLAINED and exporter == "torchscript") or (place % 6 == 0 and fault == "none")
     ]
 ]
-"""A transformer takes seconds with either exporter: by default a sample is compared, and what is explained and cheap."""
+"""A transformer takes seconds with either exporter: by default a sample, and what is explained by the cheaper one."""
 
 
 @pytest.mark.parametrize(("name", "fault", "exporter"), CASES)
