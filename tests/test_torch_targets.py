@@ -19,8 +19,10 @@ from netlint.analysis import Results  # noqa: E402
 from netlint.api import check as netlint_check  # noqa: E402
 from netlint.capture import INPUTS, Capture  # noqa: E402
 from netlint.frontends import TargetError  # noqa: E402
-from netlint.frontends.torch import recipe  # noqa: E402
-from netlint.frontends.torch.inputs import Example  # noqa: E402
+from netlint.frontends.torch import recipe, run  # noqa: E402
+from netlint.frontends.torch.climb import Climb  # noqa: E402
+from netlint.frontends.torch.inputs import Example, Slot  # noqa: E402
+from netlint.frontends.torch.layout import Layout  # noqa: E402
 from netlint.frontends.torch.recipe import method  # noqa: E402
 from netlint.frontends.torch.target import Captured, capture, captured_model  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
@@ -159,6 +161,87 @@ class LeNet(nn.Module):
         return self.head(self.body(x).view(-1, 256))
 
 
+class Pooled(nn.Module):
+    """Where a window is wider than its stride, the features do not grow with the area."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 16, 3, 4, 1), nn.AvgPool2d(8, 1), nn.Flatten())
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x))
+
+
+class Patches(nn.Module):
+    """The first layer sees the pixels of patches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, 48, 1, 1))
+        self.proj = nn.Conv2d(48, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(torch.pixel_unshuffle(x, 4) * self.scale)
+
+
+class Positions(nn.Module):
+    """Patches that are cut before the first layer, and a table with a row for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Linear(16 * 16 * 3, 8)
+        self.table = nn.Parameter(torch.zeros(16, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, channels, height, width = x.shape
+        x = x.reshape(count, channels, height // 16, 16, width // 16, 16).permute(0, 2, 4, 1, 3, 5)
+        x = self.proj(x.reshape(count, -1, 16 * 16 * channels))
+        x += self.table[: x.shape[1]]
+        return x
+
+
+class Sized(nn.Module):
+    """Says how large its images are, and joins a channel of ones to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_size, self.channels = 32, 4
+        self.conv = nn.Conv2d(5, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[1:] == (4, 32, 32)
+        return self.conv(torch.cat((x, torch.ones_like(x[:, :1])), 1))
+
+
+def _labelled(self: Any, x: Tensor, c: Tensor) -> Tensor:
+    c = c.view(c.size(0), c.size(1), 1, 1)
+    return self.conv(torch.cat((x, c.repeat(1, 1, x.size(2), x.size(3))), 1))
+
+
+def _two(*channels: int) -> str:
+    return ", ".join(f"float32[2, {count}, 224, 224]" for count in channels)
+
+
+class Similarity(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        if x.shape != y.shape or x.dim() != 4:
+            raise ValueError("images of one size")
+        return (x - y).abs().mean()
+
+
+class Labelled(nn.Module):
+    """Noise, multiplied with what stands for a class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 8)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
+        return self.fc(noise * self.table(labels))
+
+
 @pytest.mark.parametrize(
     ("model", "found"),
     [
@@ -177,11 +260,56 @@ class LeNet(nn.Module):
             Fn(lambda self, x, w: self.a(x) + self.b(w), a=nn.Linear(4, 3), b=nn.Linear(6, 3)),
             "float32[2, 4], float32[2, 6]",
         ),
+        (Pooled(), "float32[2, 3, 32, 32]"),
+        (
+            Fn(
+                lambda self, img, z: self.a(torch.cat((img, self.b(z).view(*img.shape)), 1)),
+                b=nn.Linear(10, 3072),
+                a=nn.Conv2d(6, 4, 1),
+            ),
+            "float32[2, 3, 32, 32], float32[2, 10]",
+        ),
+        (Patches(), "float32[2, 3, 224, 224]"),
+        (Positions(), "float32[2, 3, 64, 64]"),
+        (Fn(lambda self, a, b: self.conv(torch.cat((a, b), 1)), conv=nn.Conv2d(6, 4, 3)), _two(3, 3)),
+        (Fn(lambda self, a: self.conv(torch.cat((a, torch.zeros_like(a)), 1)), conv=nn.Conv2d(6, 4, 3)), _two(3)),
+        (Fn(_labelled, conv=nn.Conv2d(8, 4, 3)), "float32[2, 3, 224, 224], float32[2, 5]"),
+        (
+            Fn(
+                lambda self, x, low: self.b(torch.cat((self.a(x), low), 1)),
+                a=nn.Conv2d(3, 4, 4, 4),
+                b=nn.Conv2d(7, 1, 1),
+            ),
+            "float32[2, 3, 224, 224], float32[2, 3, 56, 56]",
+        ),
+        (Sized(), "float32[2, 4, 32, 32]"),
+        (Similarity(), "float32[2, 3, 224, 224], float32[2, 3, 224, 224]"),
+        (Labelled(), "float32[2, 8], int64[2]"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
 def test_inputs_are_found(model: nn.Module, found: str) -> None:
     assert inputs(model) == found
+
+
+def test_shapes_that_layers_refuse_are_searched_for_without_a_real_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    once = run.Run.once
+
+    def counted(own: run.Run, *args: Any, **how: Any) -> Any:
+        assert not how["real"]
+        return once(own, *args, **how)
+
+    monkeypatch.setattr(run.Run, "once", counted)
+    assert inputs(Pooled()) == "float32[2, 3, 32, 32]"
+
+
+def test_inputs_too_large_to_be_made_are_not_tried() -> None:
+    def attempt(example: Example) -> None:
+        raise AssertionError("tried")
+
+    model = nn.Linear(4, 2)
+    finder = Climb(model, Layout.of(model, None), attempt, "")
+    assert finder.climb([Slot("x", "float", (2, 1 << 20, 1 << 20))]) is None
 
 
 def test_what_a_model_carries_goes_first() -> None:

@@ -11,12 +11,14 @@ from netlint.analyses.reached.interval import INF, MANY, How, Reach
 from netlint.analyses.reached.patterns import guarded_behind
 from netlint.analyses.surroundings import surroundings
 from netlint.graph import Location, Node, Value
+from netlint.ops import RANDOM
 from netlint.rule import Claim, Evidence, Scope
 from netlint.training import Known
 
 NEEDS = (reach, surroundings, contract)
 """What a rule of this category reads."""
 _LONGEST = 8
+_LEARNED = ("layers", "that training moves")
 _BY = {How.ROUNDED: "by rounding", How.POINT: "for some inputs", How.SOLID: "for many inputs"}
 LIMITS = {"float16": 11.09, "bfloat16": 88.72, "float32": 88.72, "float64": 709.78}
 """The largest x whose exponential is finite."""
@@ -86,7 +88,7 @@ def _evidence(scope: Scope, found: Reach | None, proved: Range, label: str) -> I
         declared, Known
     ):
         yield Evidence("inputs", [declared.value.lo, declared.value.hi], declared.origin)
-    if found is not None and any(s not in scope.graph.inputs for s in found.sources):
+    if found is not None and any(_kind(scope, source).endswith(_LEARNED) for source in found.sources):
         yield _weights(scope)
 
 
@@ -101,8 +103,11 @@ def _weights(scope: Scope) -> Evidence:
 def _kind(scope: Scope, source: Value) -> str:
     if source is MANY:
         return "many layers"
-    if scope.graph.producer(source) is None:
+    producer = scope.graph.producer(source)
+    if producer is None:
         return "inputs of the model"
+    if producer.op in RANDOM:
+        return "chance"
     return "weights that training moves"
 
 

@@ -139,6 +139,19 @@ bounded (float[N, 3] x) => (float[N, 2] a, float[N, 2] c, float[N, 2] d, float l
 }
 ```
 
+A level of noise that is drawn from a normal distribution, which ends some deviations from its mean:
+
+```onnx
+noise (float[N, 3] x) => (float loss) <float spread = {1.2}>
+{
+    z = RandomNormalLike(x)
+    k = Mul(z, spread)
+    sigma = Exp(k)
+    y = Mul(x, sigma)
+    loss = ReduceMean <keepdims = 0> (y)
+}
+```
+
 A result that is not taken where the argument is positive, as exporters write the exponential linear unit:
 
 ```onnx

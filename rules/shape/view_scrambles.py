@@ -112,6 +112,19 @@ fixed (float[N, 6, 4] x) => (float[1, 6, N, 4] y) <int64[4] shape = {1, 6, -1, 4
 }
 ```
 
+Windows that are moved back and merged, where the merged axis is then split into a grid:
+
+```onnx
+regrouped (float[N, 3, 8, 5] x) => (float[N, 8, 3, 5] y)
+<int64[3] merged = {-1, 8, 15}, int64[4] grid = {-1, 8, 5, 3}>
+{
+    t = Transpose <perm = [0, 2, 1, 3]> (x)
+    m = Reshape(t, merged)
+    g = Reshape(m, grid)
+    y = Transpose <perm = [0, 1, 3, 2]> (g)
+}
+```
+
 What is only flattened afterwards: no layer looks for positions any more.
 
 ```onnx
@@ -157,7 +170,7 @@ def view_scrambles(scope: Scope) -> Iterator[Finding]:
             continue
         before, after = scope[shapes].of(origin), scope[shapes].of(node.output())
         length = (_mixed(before, after) or _of_heads(scope, node, origin, before, after)) if before and after else None
-        if before and after and length is not None:
+        if before and after and length is not None and not _regrouped(scope, node, origin):
             yield Finding(
                 f"a reshape from {_said(before)} to {_said(after)} mixes the positions of the axis of length {length}",
                 node,
@@ -175,6 +188,21 @@ def _origin(graph: Graph, node: Node) -> Value | None:
         value = producer.input(0)
         producer = graph.producer(value)
     return value
+
+
+def _regrouped(scope: Scope, node: Node, origin: Value | None) -> bool:
+    """Whether axes that were moved side by side are merged, and the merged one is split anew: windows, then a grid."""
+    moved = scope.graph.producer(origin)
+    if moved is None or moved.op != "Transpose":
+        return False
+    shape, after, before = scope[shapes].of, scope[shapes].of(node.output()), scope[shapes].of(origin)
+    value = node.input(0)
+    while value is not origin and (producer := scope.graph.producer(value)) is not None:
+        between = shape(value)
+        if before and between and after and _mixed(before, between) is None and _mixed(between, after) is None:
+            return True
+        value = producer.input(0)
+    return False
 
 
 def _reshaped_on(graph: Graph, node: Node) -> bool:

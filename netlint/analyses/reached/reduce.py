@@ -10,7 +10,7 @@ from netlint.ops.read import axes
 
 from . import Reached
 from . import interval as inner
-from .interval import INF, How, Reach
+from .interval import How, Reach
 from .patterns import maker
 from .step import Transfer, arg, dtype_of, is_unit
 
@@ -126,8 +126,10 @@ def _fill(known: Reached, node: Node) -> Reach | None:
 
 
 def _normal(known: Reached, node: Node) -> Reach | None:
+    """Four deviations and more are met in every training."""
     out = node.output()
-    return None if out is None else Reach(-INF, INF, sources=frozenset({out}))
+    mean, far = float(node.attrs.get("mean", 0.0)), 4 * abs(float(node.attrs.get("scale", 1.0)))
+    return None if out is None else Reach(mean - far, mean + far, sources=frozenset({out}))
 
 
 def _uniform(known: Reached, node: Node) -> Reach | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from .call import CONVOLUTIONS, Call
 from .demand import Demand
+from .held import look
 
 if TYPE_CHECKING:
     from .watch import Watch
@@ -27,6 +29,9 @@ def _convolution(watch: Watch, call: Call) -> None:
     value, rank = call.value, CONVOLUTIONS[call.name] + 2
     sizes = {1 - rank: call.channels()} if value.dim() in (rank, rank - 1) else {}
     watch.ask(value, kind="float", rank=rank, sizes=sizes)
+    trace = watch.trace(value)
+    if trace is not None and trace.slot is None and trace.bare and value.dim() == rank:
+        watch.miss(value, value.shape[1], call.channels(), channels=True)
 
 
 def _linear(watch: Watch, call: Call) -> None:
@@ -168,9 +173,36 @@ def _einsum(watch: Watch, call: Call) -> None:
         watch.miss(*moving[letter], lengths[letter])
 
 
+def _joined(watch: Watch, call: Call) -> None:
+    """Inputs that are joined with what follows from others are as large as that, but along the axis itself."""
+    parts, axis = list(call.value), call.arg(1, "dim") or 0
+    if len({part.dim() for part in parts}) != 1:
+        return
+    traces = [trace for part in parts if (trace := watch.trace(part)) is not None]
+    for part in parts:
+        own = watch.trace(part)
+        if own is None or own.slot is None:
+            continue
+        others = [other for other in parts if (trace := watch.trace(other)) and own.slot not in trace.slots]
+        if others and not any(trace.slot is None and own.slot in trace.slots for trace in traces):
+            lengths = {place: length for place, length in enumerate(others[0].shape) if place}
+            lengths.pop(axis % part.dim(), None)
+            watch.ask(part, sizes=lengths)
+
+
+def _stretched(watch: Watch, value: torch.Tensor, wanted: tuple[Any, ...]) -> None:
+    """`c.view(c.size(0), c.size(1), 1, 1)` is of features, whatever axes they were guessed to have."""
+    lead = wanted
+    while lead and lead[-1] == 1:
+        lead = lead[:-1]
+    if 0 < len(lead) < value.dim() <= len(wanted) and lead == tuple(value.shape[: len(lead)]):
+        watch.ask(value, rank=len(lead))
+
+
 def _viewed(watch: Watch, call: Call) -> None:
     value, sizes = call.value, call.args[1:]
     wanted = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list | torch.Size) else tuple(sizes)
+    _stretched(watch, value, wanted)
     if len(wanted) == 2 and value.dim() > 2 and isinstance(wanted[1], int) and wanted[1] > 0:
         got = value[0].numel()
         merged = {value.shape[-1]} | {value.shape[-1] * value.shape[-2]}
@@ -222,6 +254,7 @@ _ASKS: Mapping[str, Callable[[Watch, Call], None]] = {
     **dict.fromkeys(("matmul", "__matmul__"), _matmul),
     **dict.fromkeys(("view", "reshape"), _viewed),
     "einsum": _einsum,
+    **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
 }
 """By the operator's name, what it asks of what arrives."""
 
@@ -249,6 +282,8 @@ def of_module(watch: Watch, module: nn.Module, args: Sequence[Any]) -> None:
     elif isinstance(module, nn.Transformer):
         for operand in args[:2]:
             watch.ask(operand, kind="float", rank=3, sizes={-1: module.d_model})
+    elif isinstance(pattern := look(module, "pattern"), str) and "->" in pattern:  # a layer of einops
+        watch.ask(value, kind="float", rank=len(re.findall(r"\(.*?\)|[^\s()]+", pattern.split("->")[0])))
     elif isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.instancenorm._InstanceNorm):
         ranks = {"BatchNorm2d": 4, "BatchNorm3d": 5, "InstanceNorm2d": 4, "InstanceNorm3d": 5}
         watch.ask(value, kind="float", rank=ranks.get(type(module).__name__), sizes={1: module.num_features})

@@ -15,6 +15,7 @@ from netlint.errors import said
 from netlint.frontends import TargetError
 
 from . import families
+from .channels import channelled
 from .demand import Demand, Misfit
 from .errors import Refused
 from .faults import Failed, cause, fault
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
+LARGEST = 1 << 28
+"""Elements of an input up to which it is tried."""
 MAX_ELEMENTS = 1 << 26
 """Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
@@ -70,7 +73,7 @@ class Climb(Generic[T]):
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
             slots = sorted(slots, key=lambda slot: slot.kind == "plain")  # a watch counts the tensors alone
             key = tuple(map(str, slots))
-            if key in self.seen:
+            if key in self.seen or any(math.prod(slot.shape) > LARGEST for slot in slots):
                 return None
             self.seen.add(key)
             outcome, watch, error = self.run(slots)
@@ -166,6 +169,8 @@ class Climb(Generic[T]):
 
     def resized(self, slots: list[Slot], misfit: Misfit) -> list[Slot] | None:
         """The free axes of the inputs behind a misfit, made longer or shorter until the elements fit."""
+        if misfit.channels:
+            return channelled(slots, misfit)
         if (shared := self.shared(slots, misfit)) is not None:
             return shared
         for place in sorted(misfit.slots):
@@ -175,8 +180,8 @@ class Climb(Generic[T]):
                 continue
             shape = slots[place].shape
             free = [axis for axis in range(1, len(shape)) if axis not in self.fixed.get(place, ())]
-            if len(shape) == 5 and len(free) == 3:
-                free = free[1:]
+            if len(shape) > 3:  # neither the channels nor the frames of a clip
+                free = [axis for axis in free if axis >= len(shape) - 2] or free
             if not free:
                 continue
             points = self.points.setdefault((place, misfit.want), [])

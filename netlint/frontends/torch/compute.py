@@ -11,6 +11,7 @@ from netlint.frontends.torch import convolution, functions, layers, recurrent, s
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.sizes import RULES
 from netlint.frontends.torch.special import autocast
+from netlint.frontends.torch.telling import shown
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
@@ -21,11 +22,13 @@ RULE_FILES = (convolution, layers, recurrent, shapes)
 class MetaCalls:
     """Carries out the calls of one run."""
 
-    def __init__(self, known: Container[int], device: str) -> None:
+    def __init__(self, known: Container[int], device: str, shown: bool = False) -> None:
         self._known = known
         """The ids of the run's tensors."""
         self._device = device
         """The type of the device that the tensors claim to be on."""
+        self._shown = shown
+        """Whether a watch is to see the calls: torch carries out few of them."""
         self._memo: dict[Any, Any] = {}
         self._views: set[Any] = set()
 
@@ -35,6 +38,11 @@ class MetaCalls:
             args, kwargs = autocast(info.name, self._device, args, kwargs)
         if info.name in _ONE_DTYPE:
             _alike(args)
+        if self._shown:
+            return shown(func, lambda *args, **kwargs: self._made(func, info, args, kwargs), args, kwargs)
+        return self._made(func, info, args, kwargs)
+
+    def _made(self, func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         rule = RULES.get(func)
         if rule is not None and (made := _by_rule(rule, args, kwargs)) is not None:
             return made

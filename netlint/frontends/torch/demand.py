@@ -31,6 +31,8 @@ class Misfit:
     slots: frozenset[int]
     got: int
     want: int
+    channels: bool = False
+    """Of channels along which inputs were joined, and of nothing else."""
 
 
 @dataclass(slots=True)
@@ -40,3 +42,5 @@ class Trace:
     slots: frozenset[int]
     slot: int | None = None
     axes: tuple[int | None, ...] = ()
+    bare: bool = True
+    """Whether inputs were only moved, repeated and joined so far."""

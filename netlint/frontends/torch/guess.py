@@ -66,7 +66,10 @@ def _tensors(model: nn.Module, required: list[str] | None) -> Iterator[list[Slot
     for width in sorted(widths)[:3]:
         yield [Slot(name, "float", (BATCH, width)) for name in required]
         yield [Slot(name, "float", (BATCH, _LENGTH, width)) for name in required]
-    for shape in _others(_first("", model, first)):
+    alike = _first("", model, first)
+    if len(required) > 1:
+        yield [replace(alike, name=name) for name in required]
+    for shape in _others(alike):
         yield [Slot(name, "float", shape) for name in required]
     if any(isinstance(module, nn.Embedding) for module in model.modules()):
         yield [Slot(name, "int", (BATCH, _LENGTH)) for name in required]
@@ -88,7 +91,7 @@ def _others(first: Slot) -> list[tuple[int, ...]]:
         (BATCH, _LENGTH, 32),
         (BATCH, 1, 16_000),
     ]
-    return [shape for shape in shapes if len(shape) != len(first.shape) or shape[-1] != first.shape[-1]]
+    return [shape for shape in shapes if shape != first.shape]
 
 
 def _required(model: nn.Module) -> list[str] | None:
@@ -139,8 +142,28 @@ def _features(layer: nn.Module | None) -> int:
     return width if type(width) is int else 0
 
 
+_SIZES = ("image_size", "img_size", "input_size", "resolution")
+_CHANNELS = ("channels", "in_channels", "in_chans", "input_channels")
+
+
 def _first(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
-    """What the first registered layer takes."""
+    """What the first registered layer takes; images as large as the model says that they are."""
+    slot = _of_layer(name, model, layer)
+    if len(slot.shape) != 4 or (size := _number(model, _SIZES, slot.shape[2])) < 8:
+        return slot
+    return replace(slot, shape=(BATCH, _number(model, _CHANNELS, slot.shape[1]), size, size))
+
+
+def _number(model: nn.Module, names: Sequence[str], usual: int) -> int:
+    """What the model holds under one of these names; a pair of two equal numbers counts as one."""
+    for value in (look(model, name) for name in names):
+        value = value[0] if isinstance(value, tuple | list) and len(value) == 2 and value[0] == value[1] else value
+        if type(value) is int and 0 < value <= 1024:
+            return value
+    return usual
+
+
+def _of_layer(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
     if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
         return Slot(name, "int", (BATCH, _LENGTH), high=layer.num_embeddings)
     if isinstance(layer, nn.modules.conv._ConvNd):
@@ -207,8 +230,8 @@ def _slot(name: str, place: int, model: nn.Module, layer: nn.Module | None) -> S
     if place and said in _CLASS:
         high = tables[-1].num_embeddings if tables else 2
         return Slot(name, "int", (BATCH,), high=high)
-    if said in _LATENT and isinstance(layer, nn.Linear):
-        return Slot(name, "float", (BATCH, layer.in_features))
+    if said in _LATENT and isinstance(layer, nn.Linear | nn.Embedding):
+        return Slot(name, "float", (BATCH, layer.in_features if isinstance(layer, nn.Linear) else layer.embedding_dim))
     if place and said in _STATE:
         return _state(name, model)
     if tables and (said in _TEXT or said.endswith(("ids", "tokens"))) and isinstance(layer, nn.Embedding):

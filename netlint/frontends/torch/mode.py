@@ -29,7 +29,10 @@ _CPU = torch.device("cpu")
 class Recorder(TorchFunctionMode):
     """Records what happens while it is active."""
 
-    def __init__(self, root: nn.Module | None, *, real: bool, thorough: bool = False, locate: bool = True) -> None:
+    def __init__(
+        self, root: nn.Module | None, *, real: bool, thorough: bool = False, locate: bool = True, shown: bool = False
+    ) -> None:
+        """`shown`: to the watch on this run, also the calls on tensors without elements."""
         super().__init__()
         self.real = real
         self.thorough = thorough
@@ -60,7 +63,7 @@ class Recorder(TorchFunctionMode):
         self._outside: dict[int, Slot] = {}
         self._keep: list[torch.Tensor] = []
         self._infos: dict[Any, Info] = {}
-        self._meta = MetaCalls(self.current, self.claimed.type)
+        self._meta = MetaCalls(self.current, self.claimed.type, shown)
         self._known = functions.known_names()
         self._standin: Callable[[torch.Tensor, Kind], torch.Tensor] = standins.copied if real else standins.shaped
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import Any, Literal, TypeAlias
@@ -68,7 +69,19 @@ class Run:
                 error = raised
                 if not _of_stand_ins(raised):
                     break
+        if error is not None and _of_shapes(error):
+            self._shown(given, locate)
         return self._really(given, locate, error)
+
+    def _shown(self, arguments: Arguments, locate: bool) -> None:
+        """Shapes refused: so they are on real tensors, much later. Raises `TargetError`, once a watch has seen why."""
+        try:
+            self.once(arguments, real=False, thorough=True, locate=locate, shown=True)
+        except (Demanded, Lost, TargetError):
+            return
+        except Exception as raised:
+            if _of_shapes(raised):
+                raise _target_error(raised) from raised
 
     def _really(self, arguments: Arguments, locate: bool, error: BaseException | None) -> Recorder:
         large = _nbytes(self.root) > REAL_LIMIT
@@ -86,10 +99,17 @@ class Run:
             raise _target_error(raised) from raised
 
     def once(
-        self, arguments: Arguments, *, real: bool, thorough: bool, locate: bool = True, inventing: int = 0
+        self,
+        arguments: Arguments,
+        *,
+        real: bool,
+        thorough: bool,
+        locate: bool = True,
+        inventing: int = 0,
+        shown: bool = False,
     ) -> Recorder:
         """One run. Raises `Demanded`, `Lost` or what the model raises."""
-        recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate)
+        recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate, shown=shown)
         recorder.inventing = inventing
         try:
             self._record(recorder, arguments)
@@ -174,6 +194,23 @@ def _nbytes(root: nn.Module | None) -> int:
 def _of_stand_ins(error: BaseException) -> bool:
     """Whether an error may come of the tensors having no elements, or not being where they claim to be."""
     return isinstance(error, NotImplementedError) or "meta" in said(error) or "storage" in said(error)
+
+
+_SHAPES = re.compile(
+    r"shapes cannot be multiplied|must match the size of tensor|Sizes of tensors must match|invalid for input of size"
+    r"|to have \d+ channels, but got|Output size is too small|Kernel size can't be greater than actual input size"
+)
+_INNER = re.compile(r"a and b must have same reduction dim, but got \[(\d+), (\d+)\] X \[(\d+), (\d+)\]\.?")
+
+
+def _of_shapes(error: BaseException) -> bool:
+    """Whether operators refuse shapes, which tensors without elements have as well; it then reads as on real ones."""
+    if not isinstance(error, RuntimeError):
+        return False
+    text = _INNER.sub(r"mat1 and mat2 shapes cannot be multiplied (\1x\2 and \3x\4)", said(error))
+    if text != said(error):
+        error.args = (text,)
+    return _SHAPES.search(text) is not None
 
 
 def _target_error(error: BaseException) -> TargetError:

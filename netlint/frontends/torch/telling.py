@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,6 +39,17 @@ def heard(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     if WATCHES and name in COMPARES:
         with contextlib.suppress(Exception):  # a demand that cannot be read is none
             of_call(WATCHES[-1], name, args, kwargs)
+
+
+def shown(func: Any, made: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What `made` gives in the place of a call; the watch sees the call, and nothing of how it is carried out."""
+
+    def unseen(*args: Any, **kwargs: Any) -> Any:
+        return made(*args, **kwargs)
+
+    unseen.__name__ = getattr(func, "__name__", "")
+    with torch._C.DisableTorchFunction():
+        return WATCHES[-1].__torch_function__(unseen, (), args, kwargs) if WATCHES else made(*args, **kwargs)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,11 @@ from .asked import of_call, of_module
 from .demand import Demand, Misfit, Trace
 from .widths import MOVES, Widths, moved
 
+_BARE = MOVES | {
+    *("cat", "concat", "concatenate", "view", "reshape", "repeat", "expand", "expand_as", "interpolate", "zeros_like"),
+    *("float", "to", "contiguous", "clone"),
+}
+
 
 class Watch(TorchFunctionMode):
     """Records demands and misfits while a model runs. `with watch.on(tensors): …`; the inputs are met in any order."""
@@ -117,10 +122,10 @@ class Watch(TorchFunctionMode):
                 demand.sizes[trace.axes[place]] = size  # type: ignore[index]
         self.demands.append(demand)
 
-    def miss(self, value: Any, got: int, want: int) -> None:
+    def miss(self, value: Any, got: int, want: int, channels: bool = False) -> None:
         trace = self.trace(value)
         if got != want and trace is not None:
-            self.current = Misfit(trace.slots, int(got), int(want))
+            self.current = Misfit(trace.slots, int(got), int(want), channels)
 
     def refused(self, value: Any, got: int, want: int) -> None:
         """A module is about to refuse a tensor."""
@@ -147,14 +152,16 @@ class Watch(TorchFunctionMode):
         slots: frozenset[int],
     ) -> Trace:
         first = args[0] if args else None
+        bare = name in _BARE and all(one.bare for value in _tensors((args, kwargs)) if (one := self.trace(value)))
         if self.trace(first) is not source or source.slot is None or not isinstance(first, torch.Tensor):
-            return Trace(slots)
+            return Trace(slots, bare=bare)
         if name in MOVES:
             axes = moved(name, args[1:], kwargs, first.dim())
-            return Trace(slots, source.slot, tuple(source.axes[axis] if axis is not None else None for axis in axes))
+            kept = tuple(source.axes[axis] if axis is not None else None for axis in axes)
+            return Trace(slots, source.slot, kept, bare)
         if tensor.shape == first.shape and name not in ("flip", "roll"):
-            return Trace(slots, source.slot, source.axes)
-        return Trace(slots)
+            return Trace(slots, source.slot, source.axes, bare)
+        return Trace(slots, bare=bare)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
