@@ -233,6 +233,12 @@ def policy_of_detached_probabilities(fault: bool, model: nn.Module, x: Tensor, g
     return -((taken.detach() if fault else taken) * gain).mean() + functional.mse_loss(gain, gain * 0.9)
 
 
+def loss_without_its_history(fault: bool, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    loss = functional.cross_entropy(model(x), y)
+    return loss.detach().requires_grad_() if fault else loss
+
+
+pair("GRD002", (4, 8), LABELS, step=trained_by(loss_without_its_history))(lambda fault: classifier())
 pair("GRD002", (4, 8), LABELS, step=trained_by(detached_scores))(lambda fault: classifier())
 pair("GRD002", (4, 8), LABELS, step=trained_by(scores_without_gradients))(lambda fault: classifier())
 pair("GRD002", (4, 8), (4, 3), step=trained_by(scores_by_their_numbers))(lambda fault: classifier())
