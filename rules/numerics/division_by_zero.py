@@ -187,7 +187,8 @@ class LinearAttention(nn.Module):
         return y[..., :-1] / (y[..., -1:] + 1e-5)
 ```
 
-A count of what a comparison lets pass, where its outcome is the same for all inputs:
+A count of what a comparison lets pass, where its outcome is the same for all inputs, or follows from numbers in the
+code alone:
 
 ```onnx
 counted (float[N, 3] x, float[N, 3] y) => (float loss) <float far = {250}>
@@ -201,6 +202,19 @@ counted (float[N, 3] x, float[N, 3] y) => (float loss) <float far = {250}>
     count = ReduceSum <keepdims = 0> (w)
     loss = Div(total, count)
 }
+```
+
+```torch
+# given inputs=2,4
+class Pooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+    def forward(self, x):
+        h = self.fc(x)
+        lengths = torch.ones(len(x), 1) * h.shape[1]
+        mask = (torch.arange(h.shape[1]) < lengths).float()
+        return (h * mask / mask.sum(1, keepdim=True)).sum(1)
 ```
 
 ## Known limits

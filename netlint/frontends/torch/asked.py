@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,10 @@ def _viewed(watch: Watch, call: Call) -> None:
         if got != wanted[1] and wanted[1] not in merged:
             watch.miss(value, got, wanted[1])
             watch.mixed = watch.mixed or watch.current
+    elif len(wanted) > 2 and wanted[0] == -1 and all(isinstance(size, int) and size > 0 for size in wanted[1:]):
+        want = math.prod(wanted[1:])
+        if value.numel() % want:  # samples of a shape that is fixed
+            watch.miss(value, value[0].numel(), want)
 
 
 _LOSSES_OF_ALIKES = (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -32,12 +33,16 @@ _NO_VALUES = (
     "asks for elements of tensors that depend on the data, and is not executed on real ones (too large, or not wanted)",
     "lint a smaller configuration of the model, or export it with torch.onnx.export and lint the file",
 )
+_COLLECTED = 1 << 28
 _INVENTED = 1000
 """How often a model too large for a real run may ask for elements."""
 
 
 class Run:
     """What is to be run."""
+
+    uncollected: ClassVar[int] = 0
+    """Bytes of the results of real runs since garbage was last collected."""
 
     def __init__(
         self, target: Target, args: Sequence[Any], kwargs: Mapping[str, Any], modules: nn.Module | None, real: Fallback
@@ -109,11 +114,16 @@ class Run:
         shown: bool = False,
     ) -> Recorder:
         """One run. Raises `Demanded`, `Lost` or what the model raises."""
+        if Run.uncollected > _COLLECTED:  # a trace is full of cycles: without help its tensors outlive it
+            gc.collect()
+            Run.uncollected = 0
         recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate, shown=shown)
         recorder.inventing = inventing
+        whole = recorder.left
         try:
             self._record(recorder, arguments)
         finally:
+            Run.uncollected += whole - recorder.left
             if not real:
                 leaks.clear(frames.files())
         return recorder
