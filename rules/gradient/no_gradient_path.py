@@ -3,8 +3,8 @@
 ## What it does
 
 Reports a training step in which every way from what it gives back to a trained weight passes `detach`, `torch.no_grad`
-or a tensor made anew from another one's numbers: before the loss, or behind it. Arg-max, rounding and thresholds have a rule
-of their own, `non-differentiable-activation` (ACT012).
+or a tensor made anew from another one's numbers: before the loss, or behind it. Arg-max, rounding and thresholds have a
+rule of their own, `non-differentiable-activation` (ACT012).
 
 ## Why is this bad
 
