@@ -325,6 +325,17 @@ def classifier_made_where_its_width_is_known(fault: bool) -> nn.Module:
     return Net(run, conv=nn.Conv2d(1, 4, 3), head=nn.Linear(400, 3))
 
 
+@pair("GRD004", (4, 1, 12, 12))
+def classifier_made_anew_and_stored(fault: bool) -> nn.Module:
+    def run(self: Net, x: Tensor) -> Tensor:
+        x = torch.relu(self.conv(x)).flatten(1)
+        if fault or not hasattr(self, "head"):
+            self.head = nn.Linear(x.size(1), 3)
+        return self.head(x)
+
+    return Net(run, conv=nn.Conv2d(1, 4, 3))
+
+
 @pair("GRD004", (2, 3, 9, 9), also=("INI012",))
 def block_made_by_a_helper(fault: bool) -> nn.Module:
     def block(before: int, after: int) -> nn.Module:
