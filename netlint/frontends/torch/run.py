@@ -192,7 +192,7 @@ frames.ends_here(_execute.__code__)
 def _again(recorder: Recorder, target: Target, args: Any, kwargs: Any) -> None:
     """A second call, of which nothing is kept: a layer that it makes anew is none that the model holds."""
     steps = len(recorder.trace.steps)
-    with suppress(Exception):
+    with suppress(Exception, Demanded, Lost):
         _execute(recorder, target, args, kwargs)
     del recorder.trace.steps[steps:]
 
