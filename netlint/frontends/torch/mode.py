@@ -6,7 +6,7 @@ model they claim to lie where its own parameters lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -154,7 +154,7 @@ class Recorder(TorchFunctionMode):
         kind, name = self._named.get(id(tensor), ("constant", ""))
         if id(tensor) in self.awaited:
             kind, name = "input", self.awaited[id(tensor)][1]
-        made = None if name else owners.maker(tensor, self.current.values())
+        made = None if name else owners.maker(tensor, self.current.values(), self.real)
         if made is not None:
             kind = "made"
         elif not name and not self.thorough and not self.quiet and standins.made_inside(tensor):
@@ -294,9 +294,10 @@ class Recorder(TorchFunctionMode):
 
     # What others of the recorder's parts ask for
 
-    def settle(self) -> None:
-        """After the run, before the model is put back: note what holds the parameters that were met."""
-        owners.settle(self._outside.values(), self._root)
+    @property
+    def outside(self) -> Collection[Slot]:
+        """The tensors met that no call has given."""
+        return self._outside.values()
 
     def names(self, tensor: torch.Tensor) -> bool:
         """Whether the model holds this tensor under a name."""

@@ -6,7 +6,7 @@ import copy
 import gc
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from netlint.errors import said
 from netlint.frontends import TargetError
-from netlint.frontends.torch import frames, guard, leaks
+from netlint.frontends.torch import frames, guard, leaks, owners
 from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
 from netlint.frontends.torch.errors import Demanded, Lost, refuse_nested
@@ -142,7 +142,9 @@ class Run:
             with Watching(recorder) if recorder.thorough else nullcontext():
                 result = _execute(recorder, self.target, args, kwargs)
                 recorder.trace.outputs = outputs_of(recorder, result)
-            recorder.settle()
+                if owners.stored(recorder.outside, self.root):
+                    _again(recorder, self.target, args, kwargs)
+            owners.settle(recorder.outside, self.root)
         if not any(True for _ in slots_in(recorder.trace.outputs)):
             raise TargetError("computes no tensor", "name the module or the step whose tensors are of interest")
 
@@ -185,6 +187,14 @@ def _execute(recorder: Recorder, target: Target, args: Any, kwargs: Any) -> Any:
 
 
 frames.ends_here(_execute.__code__)
+
+
+def _again(recorder: Recorder, target: Target, args: Any, kwargs: Any) -> None:
+    """A second call, of which nothing is kept: a layer that it makes anew is none that the model holds."""
+    steps = len(recorder.trace.steps)
+    with suppress(Exception, Demanded, Lost):
+        _execute(recorder, target, args, kwargs)
+    del recorder.trace.steps[steps:]
 
 
 def _root(target: Target, arguments: Arguments) -> nn.Module | None:
