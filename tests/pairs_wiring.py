@@ -233,6 +233,12 @@ def policy_of_detached_probabilities(fault: bool, model: nn.Module, x: Tensor, g
     return -((taken.detach() if fault else taken) * gain).mean() + functional.mse_loss(gain, gain * 0.9)
 
 
+def loss_without_its_history(fault: bool, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    loss = functional.cross_entropy(model(x), y)
+    return loss.detach().requires_grad_() if fault else loss
+
+
+pair("GRD002", (4, 8), LABELS, step=trained_by(loss_without_its_history))(lambda fault: classifier())
 pair("GRD002", (4, 8), LABELS, step=trained_by(detached_scores))(lambda fault: classifier())
 pair("GRD002", (4, 8), LABELS, step=trained_by(scores_without_gradients))(lambda fault: classifier())
 pair("GRD002", (4, 8), (4, 3), step=trained_by(scores_by_their_numbers))(lambda fault: classifier())
@@ -317,6 +323,17 @@ def classifier_made_where_its_width_is_known(fault: bool) -> nn.Module:
         return (nn.Linear(x.size(1), 3) if fault else self.head)(x)
 
     return Net(run, conv=nn.Conv2d(1, 4, 3), head=nn.Linear(400, 3))
+
+
+@pair("GRD004", (4, 1, 12, 12))
+def classifier_made_anew_and_stored(fault: bool) -> nn.Module:
+    def run(self: Net, x: Tensor) -> Tensor:
+        x = torch.relu(self.conv(x)).flatten(1)
+        if fault or not hasattr(self, "head"):
+            self.head = nn.Linear(x.size(1), 3)
+        return self.head(x)
+
+    return Net(run, conv=nn.Conv2d(1, 4, 3))
 
 
 @pair("GRD004", (2, 3, 9, 9), also=("INI012",))

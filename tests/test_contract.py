@@ -57,6 +57,12 @@ def test_categorical_cross_entropy_reads_the_argument_of_the_logarithm() -> None
     assert sites(graph) == [("categorical_cross_entropy", "p", "t")]
 
 
+def test_the_softplus_of_the_odds_of_one_class_is_no_loss_over_units() -> None:
+    body = """l = ReduceLogSumExp <keepdims = 1> (h, axis) m = Neg(l) n = Neg(m) s = Softplus(n)
+              loss = ReduceMean <keepdims = 0> (s)"""
+    assert sites(training_graph(body, more=", int64[1] axis = {1}")) == []
+
+
 def test_a_written_out_likelihood_on_log_softmax_takes_log_probabilities() -> None:
     body = "l = LogSoftmax <axis = 1> (h) n = Neg(l) m = Mul(n, t) loss = ReduceMean <keepdims = 0> (m)"
     assert sites(training_graph(body)) == [("nll_loss", "l", "t")]

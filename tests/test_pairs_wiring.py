@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from tests.test_other_exporters import Writer
 
 torch: Any = pytest.importorskip("torch")
 
-from tests.pairs_wiring import PAIRS, Pair  # noqa: E402  (needs torch)
+from tests.healthy_wiring import DESIGNS, Told  # noqa: E402  (needs torch)
+from tests.pairs_wiring import PAIRS, Pair  # noqa: E402
 
 RULES = load_rules()
 CASES = [
@@ -49,6 +51,16 @@ def test_written_pair(one: Written, fault: bool) -> None:
     model = writer.model(one.make(writer, fault))
     stage = parse_training({"stage": "init"}, lambda name: name)
     judge(lint(load_bytes(model.SerializeToString()), RULES.values(), stage), one.code, fault)
+
+
+@pytest.mark.parametrize("make", DESIGNS, ids=[make.__name__ for make in DESIGNS])
+def test_healthy_design(make: Callable[[], tuple[Any, Told]]) -> None:
+    torch.manual_seed(0)
+    model, told = make()
+    codes = sorted({one.code for one in (*PAIRS, *WRITTEN)} | {"ACT010", "ACT012"})
+    report = netlint.check(model, select=codes, **told)
+    assert report.crashed == ()
+    assert [f"{entry.rule.code}: {entry.finding.message}" for entry in report.findings] == []
 
 
 def test_every_rule_has_six_pairs() -> None:

@@ -202,6 +202,13 @@ def test_a_convolution_of_bounded_data_by_the_signs_of_its_weights() -> None:
     assert (padded.lo, padded.hi) == pytest.approx((-3 * 2 + 0.5, 2 * 2 + 0.5), rel=1e-5)
 
 
+def test_a_convolution_of_unbounded_data_keeps_the_sign_that_data_and_a_large_filter_share() -> None:
+    body = "q = Mul(x, x) s = Constant<value_ints = [90, 1, 50]>() w = Expand(one, s) y = Conv<group = 90>(q, w)"
+    found = output(body, header="(float[1, 90, 64] x) => (y)")
+    assert str(found) == "[0, inf)" and found.nan
+    assert not output(body.replace("Mul(x, x)", "Neg(x)"), header="(float[1, 90, 64] x) => (y)").known
+
+
 @pytest.mark.parametrize(
     ("dtype", "text"), [("bool", "[0, 1]"), ("uint8", "[0, 255]"), ("int8", "[-128, 127]"), ("int64", "unknown")]
 )

@@ -16,7 +16,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
 from netlint.frontends import TargetError  # noqa: E402
-from netlint.frontends.torch import run  # noqa: E402
+from netlint.frontends.torch import mode, run  # noqa: E402
 from netlint.frontends.torch.build import build  # noqa: E402
 from netlint.frontends.torch.record import record, record_symbolic  # noqa: E402
 from netlint.frontends.torch.recording import Recording, SymbolicInt  # noqa: E402
@@ -275,6 +275,12 @@ def test_a_branch_on_data_is_marked() -> None:
     assert of(recording, "relu").meta["val"].is_meta
 
 
+def test_a_real_run_stops_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mode, "REAL_RESULTS", 40)
+    with pytest.raises(TargetError, match="too large"):
+        record(branching, (torch.ones(2, 8),))
+
+
 def test_no_real_run_where_it_is_forbidden() -> None:
     with pytest.raises(TargetError, match="elements"):
         record(branching, (torch.ones(2, 8),), real="never")
@@ -508,6 +514,30 @@ def test_custom_functions_are_one_opaque_call(apply: Any) -> None:
     assert names(recording) == ["relu", "Straight", "tanh"]
     assert of(recording, "Straight").args == (of(recording, "relu"), 2.0)
     assert of(recording, "tanh").args == (of(recording, "Straight"),)
+
+
+class Shifts(torch.autograd.Function):
+    """Writes into its argument on the way, as implementations of sparsemax do."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Any) -> Any:
+        value -= value.max()
+        return value.clamp(min=-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        return grad
+
+
+def test_what_a_custom_function_writes_into_its_arguments_is_a_result_of_it() -> None:
+    def applied(value: Any) -> Any:
+        h = value.relu()
+        return Shifts.apply(h), h.tanh()
+
+    recording = record(applied, (x(),))
+    assert of(recording, "Shifts").args == (of(recording, "relu"),)
+    (read,) = of(recording, "tanh").args
+    assert read.args == (of(recording, "Shifts"), 1)
 
 
 @torch.library.custom_op("netlint_test::twice", mutates_args=())

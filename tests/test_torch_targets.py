@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -565,19 +567,108 @@ class Critic(nn.Module):
         return self.fc(torch.cat([state, action], 1))
 
 
+class Words(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 6)
+        self.rnn = nn.LSTM(6, 8, batch_first=True)
+
+    def forward(self, x: Tensor, hidden: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        y, hidden = self.rnn(self.table(x), hidden)
+        return y, hidden
+
+
+class Series(nn.Module):
+    """Embeds a series as forecasters do: values by a convolution over time, stamps by a table for each part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Conv1d(7, 8, 3, padding=1, padding_mode="circular")
+        self.hour, self.day = nn.Embedding(24, 8), nn.Embedding(7, 8)
+
+    def forward(self, x: Tensor, marks: Tensor) -> Tensor:
+        marks = marks.long()
+        if marks.max() > 10**6:  # needs the elements
+            marks = marks % 7
+        return self.value(x.permute(0, 2, 1)).transpose(1, 2) + self.hour(marks[:, :, 1]) + self.day(marks[:, :, 0])
+
+
+class Cloud(nn.Module):
+    """Takes lengths and numbers of its own apart in one line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 5
+        self.fc = nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        samples, points, width, own = *x.shape, self.width
+        return self.fc(x).reshape(samples, points * width) * own
+
+
+class Strict(nn.Module):
+    """Says how many axes it wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.rand(4, 4))
+
+    def forward(self, emissions: Tensor) -> Tensor:
+        if emissions.dim() != 3:
+            raise ValueError(f"emissions must have dimension of 3, got {emissions.dim()}")
+        return emissions @ self.scores
+
+
+class Table(nn.Module):
+    """Numbers and categories, either of which may be missing, by weights of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = nn.Parameter(torch.rand(5))
+        self.tables = nn.ModuleList([nn.Embedding(4, 3), nn.Embedding(7, 3)])
+
+    def forward(self, numbers: Tensor | None, kinds: Tensor | None) -> Tensor:
+        y = (numbers * self.numbers).sum(1, keepdim=True)
+        if kinds.shape[-1] != len(self.tables):
+            raise ValueError(f"there are {len(self.tables)} kinds, and x.shape[-1]={kinds.shape[-1]}")
+        return y + sum(table(kinds[..., place]) for place, table in enumerate(self.tables))
+
+
 @pytest.mark.parametrize(
     ("model", "found"),
     [
+        (Table(), "int64[2, 5], int64[2, 2]"),
+        (Words(), "int64[2, 16], float32[1, 2, 8], float32[1, 2, 8]"),
+        (Series(), "float32[2, 7, 7], int64[2, 7, 128]"),
+        (Cloud(), "float32[2, 16, 5]"),
+        (Strict(), "float32[2, 16, 4]"),
         (Described(), "image float32[2, 3, 224, 224], tokens int64[2, 16]"),
         (Critic(), "float32[2, 8], float32[2, 2]"),
         (Critic(5, 4), "float32[2, 5], float32[2, 4]"),
         (nn.Linear(7, 3).half(), "float16[2, 7]"),
         (nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU()), "float32[2, 3, 224, 224]"),
     ],
-    ids=["dict", "joined", "joined halves", "half precision", "lazy"],
+    ids=["table", "state", "series", "unpacked", "rank", "dict", "joined", "joined halves", "half precision", "lazy"],
 )
 def test_unusual_inputs_are_found(model: nn.Module, found: str) -> None:
     assert inputs(model) == found
+
+
+def test_the_tensors_of_runs_that_failed_are_let_go() -> None:
+    made: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    class Refuses(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            gc.collect()
+            alive.append(sum(each() is not None for each in made))
+            h = x + 1
+            made.append(weakref.ref(h))
+            raise ValueError("not these")
+
+    with pytest.raises(TargetError, match="not these"):
+        captured_model(Refuses())
+    assert len(alive) > 9 and max(alive) < 4
 
 
 def in_parts(function: Callable[..., Any], **how: Any) -> Captured:

@@ -185,6 +185,11 @@ class Forms:
             return _Log(term, factor.of, factor.of, False, factor.kind, term.sign < 0, factor.picked)
         if factor.kind == "softplus":  # -log sigmoid(-y)
             x, turned = self._logit(factor.of)
+            odds = self._graph.producer(self._logit(x)[0])
+            if odds is not None and odds.op == "ReduceLogSumExp":
+                return (
+                    None  # of one class against the others: a cross-entropy over classes, whose logits are further up
+                )
             return _Log(term, x, x, not turned, "logit", term.sign > 0, None)
         p, flipped = self._probability(factor.of)
         node = self._graph.producer(p)

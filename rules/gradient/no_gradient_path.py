@@ -2,9 +2,9 @@
 
 ## What it does
 
-Reports a training step in which every way from the loss back to a trained weight passes
-`detach`, `torch.no_grad` or a tensor made anew from another one's numbers. Arg-max, rounding and thresholds have a rule
-of their own, `non-differentiable-activation` (ACT012).
+Reports a training step in which every way from what it gives back to a trained weight passes `detach`, `torch.no_grad`
+or a tensor made anew from another one's numbers: before the loss, or behind it. Arg-max, rounding and thresholds have a
+rule of their own, `non-differentiable-activation` (ACT012).
 
 ## Why is this bad
 
@@ -55,6 +55,22 @@ def step(model, x):
     return F.mse_loss(out, torch.zeros(4, 1))
 ```
 
+The loss itself, made a new tensor so that `backward` does not complain:
+
+```torch
+# given inputs=4,8
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3)
+    def forward(self, x):
+        return self.fc(x)
+
+def step(model, x):
+    loss = F.cross_entropy(model(x), torch.tensor([0, 1, 2, 0]))
+    return torch.autograd.Variable(loss.data, requires_grad=True)      # want "cuts off the only trained layer"
+```
+
 ## Use instead
 
 ```torch
@@ -89,6 +105,23 @@ def step(model, x):
     return F.mse_loss(out, target)
 ```
 
+A loss that has been differentiated before its number is handed on:
+
+```torch
+# given inputs=4,8
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 3)
+    def forward(self, x):
+        return self.fc(x)
+
+def step(model, x):
+    loss = F.cross_entropy(model(x), torch.tensor([0, 1, 2, 0]))
+    loss.backward()
+    return loss.detach()
+```
+
 ## Known limits
 
 A model file does not tell which of its constants are trained, and is not judged. Only what is cut off as a whole is
@@ -106,6 +139,7 @@ from collections.abc import Iterator
 from netlint.analyses.contract import losses
 from netlint.analyses.layers import layers
 from netlint.analyses.paths import paths
+from netlint.graph import Node
 from netlint.ops import STOPS_GRADIENT
 from netlint.rule import ERROR, Evidence, Finding, Scope, rule
 
@@ -117,9 +151,13 @@ def no_gradient_path(scope: Scope) -> Iterator[Finding]:
     gradient = scope[paths].gradient
     trained = [layer for layer in scope[layers].all if gradient.trainable(layer)]
     weights = {value for node in scope.graph.nodes for value in node.inputs if value is not None and value.trainable}
-    if not weights or not trained or any(map(gradient.reached, weights)):
+    if not weights or not trained:
         return  # a file does not tell what is trained
-    cuts = [node for node in scope.graph.nodes if STOPS_GRADIENT in node.attrs and gradient.cut_off(node)]
+    stops = [node for node in scope.graph.nodes if STOPS_GRADIENT in node.attrs]
+    if any(map(gradient.reached, weights)):
+        cuts = _behind_the_loss(scope, stops)
+    else:
+        cuts = [node for node in stops if gradient.cut_off(node)]
     if not cuts:
         return  # steps, which have a rule of their own, or weights that the loss does not read
     node = cuts[-1]
@@ -133,3 +171,14 @@ def no_gradient_path(scope: Scope) -> Iterator[Finding]:
         why="training prints a loss and moves nothing",
         related=tuple(("never learns", layer.node.loc) for layer in trained[:3]),
     )
+
+
+def _behind_the_loss(scope: Scope, stops: list[Node]) -> list[Node]:
+    """Where a loss itself is cut off from all that the step gives."""
+    if any(map(scope[paths].gradient.learned, scope.graph.outputs)):
+        return []
+    met = {value for site in scope[losses] for value in site.node.outputs}
+    for node in scope.graph.nodes:
+        if any(value in met for value in node.inputs):
+            met.update(node.outputs)
+    return [node for node in stops if node.input(0) in met]

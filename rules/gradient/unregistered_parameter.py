@@ -26,7 +26,7 @@ class Net(nn.Module):
         return self.head(x)
 ```
 
-A layer that is made where it is used, because its width is known only there:
+A layer that is made where it is used, because its width is known only there (kept in an attribute or not):
 
 ```torch
 # given inputs=4,1,12,12

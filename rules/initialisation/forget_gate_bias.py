@@ -122,7 +122,7 @@ def _bias(node: Node, scope: Scope) -> float | None:
 
 def _finding(bias: float, node: Node, count: int, scope: Scope) -> Finding:
     said = "the LSTM has no bias" if node.input(3) is None else f"the forget gates' bias starts at a mean of {bias:.2g}"
-    others = f", as that of {count - 1} more LSTM layers does" if count > 1 else ""
+    others = f", as in {count - 1} other LSTM layer{'s' if count > 2 else ''}" if count > 1 else ""
     return Finding(
         f"{said}{others}",
         node,

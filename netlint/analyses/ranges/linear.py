@@ -86,8 +86,11 @@ def _by_ranges(step: Step, data: Range, outputs: int) -> Range:
     """A convolution of which only the range of the weight is known; `outputs` is the axis of the weight that counts
     output channels."""
     shape = step.shape(1)
-    if not data.bounded or not shape or _unread(step, step.node.input(1)):
+    if not shape or _unread(step, step.node.input(1)):
         return TOP
+    if not data.bounded:
+        signs = data.known and data.lo >= 0 and step.arg(1).known and step.arg(1).lo >= 0 and not step.has(2)
+        return Range(0.0, INF, nan=True, assumed=data.assumed) if signs else TOP
     rest = [size for axis, size in enumerate(shape) if axis != outputs]
     whole = [size for size in rest if isinstance(size, int)]
     count = math.prod(whole) if len(whole) == len(rest) else None

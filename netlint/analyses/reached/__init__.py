@@ -173,7 +173,8 @@ class Reached:
             return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=frozenset({value}))
         data = self._found.get(layer.data) if self._follows(layer) else None
         if data is None:
-            return free(value)
+            rectified = self._follows(layer) and self.ranges.of(layer.data).lo >= 0 and self._positive(layer)
+            return None if rectified else free(value)
         if all(normalised_by_norm(self, side) for side in (layer.data, layer.weight)):
             return Reach(-1.0, 1.0, How.ROUNDED, How.ROUNDED, How.POINT, sources=data.sources)
         if (data.raw or data.lo >= 0) and self._positive(layer):

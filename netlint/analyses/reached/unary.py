@@ -111,7 +111,10 @@ def _truth(known: Reached, node: Node) -> Reach | None:
     decided = _decided(known, node.input(0), node.input(1)) if node.op in _COMPARES else False
     if decided or (node.op == "Not" and arg(known, node) is None):
         return None
-    sources = frozenset(v for v in node.inputs if v is not None and not known.known.constant(v))
+    moving = [v for v in node.inputs if v is not None and not known.known.constant(v)]
+    reached = {v: known.known_so_far(v) for v in moving}
+    # What is computed from numbers in the code alone has one outcome, whichever it is.
+    sources = frozenset().union(*(found.sources if found is not None else (v,) for v, found in reached.items()))
     return Reach(0.0, 1.0, How.SOLID, How.SOLID, sources=sources) if sources else None
 
 

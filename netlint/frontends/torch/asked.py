@@ -219,6 +219,10 @@ def _viewed(watch: Watch, call: Call) -> None:
             watch.mixed = watch.mixed or watch.current
     elif _sized(wanted) and value.dim() > 2 and wanted[0] == value.shape[0]:
         watch.miss(value, value[0].numel(), math.prod(wanted[1:]))
+    elif len(wanted) > 2 and wanted[0] == -1 and all(isinstance(size, int) and size > 0 for size in wanted[1:]):
+        want = math.prod(wanted[1:])
+        if value.numel() % want:  # samples of a shape that is fixed
+            watch.miss(value, value[0].numel(), want)
 
 
 def _sized(shape: tuple[Any, ...]) -> bool:

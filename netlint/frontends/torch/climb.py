@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from traceback import clear_frames
 from typing import Any, Generic, TypeVar
 
 from torch import nn
@@ -20,9 +21,10 @@ from .demand import Demand, Misfit
 from .errors import Refused
 from .faults import Failed, cause, fault
 from .guess import TARGETS
-from .inputs import Example, Slot, parameters_of
+from .inputs import Example, Slot
 from .layout import Layout
 from .resolve import where
+from .sizing import next_size, other_lengths, ranked, split
 from .telling import watched
 from .watch import Watch
 
@@ -30,8 +32,6 @@ T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
-LARGEST = 1 << 26
-"""Elements of an input up to which it is tried."""
 MOST_CHASED = 8
 MAX_ELEMENTS = 1 << 26
 """Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
@@ -40,7 +40,13 @@ _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
 _SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
 _OUTSIDE = re.compile(r"Dimension out of range \(expected to be in range of \[-(\d+), \d+\], but got (-?\d+)\)")
 _JOINED = re.compile(r"same number of dimensions: got (\d+) and (\d+)")
-_UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)")
+_UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)(?:, got (\d+))?")
+_PERMUTED = re.compile(r"input\.dim\(\) = (?P<got>\d) is not equal to len\(dims\) = (?P<want>\d)")
+_RANKED = re.compile(
+    r"(?:expected|must|should|requires?|needs?)[^\d.]*(?P<want>\d)-?(?:d\b|\s*dim|,)[^\d]*(?P<got>\d)(?:-?\s*d(?:im)?\b|$|[.\s])",
+    re.IGNORECASE,
+)
+"""As in `expected 3 dims. Received 2-dim tensor`, `must have dimension of 3, got 4`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class Climb(Generic[T]):
     """The slot that was made shorter or longer for this run, and why."""
     chased: int = 0
     """How often numbers in a message were tried for lengths since the last start."""
+    reached: int = 0
+    """How many calls the run before made."""
     errors: list[str] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
 
@@ -76,17 +84,17 @@ class Climb(Generic[T]):
         self.chased = 0
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
             slots = sorted(slots, key=lambda slot: slot.kind == "plain")  # a watch counts the tensors alone
-            key = tuple(map(str, slots))
+            key = _key(slots)
             if key in self.seen or _large(slots):
                 return None
             self.seen.add(key)
             outcome, watch, error = self.run(slots)
             better = self.refined(slots, watch, error)
-            if outcome is not None and (better is None or tuple(map(str, better)) in self.seen):
+            if outcome is not None and (better is None or _key(better) in self.seen):
                 return Found(outcome[0], outcome[1])
             if outcome is not None and settled:
                 return Found(outcome[0], outcome[1])
-            if better is None or sum(math.prod(slot.shape) for slot in better) > MAX_ELEMENTS:
+            if better is None:
                 return None
             slots = better
         return None
@@ -103,6 +111,9 @@ class Climb(Generic[T]):
             text = reason(error)
             self.errors.append(f"{example}: {text.splitlines()[0][:200]}{where(cause(error))}")
             self.failed.append(Failed(tuple(slots), watch.calls, error, fault(error, watch), self.again))
+            _forget_tensors(error)
+            watch.forget()
+            del example
             if type(cause(error)) in _NO_FAULT_OF_THE_INPUTS:
                 raise TargetError(
                     f"cannot be run: {text.splitlines()[0]}{where(cause(error))}", "correct it"
@@ -120,6 +131,7 @@ class Climb(Generic[T]):
     def refined(self, slots: list[Slot], watch: Watch, error: str) -> list[Slot] | None:
         """What the run asked for; None if nothing can be read off it."""
         last, self.last = self.last, None
+        further, self.reached = watch.calls > self.reached, watch.calls
         asked = self.demanded(slots, watch.demands)
         if asked != slots:
             return asked
@@ -129,9 +141,8 @@ class Climb(Generic[T]):
             return None
         if watch.misfit is not None and (resized := self.resized(slots, watch.misfit)) is not None:
             return resized
-        if (
-            last is not None and watch.misfit is None
-        ):  # so short that an earlier layer failed: as if nothing came through
+        if last is not None and watch.misfit is None and not further:
+            # So short that an earlier layer failed: as if nothing came through.
             slot, misfit = last
             return self.resized(slots, replace(misfit, slots=frozenset({slot}), got=0))
         return self.told(slots, error)
@@ -139,7 +150,7 @@ class Climb(Generic[T]):
     def demanded(self, slots: list[Slot], demands: Sequence[Demand]) -> list[Slot]:
         found = list(slots)
         settled: set[tuple[int, str]] = set()
-        for demand in demands:
+        for demand in _smallest_tables(demands):
             if demand.slot >= len(found) or found[demand.slot].stated:
                 continue
             if demand.target and found[demand.slot].name.rpartition(".")[2].lower() not in TARGETS:
@@ -161,7 +172,7 @@ class Climb(Generic[T]):
             return replace(slot, shape=tuple(length or kept for length, kept in own))
         if what == "rank" and demand.rank is not None and len(slot.shape) != demand.rank and demand.rank > 0:
             self.fixed.pop(demand.slot, None)
-            return replace(slot, shape=_ranked(slot.shape, demand.rank))
+            return replace(slot, shape=ranked(slot.shape, demand.rank))
         if what == "sizes":
             shape = list(slot.shape)
             for axis, size in demand.sizes.items():
@@ -193,7 +204,7 @@ class Climb(Generic[T]):
                 continue
             points = self.points.setdefault((place, misfit.want), [])
             points.append((shape[free[0]], misfit.got))
-            size = _next_size(points, misfit.want, len(free))
+            size = next_size(points, misfit.want, len(free))
             if size is not None:
                 self.last = (place, misfit)
                 longer = tuple(size if axis in free else length for axis, length in enumerate(shape))
@@ -209,7 +220,7 @@ class Climb(Generic[T]):
         if any(1 in self.fixed.get(place, ()) for place in pair) or misfit.want < 2:
             return None
         found = list(slots)
-        for place, width in zip(pair, _split(misfit.want, self.model), strict=True):
+        for place, width in zip(pair, split(misfit.want, self.model), strict=True):
             found[place] = replace(slots[place], shape=(slots[place].shape[0], width))
             self.fixed.setdefault(place, set()).add(1)
         return found
@@ -228,14 +239,17 @@ class Climb(Generic[T]):
                 if name in known and name not in have and not name.endswith(("embeds", "labels")):
                     return [*slots, self.named(name, slots)]
         outside = _OUTSIDE.search(error)
-        if outside and (ranked := self.reranked(slots, _axes(int(outside[2])), int(outside[1]))) is not None:
-            return ranked
+        if outside and (changed := self.reranked(slots, _axes(int(outside[2])), int(outside[1]))) is not None:
+            return changed
         unpack = _UNPACK.search(error)
-        if unpack and (ranked := self.reranked(slots, int(unpack[1]))) is not None:
-            return ranked
+        if unpack and (changed := self.unpacked(slots, int(unpack[1]), int(unpack[2] or 0))) is not None:
+            return changed
+        axes = _PERMUTED.search(error) or ("dim" in error and _RANKED.search(error))
+        if axes and (changed := self.reaxed(slots, int(axes["want"]), int(axes["got"]))) is not None:
+            return changed
         joined = _JOINED.search(error)
-        if joined and (ranked := self.lowered(slots, abs(int(joined[1]) - int(joined[2])))) is not None:
-            return ranked
+        if joined and (changed := self.lowered(slots, abs(int(joined[1]) - int(joined[2])))) is not None:
+            return changed
         self.chased += 1
         if self.chased > MOST_CHASED:
             return None
@@ -248,10 +262,24 @@ class Climb(Generic[T]):
                 continue
             if given is not None and len(slot.shape) != given:
                 continue
-            changed = [*slots[:place], replace(slot, shape=_ranked(slot.shape, rank)), *slots[place + 1 :]]
-            if tuple(map(str, changed)) not in self.seen:
+            changed = [*slots[:place], replace(slot, shape=ranked(slot.shape, rank)), *slots[place + 1 :]]
+            if _key(changed) not in self.seen:
                 self.fixed.pop(place, None)
                 return changed
+        return None
+
+    def reaxed(self, slots: list[Slot], want: int, got: int) -> list[Slot] | None:
+        """An input with as many axes as are asked for; if a table made features of it, with fewer of its own."""
+        return self.reranked(slots, want, got) or (self.lowered(slots, got - want) if got > want else None)
+
+    def unpacked(self, slots: list[Slot], wanted: int, got: int) -> list[Slot] | None:
+        """So many values were unpacked: the lengths of an input, or these with others as in `*x.shape, self.width`."""
+        if not got or any(len(slot.shape) == got for slot in slots):
+            return self.reranked(slots, wanted)
+        for place, slot in enumerate(slots):
+            rank = len(slot.shape) + wanted - got
+            if not slot.stated and 0 < rank <= 5 and self.reranked([slot], rank) is not None:
+                return [*slots[:place], replace(slot, shape=ranked(slot.shape, rank)), *slots[place + 1 :]]
         return None
 
     def lowered(self, slots: list[Slot], axes: int) -> list[Slot] | None:
@@ -259,7 +287,7 @@ class Climb(Generic[T]):
         for place, slot in enumerate(slots):
             if slot.kind == "int" and not slot.stated and len(slot.shape) > axes:
                 changed = [*slots[:place], replace(slot, shape=slot.shape[:-axes]), *slots[place + 1 :]]
-                if axes and tuple(map(str, changed)) not in self.seen:
+                if axes and _key(changed) not in self.seen:
                     return changed
         return None
 
@@ -270,23 +298,36 @@ class Climb(Generic[T]):
 
     def replaced(self, slots: list[Slot], numbers: Sequence[int]) -> list[Slot] | None:
         """`Input height (224) doesn't match model (256)`: a length that the message names gives way to another."""
-        for place, slot in enumerate(slots):
-            if slot.stated:
-                continue
-            for got in numbers:
-                axes = [axis for axis, length in enumerate(slot.shape) if axis and length == got]
-                for want in numbers:
-                    if not axes or want in (got, 0) or want > 1 << 14:
-                        continue
-                    shape = tuple(want if axis in axes else length for axis, length in enumerate(slot.shape))
+        for asked in (False, True):  # what a layer has asked for gives way last
+            for place, slot in enumerate(slots):
+                fixed = () if asked else self.fixed.get(place, ())
+                shapes = () if slot.stated else other_lengths(slot.shape, numbers, fixed)
+                for shape in shapes:
                     changed = [replace(slot, shape=shape) if index == place else s for index, s in enumerate(slots)]
-                    if tuple(map(str, changed)) not in self.seen:
+                    if _key(changed) not in self.seen:
                         return changed
         return None
 
 
+def _forget_tensors(error: BaseException) -> None:
+    """An error is kept, and with the frames that it came through all tensors of its run: without them."""
+    for each in (error, cause(error)):
+        clear_frames(each.__traceback__)
+
+
+def _key(slots: Sequence[Slot]) -> tuple[Any, ...]:
+    """What tells inputs apart."""
+    return tuple((str(slot), slot.high) for slot in slots)
+
+
+def _smallest_tables(demands: Sequence[Demand]) -> list[Demand]:
+    """Where parts of an input are looked up in several tables, each of its numbers must lie in all of them."""
+    tables = [demand for demand in demands if demand.high]
+    return sorted(tables, key=lambda demand: demand.high or 0) + [demand for demand in demands if not demand.high]
+
+
 def _large(slots: Sequence[Slot]) -> bool:
-    return any(math.prod(slot.shape) > LARGEST for slot in slots)
+    return sum(math.prod(slot.shape) for slot in slots) > MAX_ELEMENTS
 
 
 def reason(error: BaseException) -> str:
@@ -298,42 +339,3 @@ def reason(error: BaseException) -> str:
 def _axes(place: int) -> int:
     """How many axes a tensor has at least that has one at this place, counted from either end."""
     return place + 1 if place >= 0 else -place
-
-
-def _split(total: int, model: nn.Module) -> tuple[int, int]:
-    """A width as a sum: of two numbers that the model was made with, of something and one of them, or of two halves."""
-    defaults = (entry.default for entry in parameters_of(type(model).__init__).values())
-    own = [value for value in vars(model).values() if type(value) is int]
-    numbers = [value for value in (*own, *defaults) if type(value) is int and value > 0]
-    both = ((first, total - first) for place, first in enumerate(numbers) if total - first in numbers[place + 1 :])
-    one = ((total - number, number) for number in own if 1 < number < total)
-    return next(both, None) or next(one, (total - total // 2, total // 2))
-
-
-def _ranked(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """A shape of another rank for the same kind of sample."""
-    samples = shape[0] if shape else 2
-    usual = {1: (), 2: (16,), 3: (16, 16), 4: (3, 224, 224), 5: (3, 16, 64, 64)}
-    return (samples, *usual.get(rank, (4,) * (rank - 1)))
-
-
-def _next_size(points: Sequence[tuple[int, int]], want: int, axes: int) -> int | None:
-    """The size to try next; None where the elements do not depend on it, or no size fits."""
-    size, got = points[-1]
-    if len(points) > 1 and len({number for _, number in points}) == 1:
-        return None
-    tried = {number for number, _ in points}
-    below = max((number for number, count in points if count < want), default=0)
-    above = min((number for number, count in points if count > want), default=None)
-    guess = round(size * (want / got) ** (1 / axes)) if got else size * 2
-    if above is not None and not below < guess < above:
-        guess = (below + above) // 2
-    elif above is None and guess <= below:
-        guess = below + max(1, below // 2)
-    even = [] if guess < 16 else [guess - guess % 4, guess - guess % 4 + 4]  # sizes that people choose
-    for step in range(64):
-        for candidate in (*even, guess + step, guess - step):
-            inside = candidate > below and (above is None or candidate < above)
-            if inside and candidate not in tried and candidate <= 1 << 14:
-                return candidate
-    return None

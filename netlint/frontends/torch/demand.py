@@ -42,5 +42,7 @@ class Trace:
     slots: frozenset[int]
     slot: int | None = None
     axes: tuple[int | None, ...] = ()
+    taken: int = 0
+    """Axes of the input that it has no more, or of which a part was taken."""
     bare: bool = True
     """Whether inputs were only moved, repeated and joined so far."""

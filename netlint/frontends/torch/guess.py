@@ -60,8 +60,11 @@ def _tensors(model: nn.Module, required: list[str] | None) -> Iterator[list[Slot
         return
     if any(name.startswith("edge_index") for name in required):
         yield [_graph(name, model) for name in required]
-    yield [_slot(name, place, model, first) for place, name in enumerate(required)]
-    optional = _optional(model)
+    guess = [_slot(name, place, model, first) for place, name in enumerate(required)]
+    if (paired := _paired(guess, model)) != guess:
+        yield paired
+    yield guess
+    optional = [name for name in _optional(model) if name not in required]
     if optional:
         yield [_slot(name, place, model, first) for place, name in enumerate([*required, *optional])]
     widths = {n for p in model.parameters(recurse=False) if p.dim() > 1 for n in p.shape if n > 1} if not first else ()
@@ -128,7 +131,7 @@ def _optional(model: nn.Module) -> list[str]:
     found = [
         name
         for name, parameter in parameters_of(functions[-1]).items()
-        if parameter.default is None and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if parameter.default is None and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ]
     return found[:3]
 
@@ -257,6 +260,18 @@ def _state(name: str, model: nn.Module) -> Slot:
         if isinstance(module, nn.RNNCellBase):
             return Slot(name, "float", (BATCH, module.hidden_size))
     return _first(name, model, _first_layer(model))
+
+
+def _paired(slots: Sequence[Slot], model: nn.Module) -> list[Slot]:
+    """The state of an LSTM is a pair: what it gave, and its cells."""
+    recurrent = (module for module in model.modules() if isinstance(module, nn.RNNBase | nn.RNNCellBase))
+    if not isinstance(next(recurrent, None), nn.LSTM | nn.LSTMCell):
+        return list(slots)
+    states = {slot.name for slot in slots[1:] if slot.name.lower() in _STATE}
+    if len(states) > 1:  # `forward(self, x, h, c)`
+        return list(slots)
+    pairs = ([replace(s, name=f"{s.name}.{part}") for part in "hc"] if s.name in states else [s] for s in slots)
+    return [slot for pair in pairs for slot in pair]
 
 
 def _graph(name: str, model: nn.Module) -> Slot:

@@ -78,7 +78,8 @@ class Layout:
                 parts[whole] = {}
                 found.append((whole, parts[whole]))
             parts[whole][part] = value
-        return [(name, self.parts[name].held(value) if name in parts else value) for name, value in found]
+        pair = Parts((), keyed=False)
+        return [(name, self.parts.get(name, pair).held(value) if name in parts else value) for name, value in found]
 
     def holding(self, slots: Sequence[Slot]) -> Layout:
         """With the arguments that the user states in parts, `feats.0` and `feats.1` or `batch.image`."""

@@ -6,7 +6,7 @@ model they claim to lie where its own parameters lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from netlint.frontends.torch import batch_axis, demands, frames, functions, owners, standins
 from netlint.frontends.torch.beneath import helped, on_meta
 from netlint.frontends.torch.compute import MetaCalls
-from netlint.frontends.torch.errors import Lost, refuse_nested
+from netlint.frontends.torch.errors import Demanded, Lost, refuse_nested
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.special import SPECIAL
 from netlint.frontends.torch.telling import heard
@@ -24,6 +24,10 @@ from netlint.frontends.torch.trace import Kind, Slot, Step, Trace, slots_in
 
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
+
+
+REAL_RESULTS = 4 << 30
+"""Bytes of all results together up to which a model is executed on real tensors."""
 
 
 class Recorder(TorchFunctionMode):
@@ -45,6 +49,8 @@ class Recorder(TorchFunctionMode):
         """Above 0: inside something that is recorded as one call."""
         self.busy = False
         """Inside a call of the API: what happens beneath belongs to it."""
+        self.left = REAL_RESULTS if real else 0
+        """Bytes that a real run may still compute: it keeps all of them."""
         self.inventing = 0
         """How many elements that are not known may be invented."""
         self.assumed: str | None = None
@@ -148,7 +154,7 @@ class Recorder(TorchFunctionMode):
         kind, name = self._named.get(id(tensor), ("constant", ""))
         if id(tensor) in self.awaited:
             kind, name = "input", self.awaited[id(tensor)][1]
-        made = None if name else owners.maker(tensor, self.current.values())
+        made = None if name else owners.maker(tensor, self.current.values(), self.real)
         if made is not None:
             kind = "made"
         elif not name and not self.thorough and not self.quiet and standins.made_inside(tensor):
@@ -265,6 +271,7 @@ class Recorder(TorchFunctionMode):
             refuse_nested(result)
             if not self.real and not result.is_meta:
                 result = standins.shaped(result, "constant")
+            self._spend(result)
             slot = Slot(result, flows and (result.dtype.is_floating_point or result.dtype.is_complex))
             slot.step, slot.key = step, key
             self.current[id(result)] = slot
@@ -279,11 +286,19 @@ class Recorder(TorchFunctionMode):
             return {n: pair[0] for n, pair in named.items()}, {n: pair[1] for n, pair in named.items()}
         return result, None
 
+    def _spend(self, result: torch.Tensor) -> None:
+        """Raises `Demanded` once a real run takes too much memory."""
+        if self.real and not result._is_view():
+            self.left -= result.numel() * result.element_size()
+            if self.left < 0:
+                raise Demanded
+
     # What others of the recorder's parts ask for
 
-    def settle(self) -> None:
-        """After the run, before the model is put back: note what holds the parameters that were met."""
-        owners.settle(self._outside.values(), self._root)
+    @property
+    def outside(self) -> Collection[Slot]:
+        """The tensors met that no call has given."""
+        return self._outside.values()
 
     def names(self, tensor: torch.Tensor) -> bool:
         """Whether the model holds this tensor under a name."""
@@ -292,6 +307,7 @@ class Recorder(TorchFunctionMode):
     def custom(self, cls: type, forward: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """A user-written autograd function: one call, whatever it does inside."""
         given = args[1:] if args and isinstance(args[0], torch.autograd.function.BackwardCFunction) else args
+        before = self.taken(given)[1], self.taken_named(kwargs)[1]
         self.quiet += 1
         try:
             result = forward(*args, **kwargs)
@@ -299,8 +315,11 @@ class Recorder(TorchFunctionMode):
             self.quiet -= 1
         if self.quiet:
             return result
+        # What it writes into its arguments is a result as well.
+        written = [slot.tensor for slot in slots_in(before) if self.current[id(slot.tensor)] is not slot]
         with torch.set_grad_enabled(True), torch._C.DisableTorchFunction():
-            return self.opaque(standins.function_for(cls), result, given, kwargs)
+            func = standins.function_for(cls)
+            return self.made(func, (result, *written), *before)[0] if written else self.made(func, result, *before)
 
     def opaque(self, func: Any, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record a call whose result is given."""

@@ -16,11 +16,13 @@ _RESCALING = frozenset({"add_", "sub_", "mul_", "div_", "clamp_", "erfinv_"})
 """What initialisers do to random numbers."""
 
 
-def maker(parameter: torch.Tensor, slots: Iterable[Slot]) -> Slot | None:
+def maker(parameter: torch.Tensor, slots: Iterable[Slot], real: bool) -> Slot | None:
     """What the run has made in the memory of a parameter: a layer made in the forward pass has such weights."""
     if not isinstance(parameter, nn.Parameter):
         return None
     with torch._C.DisableTorchFunction():
+        if not real and not parameter.is_meta:
+            return None  # another model's
         memory = storage_of(parameter)
         return next((slot for slot in slots if slot.step is not None and storage_of(slot.tensor) == memory), None)
 
@@ -62,6 +64,12 @@ def begins(trace: Trace, step: Step, slots: Iterable[Slot]) -> bool:
         memory = storage_of(written[0].tensor)
         stored = any(slot.kind == "parameter" and storage_of(slot.tensor) == memory for slot in slots)
     return stored and "input" in origin_of(trace, step.args[1])[1]
+
+
+def stored(slots: Iterable[Slot], root: nn.Module | None) -> bool:
+    """Whether the model has come to hold a parameter that this run has drawn: the first call makes it, or each does."""
+    drawn = {id(slot.original) for slot in slots if slot.held == "call"}
+    return bool(drawn) and root is not None and any(id(parameter) in drawn for parameter in root.parameters())
 
 
 def settle(slots: Iterable[Slot], root: nn.Module | None) -> None:

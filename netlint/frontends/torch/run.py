@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
-from typing import Any, Literal, TypeAlias
+from contextlib import ExitStack, nullcontext, suppress
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from netlint.errors import said
 from netlint.frontends import TargetError
-from netlint.frontends.torch import frames, guard, leaks
+from netlint.frontends.torch import frames, guard, leaks, owners
 from netlint.frontends.torch.arguments import Arguments, outputs_of
 from netlint.frontends.torch.beneath import Watching
 from netlint.frontends.torch.errors import Demanded, Lost, refuse_nested
@@ -32,12 +33,16 @@ _NO_VALUES = (
     "asks for elements of tensors that depend on the data, and is not executed on real ones (too large, or not wanted)",
     "lint a smaller configuration of the model, or export it with torch.onnx.export and lint the file",
 )
+_COLLECTED = 1 << 28
 _INVENTED = 1000
 """How often a model too large for a real run may ask for elements."""
 
 
 class Run:
     """What is to be run."""
+
+    uncollected: ClassVar[int] = 0
+    """Bytes of the results of real runs since garbage was last collected."""
 
     def __init__(
         self, target: Target, args: Sequence[Any], kwargs: Mapping[str, Any], modules: nn.Module | None, real: Fallback
@@ -109,11 +114,16 @@ class Run:
         shown: bool = False,
     ) -> Recorder:
         """One run. Raises `Demanded`, `Lost` or what the model raises."""
+        if Run.uncollected > _COLLECTED:  # a trace is full of cycles: without help its tensors outlive it
+            gc.collect()
+            Run.uncollected = 0
         recorder = Recorder(self.root, real=real, thorough=thorough, locate=locate, shown=shown)
         recorder.inventing = inventing
+        whole = recorder.left
         try:
             self._record(recorder, arguments)
         finally:
+            Run.uncollected += whole - recorder.left
             if not real:
                 leaks.clear(frames.files())
         return recorder
@@ -132,7 +142,9 @@ class Run:
             with Watching(recorder) if recorder.thorough else nullcontext():
                 result = _execute(recorder, self.target, args, kwargs)
                 recorder.trace.outputs = outputs_of(recorder, result)
-            recorder.settle()
+                if owners.stored(recorder.outside, self.root):
+                    _again(recorder, self.target, args, kwargs)
+            owners.settle(recorder.outside, self.root)
         if not any(True for _ in slots_in(recorder.trace.outputs)):
             raise TargetError("computes no tensor", "name the module or the step whose tensors are of interest")
 
@@ -175,6 +187,14 @@ def _execute(recorder: Recorder, target: Target, args: Any, kwargs: Any) -> Any:
 
 
 frames.ends_here(_execute.__code__)
+
+
+def _again(recorder: Recorder, target: Target, args: Any, kwargs: Any) -> None:
+    """A second call, of which nothing is kept: a layer that it makes anew is none that the model holds."""
+    steps = len(recorder.trace.steps)
+    with suppress(Exception, Demanded, Lost):
+        _execute(recorder, target, args, kwargs)
+    del recorder.trace.steps[steps:]
 
 
 def _root(target: Target, arguments: Arguments) -> nn.Module | None:

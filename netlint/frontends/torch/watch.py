@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from .asked import of_call, of_module
 from .demand import Demand, Misfit, Trace
-from .widths import MOVES, Widths, moved
+from .widths import MOVES, Widths, moved, picked
 
 _BARE = MOVES | {
     *("cat", "concat", "concatenate", "view", "reshape", "repeat", "expand", "expand_as", "interpolate", "zeros_like"),
@@ -52,6 +52,12 @@ class Watch(TorchFunctionMode):
         for slot, tensor in enumerate(inputs):
             if isinstance(tensor, torch.Tensor):
                 self._put(tensor, Trace(frozenset({slot}), slot, tuple(range(tensor.dim()))))
+
+    def forget(self) -> None:
+        """The run is over, and its tensors may go; what it asked for stays."""
+        self._traces.clear()
+        self._kept.clear()
+        self.widths.clear()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -115,7 +121,7 @@ class Watch(TorchFunctionMode):
         demand = Demand(trace.slot, kind, high=high, like=like, target=target)
         if rank is not None:
             own = sum(axis is not None for axis in trace.axes)
-            demand.rank = own + rank - len(trace.axes)
+            demand.rank = own + rank - len(trace.axes) + trace.taken
         for axis, size in (sizes or {}).items():
             place = axis if axis >= 0 else len(trace.axes) + axis
             if 0 <= place < len(trace.axes) and trace.axes[place] is not None:
@@ -155,13 +161,22 @@ class Watch(TorchFunctionMode):
         bare = name in _BARE and all(one.bare for value in _tensors((args, kwargs)) if (one := self.trace(value)))
         if self.trace(first) is not source or source.slot is None or not isinstance(first, torch.Tensor):
             return Trace(slots, bare=bare)
+        axes: Sequence[int | None] | None = None
         if name in MOVES:
             axes = moved(name, args[1:], kwargs, first.dim())
-            kept = tuple(source.axes[axis] if axis is not None else None for axis in axes)
-            return Trace(slots, source.slot, kept, bare)
-        if tensor.shape == first.shape and name not in ("flip", "roll"):
-            return Trace(slots, source.slot, source.axes, bare)
-        return Trace(slots, bare=bare)
+        elif tensor.shape == first.shape and name not in ("flip", "roll"):
+            axes = range(first.dim())
+        elif name == "pad":
+            lengths = zip(first.shape, tensor.shape, strict=True)
+            axes = [axis if was == now else None for axis, (was, now) in enumerate(lengths)]
+        elif name == "__getitem__":
+            axes = picked(range(first.dim()), args[1], None)
+        if axes is None:
+            return Trace(slots, bare=bare)
+        lost = 0 if name in MOVES else first.dim() - sum(axis is not None for axis in axes)
+        taken = source.taken + lost
+        kept = tuple(source.axes[axis] if axis is not None else None for axis in axes)
+        return Trace(slots, source.slot, kept, taken, bare)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

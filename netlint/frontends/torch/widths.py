@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from .call import CONVOLUTIONS, Call
 
 Width: TypeAlias = "tuple[str, ...] | None"
 """The layers that an axis has its length from, none for a number in the code; None: it may follow the input."""
+_Axis = TypeVar("_Axis")
 
 _TRANSFORMING = {"linear", "embedding", "lstm", "gru", "rnn_tanh", "rnn_relu"}
 _MIXING = frozenset({"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "einsum", "tensordot"})
@@ -118,7 +119,7 @@ class Widths:
         if name in ("flatten", "view", "reshape"):
             return _flattened(before, first, result)
         if name == "__getitem__":
-            return _picked(before, args[1])
+            return picked(before, args[1], ())
         if name in _REDUCING and result.dim() != first.dim():
             return _reduced(before, args[1] if len(args) > 1 else kwargs.get("dim"))
         if name in _ELEMENTWISE and len(args) > 1 and isinstance(args[1], torch.Tensor):
@@ -140,6 +141,8 @@ class Widths:
     def _joined(self, args: Sequence[Any], kwargs: Mapping[str, Any], result: torch.Tensor) -> Sequence[Width] | None:
         parts = list(args[0] if args else kwargs.get("tensors", ()))
         axis = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % result.dim()
+        if axis == 0:
+            return None  # of samples; or of features, where an input is a single vector
         found = list(self.of(parts[0]))
         along = [self.of(part)[axis] for part in parts]
         found[axis] = None
@@ -214,7 +217,11 @@ def _flattened(before: Sequence[Width], first: torch.Tensor, result: torch.Tenso
     return before[0], tuple(dict.fromkeys(name for width in inner for name in width or ()))
 
 
-def _picked(before: Sequence[Width], index: Any) -> Sequence[Width] | None:
+def picked(before: Sequence[_Axis | None], index: Any, new: _Axis | None) -> list[_Axis | None] | None:
+    """Of the axes of a tensor, those of what an index picks, `new` for such as it makes and None for parts of axes.
+
+    None where the index holds a tensor or a list.
+    """
     parts = list(index) if isinstance(index, tuple) else [index]
     if any(not isinstance(part, (int, slice, type(None), type(...))) for part in parts):
         return None
@@ -223,9 +230,9 @@ def _picked(before: Sequence[Width], index: Any) -> Sequence[Width] | None:
     place = parts.index(...) if ... in parts else len(parts)
     parts = [*parts[:place], *rest, *parts[place + 1 :]]
     axes = iter(before)
-    found: list[Width] = []
+    found: list[_Axis | None] = []
     for part in parts:
-        width = next(axes) if part is not None else ()
+        width = next(axes) if part is not None else new
         if not isinstance(part, int):
             found.append(width if part in (None, slice(None)) else None)
     return found
