@@ -606,9 +606,25 @@ class Strict(nn.Module):
         return emissions @ self.scores
 
 
+class Table(nn.Module):
+    """Numbers and categories, either of which may be missing, by weights of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = nn.Parameter(torch.rand(5))
+        self.tables = nn.ModuleList([nn.Embedding(4, 3), nn.Embedding(7, 3)])
+
+    def forward(self, numbers: Tensor | None, kinds: Tensor | None) -> Tensor:
+        y = (numbers * self.numbers).sum(1, keepdim=True)
+        if kinds.shape[-1] != len(self.tables):
+            raise ValueError(f"there are {len(self.tables)} kinds, and x.shape[-1]={kinds.shape[-1]}")
+        return y + sum(table(kinds[..., place]) for place, table in enumerate(self.tables))
+
+
 @pytest.mark.parametrize(
     ("model", "found"),
     [
+        (Table(), "int64[2, 5], int64[2, 2]"),
         (Words(), "int64[2, 16], float32[1, 2, 8], float32[1, 2, 8]"),
         (Series(), "float32[2, 7, 7], int64[2, 7, 128]"),
         (Cloud(), "float32[2, 16, 5]"),
@@ -619,7 +635,7 @@ class Strict(nn.Module):
         (nn.Linear(7, 3).half(), "float16[2, 7]"),
         (nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU()), "float32[2, 3, 224, 224]"),
     ],
-    ids=["state", "series", "unpacked", "rank", "dict", "joined", "joined halves", "half precision", "lazy"],
+    ids=["table", "state", "series", "unpacked", "rank", "dict", "joined", "joined halves", "half precision", "lazy"],
 )
 def test_unusual_inputs_are_found(model: nn.Module, found: str) -> None:
     assert inputs(model) == found

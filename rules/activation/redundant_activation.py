@@ -6,7 +6,7 @@ Reports ReLU, leaky and parametric ReLU, ELU, `Abs`, `Clip`, and `Max` or `Min` 
 proved to lie where the activation is the identity, for any weights; and a softmax of a softmax over the same axis,
 which does change its input, to nothing that anybody wants.
 
-`Clip`, `Max` and `Min` are notes: they are often written as a guard that another part of the program makes unneeded.
+`Abs`, `Clip`, `Max` and `Min` are notes: they are often written as a guard that another part makes unneeded.
 So is a ReLU behind a sum of rectified branches, which a block of a residual network may share with blocks that need it.
 
 ## Why is this bad
@@ -45,7 +45,7 @@ wide (float[N, 3] x) => (float[N, 2] y, float[N, 2] z)
     t = Tanh(h)
     y = Clip(t, lo, hi)      # want note "Clip does not change its input"
     q = Mul(h, h)
-    z = Abs(q)      # want warning "Abs does not change its input"
+    z = Abs(q)      # want note "Abs does not change its input"
 }
 ```
 
@@ -174,7 +174,8 @@ def redundant_activation(scope: Scope) -> Iterator[Finding]:
 
 
 def _finding(node: Node, operand: Value, proved: Range, joined: bool) -> Finding:
-    level: Level = WARNING if node.op in _RECTIFIERS and not joined else NOTE
+    # An absolute value guards general code; a rectifier was meant to bend what it reads.
+    level: Level = WARNING if node.op in _RECTIFIERS - {"Abs"} and not joined else NOTE
     return Finding(
         f"{node.op} does not change its input, which lies in {proved}",
         node,

@@ -36,6 +36,13 @@ def behind_where(scope: Scope, node: Node, operand: Value | None) -> str | None:
     return "; a Where does not take that, but the gradient is 0 times infinity all the same" if learned else None
 
 
+def may_be_checked(known: Reached, node: Node, value: Value | None) -> bool:
+    """Whether a node lies behind a branch on data, of which one path was recorded, and takes a single number: the
+    branch may be there because of that number."""
+    shape = known.shapes.of(value)
+    return node.loc.assumed is not None and shape is not None and all(length == 1 for length in shape)
+
+
 def goes_below(known: Reached, value: Value | None, bound: float = 0.0) -> bool:
     """Whether a value is shown to fall below a number."""
     found, proved = known.of(value), known.ranges.of(value)

@@ -217,6 +217,20 @@ class Pooled(nn.Module):
         return (h * mask / mask.sum(1, keepdim=True)).sum(1)
 ```
 
+A number that a branch on data may have looked at before:
+
+```torch
+# given inputs=2,4
+class Step(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+    def forward(self, x):
+        h = self.fc(x)
+        size = h.square().mean().sqrt()
+        return h if size < 1e-5 else h / size
+```
+
 ## Known limits
 
 A parameter as divisor is taken at its stored value, unless that is 0 or the model says that it is trained. A Where
@@ -240,7 +254,7 @@ from netlint.analyses.surroundings import surroundings
 from netlint.graph import Node, Value, is_float
 from netlint.rule import NOTE, WARNING, Evidence, Finding, Scope, rule
 
-from ._witness import NEEDS, behind_where, chain, claim, evidence, how
+from ._witness import NEEDS, behind_where, chain, claim, evidence, how, may_be_checked
 
 _WHY = "a number divided by 0 is infinite, 0 / 0 is NaN, and NaN spreads to every weight"
 
@@ -288,6 +302,8 @@ def _spared(scope: Scope, known: Reached, node: Node, divisor: Value) -> bool:
     """Whether the divisor cannot vanish in practice, or another rule speaks of it."""
     around = scope[surroundings]
     if around.of_framework(node) or known.roles.softmax(node) is not None or _of_softmax(known, node, divisor):
+        return True
+    if may_be_checked(known, node, divisor):
         return True
     if logit_of(known, node) is not None and any(use.op == "Log" for use, _ in readers(scope.graph, node.output())):
         return True  # inverse-function-domain (NUM007) speaks of it

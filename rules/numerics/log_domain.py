@@ -253,7 +253,7 @@ from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node
 from netlint.rule import ERROR, WARNING, Finding, Scope, rule
 
-from ._witness import NEEDS, behind_where, chain, claim, evidence, goes_below, how, never_above
+from ._witness import NEEDS, behind_where, chain, claim, evidence, goes_below, how, may_be_checked, never_above
 
 
 @rule("NUM001", "log-domain", level=WARNING, also=(ERROR,), since="0.2", requires=NEEDS)
@@ -317,6 +317,8 @@ def _expected(graph: Graph, known: Reached, log: Node) -> bool:
 def _spared(scope: Scope, known: Reached, node: Node) -> bool:
     """Whether the result is cut off at 0, the framework wrote it, or another rule speaks of it."""
     if scope[surroundings].of_framework(node) or known.roles.floored(node):
+        return True
+    if may_be_checked(known, node, node.input(0)):
         return True
     if logit_of(known, maker(known, node.input(0))) is not None:
         return True  # inverse-function-domain (NUM007) speaks of it

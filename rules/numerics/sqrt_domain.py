@@ -187,7 +187,7 @@ from netlint.analyses.surroundings import surroundings
 from netlint.graph import Graph, Node, Value
 from netlint.rule import ERROR, NOTE, WARNING, Finding, Level, Scope, rule
 
-from ._witness import NEEDS, behind_where, chain, claim, evidence, goes_below, how
+from ._witness import NEEDS, behind_where, chain, claim, evidence, goes_below, how, may_be_checked
 
 _TINY = -1e-3
 
@@ -198,6 +198,8 @@ def sqrt_domain(scope: Scope) -> Iterator[Finding]:
     for node in scope.graph.of("Sqrt", "Pow"):
         operand = root_of(known, node)
         if operand is None or known.known.constant(operand) or scope[surroundings].of_framework(node):
+            continue
+        if may_be_checked(known, node, operand):
             continue
         said, onward = (
             _domain(known, operand) or _gradient(scope, known, node, operand),

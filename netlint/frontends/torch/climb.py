@@ -71,6 +71,8 @@ class Climb(Generic[T]):
     """Sizes tried and elements got, by slot and elements wanted."""
     last: tuple[int, Misfit] | None = None
     """The slot that was made shorter or longer for this run, and why."""
+    reached: int = 0
+    """How many calls the run before made."""
     errors: list[str] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
 
@@ -125,6 +127,7 @@ class Climb(Generic[T]):
     def refined(self, slots: list[Slot], watch: Watch, error: str) -> list[Slot] | None:
         """What the run asked for; None if nothing can be read off it."""
         last, self.last = self.last, None
+        further, self.reached = watch.calls > self.reached, watch.calls
         asked = self.demanded(slots, watch.demands)
         if asked != slots:
             return asked
@@ -134,9 +137,8 @@ class Climb(Generic[T]):
             return None
         if watch.misfit is not None and (resized := self.resized(slots, watch.misfit)) is not None:
             return resized
-        if (
-            last is not None and watch.misfit is None
-        ):  # so short that an earlier layer failed: as if nothing came through
+        if last is not None and watch.misfit is None and not further:
+            # So short that an earlier layer failed: as if nothing came through.
             slot, misfit = last
             return self.resized(slots, replace(misfit, slots=frozenset({slot}), got=0))
         return self.told(slots, error)

@@ -141,6 +141,8 @@ class Widths:
     def _joined(self, args: Sequence[Any], kwargs: Mapping[str, Any], result: torch.Tensor) -> Sequence[Width] | None:
         parts = list(args[0] if args else kwargs.get("tensors", ()))
         axis = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % result.dim()
+        if axis == 0:
+            return None  # of samples; or of features, where an input is a single vector
         found = list(self.of(parts[0]))
         along = [self.of(part)[axis] for part in parts]
         found[axis] = None
