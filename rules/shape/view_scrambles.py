@@ -242,11 +242,15 @@ def _mixed(before: Shape, after: Shape) -> Dim:
 
 def _of_heads(scope: Scope, node: Node, origin: Value | None, before: Shape, after: Shape) -> Dim:
     """The positions of an attention whose heads are merged or split unmoved, of whatever lengths."""
-    if _merged(before, after) and _product(scope, scope.graph.producer(origin)):
-        return before[-2]
-    readers = scope.graph.uses(node.output())
-    readers += [user for one in readers if one.op == "Transpose" for user in scope.graph.uses(one.output())]
-    return before[-2] if _merged(after, before) and any(_product(scope, user) for user in readers) else None
+    if before != after and _product(scope, scope.graph.producer(origin)):
+        value = node.output()  # what is merged may be merged with the batch as well
+        while value is not origin and (producer := scope.graph.producer(value)) is not None:
+            if _merged(before, scope[shapes].of(value) or ()):
+                return before[-2]
+            value = producer.input(0)
+    users = scope.graph.uses(node.output())
+    moved = [user for one in users if one.op == "Transpose" for user in scope.graph.uses(one.output())]
+    return before[-2] if _merged(after, before) and any(_product(scope, user) for user in (*users, *moved)) else None
 
 
 def _merged(heads: Shape, whole: Shape) -> bool:
