@@ -221,6 +221,17 @@ def _labelled(self: Any, x: Tensor, c: Tensor) -> Tensor:
     return self.conv(torch.cat((x, c.repeat(1, 1, x.size(2), x.size(3))), 1))
 
 
+_noisy = "float32[2, 3, 224, 224], float32[2]"
+
+
+def _frequencies() -> nn.Parameter:
+    return nn.Parameter(torch.ones(4))
+
+
+def _volume(self: Any, x: Tensor) -> Tensor:
+    return self.proj(x).flatten(2) + self.table
+
+
 def _squeezed(self: Any, x: Tensor) -> Tensor:
     b, c, _, _ = x.size()
     gates = self.up(self.fc(x.mean((2, 3)).view(b, c)).relu()).sigmoid()
@@ -296,6 +307,14 @@ class Labelled(nn.Module):
             "float32[2, 3, 224, 224], float32[2, 3, 56, 56]",
         ),
         (Sized(), "float32[2, 4, 32, 32]"),
+        (
+            Fn(lambda self, x, s: self.a(x) * s.outer(self.f)[..., None, None], a=nn.Conv2d(3, 4, 3), f=_frequencies()),
+            _noisy,
+        ),
+        (
+            Fn(_volume, proj=nn.Conv3d(1, 8, 8, 8), table=nn.Parameter(torch.zeros(1, 8, 64))),
+            "float32[2, 1, 32, 32, 32]",
+        ),
         (Fn(_squeezed, fc=nn.Linear(6, 2), up=nn.Linear(2, 6)), "float32[2, 6, 224, 224]"),
         (Fn(_windowed, conv=nn.Conv2d(80, 8, 3, padding=1)), "float32[2, 80, 7, 7]"),
         (Similarity(), "float32[2, 3, 224, 224], float32[2, 3, 224, 224]"),

@@ -102,6 +102,17 @@ he (float[N, 4] x) => (float[N, 2] y)
 ```
 
 ## Spares
+A head that starts small, so that a diffusion model or a residual begins with next to nothing:
+```onnx
+# given stage=init
+small_head (float[N, 4] x) => (float[N, 2] y)
+<float[4, 4] w = {0.4, -0.6, 0.5, 0.3, -0.5, 0.4, -0.6, 0.6, 0.3, -0.4, 0.5, -0.3, 0.6, 0.5, -0.4, 0.4},
+ float[4, 2] v = {5e-6, -3e-6, 2e-6, 7e-6, -6e-6, 1e-6, 4e-6, -2e-6}> {
+    h = MatMul(x, w)
+    a = Relu(h)
+    y = MatMul(a, v)
+}
+```
 Shortcuts, which let the gradient pass, and norms, which take the scale of the weights away:
 ```onnx
 # given stage=init
@@ -187,7 +198,7 @@ between first and last layer as vanishing; plain networks of ten layers that tra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import log10
+from math import log10, sqrt
 
 from netlint.analyses.layers import Layer, layers
 from netlint.analyses.stage import stage
@@ -196,7 +207,7 @@ from netlint.analyses.variance import Variance, variance
 from netlint.analyses.weights import Weights, real_weights
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
-from ._surroundings import fresh_model, may_hide_norm
+from ._surroundings import fans, fresh_model, may_hide_norm
 
 _RATIO = Option("ratio", 1e4, "how many times the root mean square of the gradient or the signal may change")
 _SHOWN = 8
@@ -223,10 +234,11 @@ def signal_explodes_or_vanishes(scope: Scope) -> Iterator[Finding]:
     if not found:
         return
     worst, layer = max(found, key=lambda entry: abs(entry[0]))
-    grown = _grown(known)
+    grown = _grown(known, scope[real_weights])
     if _hidden([layer for _, layer in found], scope[real_weights]):
         return
-    if abs(worst) > bound:
+    own = max((_smallness(head, scope[real_weights]) for head in known.heads), default=0.0)
+    if abs(_without(own, worst)) > bound:
         yield _finding(layer, worst, [(path.node.loc.path, size) for size, path in found], scope)
         return
     if grown is not None and abs(grown[0]) > bound:
@@ -246,10 +258,25 @@ def _gradient(layer: Layer, known: Variance) -> float | None:
     return max(gradient + min(size or 0.0, 0.0), 0.0)
 
 
-def _grown(known: Variance) -> tuple[float, Layer] | None:
+def _grown(known: Variance, stats: Weights) -> tuple[float, Layer] | None:
     """The change of the signal from the inputs to the head that it changes most at."""
-    changes = [(change, head) for head in known.heads if (change := known.change(head)) is not None]
+    changes = [
+        (_without(_smallness(head, stats), change), head)
+        for head in known.heads
+        if (change := known.change(head)) is not None
+    ]
     return max(changes, key=lambda entry: abs(entry[0]), default=None)
+
+
+def _without(own: float, change: float) -> float:
+    """A shrinking but for what the head itself does."""
+    return change - max(own, change) if change < 0 else change
+
+
+def _smallness(head: Layer, stats: Weights) -> float:
+    """log10 of how much smaller than usual the weight of a head is: it often starts small, and the loss moves it."""
+    fan, rms = fans(head, stats), stats.rms(head.weight)
+    return min(log10(rms * sqrt(fan.wide)), 0.0) if fan is not None and rms else 0.0
 
 
 def _finding(layer: Layer, size: float, all_of_them: list[tuple[str, float]], scope: Scope) -> Finding:

@@ -174,6 +174,11 @@ def _einsum(watch: Watch, call: Call) -> None:
         watch.miss(*moving[letter], lengths[letter])
 
 
+def _vectors(watch: Watch, call: Call) -> None:
+    for operand in call.args[:2]:
+        watch.ask(operand, kind="float", rank=1)
+
+
 def _resized(watch: Watch, call: Call) -> None:
     """Maps that are resized have as many axes as lengths are given, and two more."""
     size = call.arg(1, "size")
@@ -273,6 +278,7 @@ _ASKS: Mapping[str, Callable[[Watch, Call], None]] = {
     **dict.fromkeys(("view", "reshape"), _viewed),
     "einsum": _einsum,
     "interpolate": _resized,
+    **dict.fromkeys(("outer", "ger"), _vectors),
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
 }
 """By the operator's name, what it asks of what arrives."""

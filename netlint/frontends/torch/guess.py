@@ -96,6 +96,8 @@ def _others(first: Slot) -> list[tuple[int, ...]]:
         (BATCH, _LENGTH, 32),
         (BATCH, 1, 16_000),
     ]
+    if len(first.shape) == 5:
+        shapes = [(*first.shape[:2], side, side, side) for side in (32, 64, 96)]
     return [shape for shape in shapes if shape != first.shape]
 
 
@@ -147,16 +149,17 @@ def _features(layer: nn.Module | None) -> int:
     return width if type(width) is int else 0
 
 
-_SIZES = ("image_size", "img_size", "input_size", "resolution")
-_CHANNELS = ("channels", "in_channels", "in_chans", "input_channels")
+_SIZES = ("image_size", "img_size", "img_resolution", "input_size", "resolution")
+_CHANNELS = ("channels", "in_channels", "in_chans", "img_channels", "input_channels")
 
 
 def _first(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
     """What the first registered layer takes; images as large as the model says that they are."""
     slot = _of_layer(name, model, layer)
-    if len(slot.shape) != 4 or (size := _number(model, _SIZES, slot.shape[2])) < 8:
+    size, image = _number(model, _SIZES, 0), len(slot.shape) == 4
+    if size < 8:
         return slot
-    return replace(slot, shape=(BATCH, _number(model, _CHANNELS, slot.shape[1]), size, size))
+    return Slot(name, "float", (BATCH, _number(model, _CHANNELS, slot.shape[1] if image else 3), size, size))
 
 
 def _number(model: nn.Module, names: Sequence[str], usual: int) -> int:
