@@ -139,3 +139,23 @@ def test_a_zero_weight_behind_a_mask_is_still_blocked() -> None:
         nn.init.zeros_(layer.bias)
     results = Results(graph_of(model), Training())
     assert results.get(gradient).blocked(results.get(layers).all[0])
+
+
+class Normed(nn.Module):
+    """Scales by what the first batch gives (the activation norm of flows), and trains that scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, 4))
+        self.register_buffer("done", torch.tensor(0))
+
+    def forward(self, x: Any) -> Any:
+        if self.done.item() == 0:
+            self.scale.data.copy_(1 / (x.std(0, keepdim=True) + 1e-6))
+            self.done.fill_(1)
+        return self.scale * x, self.scale.abs().log().sum()
+
+
+def test_what_the_first_batch_gives_a_parameter_bounds_it_no_longer_when_it_is_trained() -> None:
+    report = netlint.check(Normed(), inputs=(torch.randn(8, 4),))
+    assert not [found.rule for found in report.findings]

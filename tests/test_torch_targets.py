@@ -221,6 +221,17 @@ def _labelled(self: Any, x: Tensor, c: Tensor) -> Tensor:
     return self.conv(torch.cat((x, c.repeat(1, 1, x.size(2), x.size(3))), 1))
 
 
+def _squeezed(self: Any, x: Tensor) -> Tensor:
+    b, c, _, _ = x.size()
+    gates = self.up(self.fc(x.mean((2, 3)).view(b, c)).relu()).sigmoid()
+    return x * gates.view(b, c, 1, 1)
+
+
+def _windowed(self: Any, x: Tensor) -> Tensor:
+    b, _, h, w = x.shape
+    return self.conv(x).view(b, 8, h * w).view(b, 8, 1, 49)
+
+
 def _two(*channels: int) -> str:
     return ", ".join(f"float32[2, {count}, 224, 224]" for count in channels)
 
@@ -285,6 +296,8 @@ class Labelled(nn.Module):
             "float32[2, 3, 224, 224], float32[2, 3, 56, 56]",
         ),
         (Sized(), "float32[2, 4, 32, 32]"),
+        (Fn(_squeezed, fc=nn.Linear(6, 2), up=nn.Linear(2, 6)), "float32[2, 6, 224, 224]"),
+        (Fn(_windowed, conv=nn.Conv2d(80, 8, 3, padding=1)), "float32[2, 80, 7, 7]"),
         (Similarity(), "float32[2, 3, 224, 224], float32[2, 3, 224, 224]"),
         (Labelled(), "float32[2, 8], int64[2]"),
     ],

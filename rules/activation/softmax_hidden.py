@@ -93,6 +93,27 @@ class TalkingHeads(nn.Module):
         return self.behind(mixed.softmax(dim=-1).permute(0, 2, 3, 1))
 ```
 
+A category that is drawn: noise is added to the scores (Gumbel's trick, the concrete distribution).
+
+```onnx
+drawn (float[N, 3] x) => (float[N, 2] y)
+<float[3, 2] w = {0.1, -0.2, 0.3, 0.4, -0.5, 0.6}, float[2, 2] v = {0.1, -0.2, 0.3, 0.4}, float[2] b = {0, 0},
+ float tiny = {1e-7}, float temperature = {0.5}>
+{
+    h = Gemm(x, w, b)
+    u = RandomUniformLike(h)
+    p = Add(u, tiny)
+    l = Log(p)
+    n = Neg(l)
+    q = Add(n, tiny)
+    g = Log(q)
+    z = Sub(h, g)
+    t = Div(z, temperature)
+    s = Softmax(t)
+    y = Gemm(s, v, b)
+}
+```
+
 Expert routers: the best experts are picked.
 
 ```onnx
@@ -151,9 +172,13 @@ from netlint.analyses.axes_units import units_axis
 from netlint.analyses.layers import Layer
 from netlint.analyses.roles import Roles, SoftmaxLike, roles
 from netlint.analyses.shapes import shapes
-from netlint.graph import Graph, Node
-from netlint.ops import NORMALISATION
+from netlint.graph import Graph, Node, Value
+from netlint.ops import NORMALISATION, RANDOM
 from netlint.rule import WARNING, Evidence, Finding, Scope, rule
+
+_ADDED = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "Log", "Exp", "Clip", "Max", "Reshape", "Cast"})
+_NOISE = 10
+"""Operators from the scores back to the noise: two logarithms, their guards and a temperature."""
 
 
 @rule("ACT011", "softmax-hidden", level=WARNING, since="0.2", requires=(roles, shapes, axes, units_axis))
@@ -161,7 +186,9 @@ def softmax_hidden(scope: Scope) -> Iterator[Finding]:
     known = scope[roles]
     for node in scope.graph.of("Softmax", "LogSoftmax", "Div", "Mul", "Sub"):
         soft = known.softmax(node)
-        if soft is None or not _between_layers(scope.graph, known, node) or _over_positions(scope, soft):
+        if soft is None or not _between_layers(scope.graph, known, node):
+            continue
+        if _over_positions(scope, soft) or _drawn(scope.graph, soft):
             continue
         before, after = known.before(node), known.after(node)
         yield Finding(
@@ -186,6 +213,17 @@ def _between_layers(graph: Graph, known: Roles, node: Node) -> bool:
     if any(known.reads_inputs_too(layer) for layer in ahead.layers):
         return False  # what a generator makes, and a discriminator compares with the data
     return bool(ahead.layers) and all(_biased(graph, layer) for layer in ahead.layers)
+
+
+def _drawn(graph: Graph, soft: SoftmaxLike) -> bool:
+    """Whether noise is added to the scores: a category is drawn, as Gumbel's trick has it."""
+    values: list[Value | None] = [soft.data]
+    for _ in range(_NOISE):
+        producers = [producer for value in values if (producer := graph.producer(value)) is not None]
+        if any(producer.op in RANDOM for producer in producers):
+            return True
+        values = [value for producer in producers if producer.op in _ADDED for value in producer.inputs]
+    return False
 
 
 def _over_positions(scope: Scope, soft: SoftmaxLike) -> bool:

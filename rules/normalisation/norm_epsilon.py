@@ -33,6 +33,15 @@ net (float[N, 4] x) => (float[N, 4] y) <float[4] scale = {1, 1, 1, 1}, float[4] 
 }
 ```
 
+The momentum in the place of the epsilon, which shows in values that vary little:
+
+```onnx
+swapped (float[N, 4] x) => (float[N, 4] y) <float[4] scale = {1, 1, 1, 1}, float[4] bias = {0, 0, 0, 0}>
+{
+    y = LayerNormalization <epsilon = 0.02> (x, scale, bias)      # want "what has a deviation of 0.1 gets one of 0.58"
+}
+```
+
 ## Use instead
 
 ```torch
@@ -87,6 +96,8 @@ from netlint.ops import NORMALISATION
 from netlint.rule import WARNING, Evidence, Finding, Option, Scope, rule
 
 _FUSED = ("com.microsoft::SkipLayerNormalization", "com.microsoft::SkipSimplifiedLayerNormalization")
+_FELT = 0.1
+"""Epsilons above it change what has a deviation of 1."""
 _LARGEST = Option("largest", 0.01, "the epsilon that is too large, as a part of the variance where that is above 1")
 
 
@@ -100,8 +111,10 @@ def norm_epsilon(scope: Scope) -> Iterator[Finding]:
             continue
         variance = _variance(scope, node)
         if epsilon >= float(scope.options["largest"]) * max(variance, 1.0):
+            deviation = 1.0 if epsilon > _FELT else 0.1
+            left = deviation / (deviation**2 + epsilon) ** 0.5
             yield Finding(
-                f"an epsilon of {epsilon:g}: what has a deviation of 1 gets one of {(1 + epsilon) ** -0.5:.2g}",
+                f"an epsilon of {epsilon:g}: what has a deviation of {deviation:g} gets one of {left:.2g}",
                 node,
                 (Evidence("variance", variance),) if variance != 1 else (),
                 help="leave it at the default, 1e-5",

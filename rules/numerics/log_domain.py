@@ -177,6 +177,21 @@ clipped (float[N, 3] x) => (float[N, 2] y)
 }
 ```
 
+Gumbel's noise: the largest number that a uniform distribution gives rounds to 1 at most when its guard is added.
+
+```onnx
+gumbel (float[N, 3] x) => (float[N, 3] y) <float tiny = {1e-7}>
+{
+    u = RandomUniformLike(x)
+    p = Add(u, tiny)
+    l = Log(p)
+    n = Neg(l)
+    q = Add(n, tiny)
+    g = Log(q)
+    y = Sub(x, g)
+}
+```
+
 A result that is thrown away where the operand was 0, and one that is cut off below, as frameworks write their losses:
 
 ```onnx

@@ -133,10 +133,12 @@ def _normal(known: Reached, node: Node) -> Reach | None:
 
 
 def _uniform(known: Reached, node: Node) -> Reach | None:
-    """The lower end belongs to the interval, and the numbers drawn are multiples of 2**-24 or so: it does occur."""
+    """The lower end belongs to the interval, and the numbers drawn are multiples of 2**-24 or so: it does occur, and
+    nothing beyond the last multiple below the upper one."""
     out = node.output()
     lo, hi = float(node.attrs.get("low", 0.0)), float(node.attrs.get("high", 1.0))
-    return None if out is None else Reach(lo, hi, at_lo=How.ROUNDED, sources=frozenset({out}))
+    last = hi - (hi - lo) * 2.0**-24
+    return None if out is None else Reach(lo, last, at_lo=How.ROUNDED, sources=frozenset({out}))
 
 
 def _drawn(known: Reached, node: Node) -> Reach | None:

@@ -176,6 +176,13 @@ def _einsum(watch: Watch, call: Call) -> None:
         watch.miss(*moving[letter], lengths[letter])
 
 
+def _resized(watch: Watch, call: Call) -> None:
+    """Maps that are resized have as many axes as lengths are given, and two more."""
+    size = call.arg(1, "size")
+    if isinstance(size, tuple | list):
+        watch.ask(call.value, kind="float", rank=len(size) + 2)
+
+
 def _joined(watch: Watch, call: Call) -> None:
     """Inputs that are joined with what follows from others are as large as that, but along the axis itself."""
     parts, axis = list(call.value), call.arg(1, "dim") or 0
@@ -212,10 +219,16 @@ def _viewed(watch: Watch, call: Call) -> None:
         if got != wanted[1] and wanted[1] not in merged:
             watch.miss(value, got, wanted[1])
             watch.mixed = watch.mixed or watch.current
+    elif _sized(wanted) and value.dim() > 2 and wanted[0] == value.shape[0]:
+        watch.miss(value, value[0].numel(), math.prod(wanted[1:]))
     elif len(wanted) > 2 and wanted[0] == -1 and all(isinstance(size, int) and size > 0 for size in wanted[1:]):
         want = math.prod(wanted[1:])
         if value.numel() % want:  # samples of a shape that is fixed
             watch.miss(value, value[0].numel(), want)
+
+
+def _sized(shape: tuple[Any, ...]) -> bool:
+    return len(shape) > 2 and all(type(size) is int and size > 0 for size in shape)
 
 
 _LOSSES_OF_ALIKES = (
@@ -261,6 +274,7 @@ _ASKS: Mapping[str, Callable[[Watch, Call], None]] = {
     **dict.fromkeys(("matmul", "__matmul__"), _matmul),
     **dict.fromkeys(("view", "reshape"), _viewed),
     "einsum": _einsum,
+    "interpolate": _resized,
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined),
 }
 """By the operator's name, what it asks of what arrives."""

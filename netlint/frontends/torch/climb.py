@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
+MOST_CHASED = 8
 MAX_ELEMENTS = 1 << 26
 """Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
@@ -71,6 +72,8 @@ class Climb(Generic[T]):
     """Sizes tried and elements got, by slot and elements wanted."""
     last: tuple[int, Misfit] | None = None
     """The slot that was made shorter or longer for this run, and why."""
+    chased: int = 0
+    """How often numbers in a message were tried for lengths since the last start."""
     reached: int = 0
     """How many calls the run before made."""
     errors: list[str] = field(default_factory=list)
@@ -78,10 +81,11 @@ class Climb(Generic[T]):
 
     def climb(self, slots: list[Slot], settled: bool = False) -> Found[T] | None:
         """Runs with these slots and with what failing runs make of them; None if that leads nowhere."""
+        self.chased = 0
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
             slots = sorted(slots, key=lambda slot: slot.kind == "plain")  # a watch counts the tensors alone
             key = _key(slots)
-            if key in self.seen or sum(math.prod(slot.shape) for slot in slots) > MAX_ELEMENTS:
+            if key in self.seen or _large(slots):
                 return None
             self.seen.add(key)
             outcome, watch, error = self.run(slots)
@@ -120,7 +124,7 @@ class Climb(Generic[T]):
     def again(self, slots: Sequence[Slot]) -> Failed | None:
         """One more run, as far as it fails."""
         before = len(self.failed)
-        if time.monotonic() < self.until:
+        if time.monotonic() < self.until and not _large(slots):
             self.run(slots)
         return self.failed[-1] if len(self.failed) > before else None
 
@@ -191,6 +195,9 @@ class Climb(Generic[T]):
                 continue
             shape = slots[place].shape
             free = [axis for axis in range(1, len(shape)) if axis not in self.fixed.get(place, ())]
+            if len(shape) > 3 and 1 in free and misfit.got == shape[1]:  # nothing but the channels is left by a pooling
+                wider = replace(slots[place], shape=(shape[0], misfit.want, *shape[2:]))
+                return [*slots[:place], wider, *slots[place + 1 :]]
             if len(shape) > 3:  # neither the channels nor the frames of a clip
                 free = [axis for axis in free if axis >= len(shape) - 2] or free
             if not free:
@@ -243,6 +250,9 @@ class Climb(Generic[T]):
         joined = _JOINED.search(error)
         if joined and (changed := self.lowered(slots, abs(int(joined[1]) - int(joined[2])))) is not None:
             return changed
+        self.chased += 1
+        if self.chased > MOST_CHASED:
+            return None
         return self.replaced(slots, [int(number) for number in re.findall(r"\d+", error)[:12]])
 
     def reranked(self, slots: list[Slot], rank: int, given: int | None = None) -> list[Slot] | None:
@@ -314,6 +324,10 @@ def _smallest_tables(demands: Sequence[Demand]) -> list[Demand]:
     """Where parts of an input are looked up in several tables, each of its numbers must lie in all of them."""
     tables = [demand for demand in demands if demand.high]
     return sorted(tables, key=lambda demand: demand.high or 0) + [demand for demand in demands if not demand.high]
+
+
+def _large(slots: Sequence[Slot]) -> bool:
+    return sum(math.prod(slot.shape) for slot in slots) > MAX_ELEMENTS
 
 
 def reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from netlint.frontends.torch import convolution, functions, layers, recurrent, shapes, standins
+from netlint.frontends.torch.call import CONVOLUTIONS, Call
 from netlint.frontends.torch.functions import Info
 from netlint.frontends.torch.sizes import RULES
 from netlint.frontends.torch.special import autocast
@@ -43,6 +44,8 @@ class MetaCalls:
         return self._made(func, info, args, kwargs)
 
     def _made(self, func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if info.name in CONVOLUTIONS:
+            _fitting(Call(info.name, args, kwargs))
         rule = RULES.get(func)
         if rule is not None and (made := _by_rule(rule, args, kwargs)) is not None:
             return made
@@ -80,6 +83,16 @@ def _alike(args: Sequence[Any]) -> None:
     if len(kinds) > 1:
         names = sorted(str(kind).removeprefix("torch.") for kind in kinds)
         raise RuntimeError(f"factors must have the same dtype, and are {names[0]} and {names[1]}")
+
+
+def _fitting(call: Call) -> None:
+    """Refuses other channels than a convolution takes, in the words that tell which on real tensors."""
+    value, weight = call.value, call.arg(1, "weight")
+    if value.dim() == weight.dim() and value.shape[1] != call.channels():
+        how = "transposed=1" if "transpose" in call.name else f"groups={call.arg(6, 'groups') or 1}"
+        taken = f"{call.channels()} channels, but got {value.shape[1]} channels instead"
+        given = f"expected input{list(value.shape)} to have {taken}"
+        raise RuntimeError(f"Given {how}, weight of size {list(weight.shape)}, {given}")
 
 
 def _quickly(func: Any, info: Info, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

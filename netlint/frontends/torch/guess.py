@@ -23,6 +23,8 @@ TARGETS = _CLASS | {"gt", "ground_truth", "truth", "targ", "y_true", "ys"} - {"c
 _STATE = {"h", "hx", "hidden", "state", "h0", "states", "hidden_state", "memory"}
 _LATENT = {"z", "noise", "latent", "latents"}
 _SIDE = 224
+_FEW = 64
+"""Channels above which a map is no image, and smaller."""
 _LENGTH = 16
 _NODES = 8
 
@@ -172,7 +174,8 @@ def _of_layer(name: str, model: nn.Module, layer: nn.Module | None) -> Slot:
     if isinstance(layer, nn.modules.conv._ConvNd):
         rank = len(layer.kernel_size)
         length = 16_000 if rank == 1 and layer.kernel_size[0] > 32 else 128
-        sizes = {1: (length,), 2: (_SIDE, _SIDE), 3: (16, 64, 64)}[rank]
+        side = _SIDE if layer.in_channels <= _FEW else _SIDE // 4
+        sizes = {1: (length,), 2: (side, side), 3: (16, 64, 64)}[rank]
         if layer.transposed and rank == 2:
             sizes = (8, 8)
         return Slot(name, "float", (BATCH, layer.in_channels or 3, *sizes))  # 0: of a lazy module

@@ -245,7 +245,8 @@ class Recorder(TorchFunctionMode):
         step = self._step(info, args, kwargs)
         if writing:
             step.written = tuple(_written(info.name, args, kwargs))
-            if owners.draws(step) is not None and not self.quiet:
+            drawn = owners.draws(step) is not None or owners.begins(self.trace, step, self._outside.values())
+            if drawn and not self.quiet:
                 self.trace.steps.pop()
                 return result
         flows = not step.no_grad and any(slot.grad for part in (args, kwargs) for slot in slots_in(part))

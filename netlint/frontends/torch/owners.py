@@ -55,6 +55,17 @@ def draws(step: Step) -> Slot | None:
     return slot if slot.held else None
 
 
+def begins(trace: Trace, step: Step, slots: Iterable[Slot]) -> bool:
+    """Whether a call copies what the inputs give into a parameter: its first value, which training moves."""
+    written = step.written[:1]
+    if step.name != "copy_" or not written or len(step.args) < 2 or not isinstance(step.args[1], Slot):
+        return False
+    with torch._C.DisableTorchFunction():
+        memory = storage_of(written[0].tensor)
+        stored = any(slot.kind == "parameter" and storage_of(slot.tensor) == memory for slot in slots)
+    return stored and "input" in origin_of(trace, step.args[1])[1]
+
+
 def stored(slots: Iterable[Slot], root: nn.Module | None) -> bool:
     """Whether the model has come to hold a parameter that this run has drawn: the first call makes it, or each does."""
     drawn = {id(slot.original) for slot in slots if slot.held == "call"}
