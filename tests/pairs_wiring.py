@@ -85,6 +85,16 @@ def heads_are_split_by_a_view(fault: bool) -> nn.Module:
     return Net(run, query=nn.Linear(20, 20), key=nn.Linear(20, 20), value=nn.Linear(20, 20))
 
 
+@pair("SHP006", (2, 16, 32))
+def heads_merged_with_the_batch_beside(fault: bool) -> nn.Module:
+    def run(self: Net, x: Tensor) -> Tensor:
+        query, key, value = self.qkv(x).view(2, 16, 3, 4, 8).permute(2, 0, 3, 1, 4)
+        mixed = (query @ key.transpose(2, 3) / 8**0.5).softmax(-1) @ value
+        return self.out((mixed if fault else mixed.transpose(1, 2)).reshape(32, 32))
+
+    return Net(run, qkv=nn.Linear(32, 96), out=nn.Linear(32, 32))
+
+
 @pair("SHP006", (4, 1, 12, 22))
 def columns_of_text_to_a_sequence(fault: bool) -> nn.Module:
     def run(self: Net, x: Tensor) -> Tensor:

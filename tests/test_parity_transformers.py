@@ -28,7 +28,12 @@ A_CONSTANT = (
     "of a constant and a weight the module makes no layer; the file cuts the constant to the length of the input"
 )
 
+A_STANDARDISED_KERNEL = (
+    "the exporter computes the standardised kernel, which in the module is no weight but made of one"
+)
+
 EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
+    ("bit", "constant_layer", "dynamo"): {"INI002": A_STANDARDISED_KERNEL},
     **{("helium", fault, "dynamo"): {"NUM002": EPSILON} for fault in ("none", "constant_layer", "zero_hidden_layer")},
     ("deberta_classifier", "constant_layer", "torchscript"): {"INI002": A_CONSTANT},
     ("detr", "zero_hidden_layer", "torchscript"): {"INI001": A_CONSTANT},

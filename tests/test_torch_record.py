@@ -492,6 +492,11 @@ def test_one_sample_without_a_batch_axis_is_said(layer: nn.Module, shape: tuple[
     assert next(iter(recording.graph.nodes)).meta["shape"] == shape
 
 
+def test_a_run_at_another_size_that_asks_for_elements_is_told_in_words() -> None:
+    recording = record_symbolic(lambda v: v.relu() if len(v) == 2 else v * float(v.sum()), (x(),))
+    assert recording.notes == ["with 3 samples it asks for elements of tensors"]
+
+
 # All kinds of code
 
 

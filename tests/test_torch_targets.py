@@ -597,6 +597,19 @@ class Words(nn.Module):
         return y, hidden
 
 
+class Masked(nn.Transformer):
+    """Its table comes after layers of a width, and it keeps a mask of the length of its first axis."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 2, 1, 1, 8)
+        self.table = nn.Embedding(50, 8)
+        self.positions = nn.Buffer(torch.rand(30, 1, 8))
+
+    def forward(self, src: Tensor) -> Tensor:
+        mask = torch.full((len(src), len(src)), -torch.inf).triu(1)
+        return self.encoder(self.table(src) + self.positions[: src.size(0)], mask=mask)
+
+
 class Series(nn.Module):
     """Embeds a series as forecasters do: values by a convolution over time, stamps by a table for each part."""
 
@@ -657,6 +670,7 @@ class Table(nn.Module):
     ("model", "found"),
     [
         (Table(), "int64[2, 5], int64[2, 2]"),
+        (Masked(), "int64[2, 16]"),
         (Words(), "int64[2, 16], float32[1, 2, 8], float32[1, 2, 8]"),
         (Series(), "float32[2, 7, 7], int64[2, 7, 128]"),
         (Cloud(), "float32[2, 16, 5]"),
@@ -667,7 +681,19 @@ class Table(nn.Module):
         (nn.Linear(7, 3).half(), "float16[2, 7]"),
         (nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU()), "float32[2, 3, 224, 224]"),
     ],
-    ids=["table", "state", "series", "unpacked", "rank", "dict", "joined", "joined halves", "half precision", "lazy"],
+    ids=[
+        "table",
+        "masked",
+        "state",
+        "series",
+        "unpacked",
+        "rank",
+        "dict",
+        "joined",
+        "joined halves",
+        "half precision",
+        "lazy",
+    ],
 )
 def test_unusual_inputs_are_found(model: nn.Module, found: str) -> None:
     assert inputs(model) == found

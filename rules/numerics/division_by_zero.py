@@ -217,6 +217,19 @@ class Pooled(nn.Module):
         return (h * mask / mask.sum(1, keepdim=True)).sum(1)
 ```
 
+A sinc as people write it, whose 0 / 0 is replaced, and no gradient flows back:
+
+```onnx
+sinc (float[N, 3] x) => (float[N, 3] y) <float[3] t = {-1, 0, 1}, float zero = {0}, float one = {1}>
+{
+    s = Sin(t)
+    q = Div(s, t)
+    middle = Equal(t, zero)
+    c = Where(middle, one, q)
+    y = Mul(x, c)
+}
+```
+
 A number that a branch on data may have looked at before:
 
 ```torch
@@ -267,7 +280,8 @@ def division_by_zero(scope: Scope) -> Iterator[Finding]:
         if not _is_float(known, node):
             continue
         if divisor is not None and known.known.constant(divisor):
-            yield from _by_parameter(known, node, divisor)
+            replaced = known.known.constant(node.input(0)) and behind_where(scope, node, divisor) is None
+            yield from () if replaced else _by_parameter(known, node, divisor)
             continue
         zero = known.zero(divisor) if divisor is not None else How.NEVER
         onward = behind_where(scope, node, divisor) if zero else None

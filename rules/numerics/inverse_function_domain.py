@@ -58,6 +58,22 @@ cut (float[N, 3] x) => (float loss)
 }
 ```
 
+An angle in a loss, whose cosine is cut off at the very ends:
+
+```torch
+# given inputs=x:float32:8,6;y:float32:8,3
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(6, 3)
+    def forward(self, x):
+        return self.fc(x)
+
+def step(model, x, y):
+    cosine = (model(x) * y).sum(1).clamp(-1, 1)
+    return torch.acos(cosine).mean()      # want note "acos of a value that is cut off at the end of its domain"
+```
+
 ## Use instead
 
 ```onnx
@@ -156,9 +172,11 @@ def _said(known: Reached, node: Node, operand: Value, learns: bool) -> tuple[str
     """What is wrong with an operand; None where nothing is shown."""
     found, proved = known.of(operand), known.ranges.of(operand)
     lo, hi = _DOMAINS[node.op]
+    name = node.op.lower()
+    if learns and node.op in ("Acos", "Asin") and (proved.lo, proved.hi) == (lo, hi) and _cut(known, operand):
+        return f"{name} of a value that is cut off at the end of its domain: an infinite gradient", NOTE
     if found is None or found.raw or (lo < proved.lo and proved.hi < hi):
         return None
-    name = node.op.lower()
     if (found.lo < lo and proved.lo < lo) or (found.hi > hi and proved.hi > hi):
         return f"{name} of a value that can leave [{lo:g}, {hi:g}]", WARNING
     low, high = (found.lo == lo and found.at_lo > 0), (found.hi == hi and found.at_hi > 0)
@@ -169,6 +187,12 @@ def _said(known: Reached, node: Node, operand: Value, learns: bool) -> tuple[str
     if node.op == "Atanh":
         return f"{name} of a value that can be 1, which is infinite", WARNING
     return (f"{name} of a value that can be at the end of its domain: an infinite gradient", NOTE) if learns else None
+
+
+def _cut(known: Reached, operand: Value) -> bool:
+    """Whether a value is cut off by bounds: whoever did so has met what lies beyond."""
+    made = maker(known, operand)
+    return made is not None and made.op in ("Clip", "Min", "Max") and not made.domain
 
 
 def _logit(known: Reached, p: Value) -> tuple[str, Level] | None:

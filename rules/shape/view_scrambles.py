@@ -242,12 +242,9 @@ def _mixed(before: Shape, after: Shape) -> Dim:
 
 def _of_heads(scope: Scope, node: Node, origin: Value | None, before: Shape, after: Shape) -> Dim:
     """The positions of an attention whose heads are merged or split unmoved, of whatever lengths."""
-    if before != after and _product(scope, scope.graph.producer(origin)):
-        value = node.output()  # what is merged may be merged with the batch as well
-        while value is not origin and (producer := scope.graph.producer(value)) is not None:
-            if _merged(before, scope[shapes].of(value) or ()):
-                return before[-2]
-            value = producer.input(0)
+    if len(before) > 3 >= len(after) >= 2 and _product(scope, scope.graph.producer(origin)):
+        whole = before[-2] if len(after) == 2 else after[-2]  # two axes: the batch is merged with the positions
+        return before[-2] if _merged(before, (*before[:-3], whole, after[-1])) else None
     users = scope.graph.uses(node.output())
     moved = [user for one in users if one.op == "Transpose" for user in scope.graph.uses(one.output())]
     return before[-2] if _merged(after, before) and any(_product(scope, user) for user in (*users, *moved)) else None

@@ -42,7 +42,9 @@ def _linear(watch: Watch, call: Call) -> None:
 
 
 def _embedding(watch: Watch, call: Call) -> None:
-    watch.ask(call.value, kind="int", high=call.arg(1, "weight").shape[0])
+    """Integers; where features were guessed, one number for each position instead of them."""
+    features = call.value.is_floating_point() and call.value.dim() == 3
+    watch.ask(call.value, kind="int", rank=2 if features else None, high=call.arg(1, "weight").shape[0])
 
 
 def _channel_norm(watch: Watch, call: Call) -> None:

@@ -40,6 +40,7 @@ _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
 _SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
 _OUTSIDE = re.compile(r"Dimension out of range \(expected to be in range of \[-(\d+), \d+\], but got (-?\d+)\)")
 _JOINED = re.compile(r"same number of dimensions: got (\d+) and (\d+)")
+_UNLIKE = re.compile(r"Expected (?:size )?(\d+)(?: in dimension \d+)? but got (?:size )?(\d+)")
 _UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)(?:, got (\d+))?")
 _PERMUTED = re.compile(r"input\.dim\(\) = (?P<got>\d) is not equal to len\(dims\) = (?P<want>\d)")
 _RANKED = re.compile(
@@ -253,7 +254,11 @@ class Climb(Generic[T]):
         self.chased += 1
         if self.chased > MOST_CHASED:
             return None
-        return self.replaced(slots, [int(number) for number in re.findall(r"\d+", error)[:12]])
+        unlike = _UNLIKE.search(error)
+        if unlike and (changed := self.replaced(slots, [int(unlike[2])], [int(unlike[1])])) is not None:
+            return changed
+        numbers = [int(number) for number in re.findall(r"\d+", error)[:12]]
+        return self.replaced(slots, numbers, numbers)
 
     def reranked(self, slots: list[Slot], rank: int, given: int | None = None) -> list[Slot] | None:
         """One of the inputs, of `given` axes where that is known, with as many as the model unpacks or asks for."""
@@ -296,12 +301,12 @@ class Climb(Generic[T]):
             return families.slot(self.model, name)
         return replace(slots[0], name=name) if slots else Slot(name, "float", (2, 16))
 
-    def replaced(self, slots: list[Slot], numbers: Sequence[int]) -> list[Slot] | None:
+    def replaced(self, slots: list[Slot], got: Sequence[int], want: Sequence[int]) -> list[Slot] | None:
         """`Input height (224) doesn't match model (256)`: a length that the message names gives way to another."""
         for asked in (False, True):  # what a layer has asked for gives way last
             for place, slot in enumerate(slots):
                 fixed = () if asked else self.fixed.get(place, ())
-                shapes = () if slot.stated else other_lengths(slot.shape, numbers, fixed)
+                shapes = () if slot.stated else other_lengths(slot.shape, got, want, fixed)
                 for shape in shapes:
                     changed = [replace(slot, shape=shape) if index == place else s for index, s in enumerate(slots)]
                     if _key(changed) not in self.seen:

@@ -26,13 +26,15 @@ def ranked(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
     return (samples, *usual.get(rank, (4,) * (rank - 1)))
 
 
-def other_lengths(shape: tuple[int, ...], numbers: Sequence[int], fixed: Collection[int]) -> Iterator[tuple[int, ...]]:
-    """A shape with another of the numbers wherever one of them is the length of an axis."""
-    for got in numbers:
-        axes = [axis for axis, length in enumerate(shape) if axis and length == got and axis not in fixed]
-        for want in numbers:
-            if axes and want not in (got, 0) and want <= 1 << 14:
-                yield tuple(want if axis in axes else length for axis, length in enumerate(shape))
+def other_lengths(
+    shape: tuple[int, ...], got: Sequence[int], want: Sequence[int], fixed: Collection[int]
+) -> Iterator[tuple[int, ...]]:
+    """A shape with one of the lengths wanted wherever one of those that were got is the length of an axis."""
+    for old in got:
+        axes = [axis for axis, length in enumerate(shape) if axis and length == old and axis not in fixed]
+        for new in want:
+            if axes and new not in (old, 0) and new <= 1 << 14:
+                yield tuple(new if axis in axes else length for axis, length in enumerate(shape))
 
 
 def next_size(points: Sequence[tuple[int, int]], want: int, axes: int) -> int | None:

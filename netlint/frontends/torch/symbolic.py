@@ -10,6 +10,7 @@ import torch
 
 from netlint.frontends import TargetError
 from netlint.frontends.torch.batch_axis import ALONE, elsewhere
+from netlint.frontends.torch.errors import Demanded, Lost
 from netlint.frontends.torch.mode import Recorder
 from netlint.frontends.torch.recording import SymbolicInt
 from netlint.frontends.torch.run import Run
@@ -73,7 +74,9 @@ def _at(run: Run, given: int, size: int, axis: int, like: Recorder | None = None
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        return None, f"with {_samples(size)} it raises {type(error).__name__}"
+        asks = isinstance(error, (Demanded, Lost))
+        why = "asks for elements of tensors" if asks else f"raises {type(error).__name__}"
+        return None, f"with {_samples(size)} it {why}"
 
 
 def _samples(count: int) -> str:
