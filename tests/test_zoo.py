@@ -43,7 +43,6 @@ UNRECORDED: dict[str, str] = {}
 
 UNGUESSED = {
     **UNRECORDED,
-    "translatingtransformer": "two texts; the second is guessed as one number for each row",
 }
 """Not recorded without inputs."""
 
