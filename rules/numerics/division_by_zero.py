@@ -145,6 +145,17 @@ float one = {1}>
 }
 ```
 
+The length of a direction that is drawn, as for projections at random: no vector of zeros is.
+
+```onnx
+direction (float[N, 3] x) => (float[N, 3] y) <int64[1] axis = {1}>
+{
+    r = RandomNormalLike(x)
+    n = ReduceL2(r, axis)
+    y = Div(r, n)
+}
+```
+
 The length of a vector that a normalisation keeps from vanishing, as in contrastive language-image models:
 
 ```onnx

@@ -129,7 +129,7 @@ def _normal(known: Reached, node: Node) -> Reach | None:
     """Four deviations and more are met in every training."""
     out = node.output()
     mean, far = float(node.attrs.get("mean", 0.0)), 4 * abs(float(node.attrs.get("scale", 1.0)))
-    return None if out is None else Reach(mean - far, mean + far, sources=frozenset({out}))
+    return None if out is None else Reach(mean - far, mean + far, inside=How.NEVER, sources=frozenset({out}))
 
 
 def _uniform(known: Reached, node: Node) -> Reach | None:
