@@ -218,7 +218,7 @@ def _of_stand_ins(error: BaseException) -> bool:
 
 _SHAPES = re.compile(
     r"shapes cannot be multiplied|must match the size of tensor|Sizes of tensors must match|invalid for input of size"
-    r"|to have \d+ channels, but got|must match the existing size|doesn't match the broadcast shape"
+    r"|to have \d+ channels, but got|doesn't match the broadcast shape"  # not of writes: a meta slice may be empty
     r"|Output size is too small|Kernel size can't be greater than actual input size"
 )
 _INNER = re.compile(r"a and b must have same reduction dim, but got \[(\d+), (\d+)\] X \[(\d+), (\d+)\]\.?")
