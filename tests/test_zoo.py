@@ -66,7 +66,7 @@ NODES = 20_000
 
 WARNED = {
     "hf_dpt": {"INI005"},  # the library draws all weights with a deviation of 0.02, whatever the width
-    "hf_sew_classifier": {"INI004", "INI005"},  # the same
+    "hf_sew_classifier": {"INI004"},  # the same
     "hf_hifigan": {"INI004", "INI005"},  # weights of deviation 0.01, as the vocoder's authors have them
 }
 """Warnings that are due on models of the libraries."""
