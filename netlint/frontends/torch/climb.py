@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,6 @@ from torch import nn
 from netlint.errors import said
 from netlint.frontends import TargetError
 
-from . import families
 from .channels import channelled
 from .demand import Demand, Misfit
 from .errors import Refused
@@ -24,30 +22,18 @@ from .guess import TARGETS
 from .inputs import Example, Slot
 from .layout import Layout
 from .resolve import where
-from .sizing import next_size, other_lengths, ranked, split
+from .sizing import next_size, ranked, split
 from .telling import watched
 from .watch import Watch
+from .words import Words, told_apart
 
 T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
-MOST_CHASED = 8
 MAX_ELEMENTS = 1 << 26
 """Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
-
-_SPECIFY = re.compile(r"(?:specify|provide|pass|requires?|need|missing)\b(.*)", re.IGNORECASE | re.DOTALL)
-_OUTSIDE = re.compile(r"Dimension out of range \(expected to be in range of \[-(\d+), \d+\], but got (-?\d+)\)")
-_JOINED = re.compile(r"same number of dimensions: got (\d+) and (\d+)")
-_UNLIKE = re.compile(r"Expected (?:size )?(\d+)(?: in dimension \d+)? but got (?:size )?(\d+)")
-_UNPACK = re.compile(r"(?:too many|not enough) values to unpack \(expected (\d+)(?:, got (\d+))?")
-_PERMUTED = re.compile(r"input\.dim\(\) = (?P<got>\d) is not equal to len\(dims\) = (?P<want>\d)")
-_RANKED = re.compile(
-    r"(?:expected|must|should|requires?|needs?)[^\d.]*(?P<want>\d)-?(?:d\b|\s*dim|,)[^\d]*(?P<got>\d)(?:-?\s*d(?:im)?\b|$|[.\s])",
-    re.IGNORECASE,
-)
-"""As in `expected 3 dims. Received 2-dim tensor`, `must have dimension of 3, got 4`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +59,27 @@ class Climb(Generic[T]):
     """Sizes tried and elements got, by slot and elements wanted."""
     last: tuple[int, Misfit] | None = None
     """The slot that was made shorter or longer for this run, and why."""
-    chased: int = 0
-    """How often numbers in a message were tried for lengths since the last start."""
     reached: int = 0
     """How many calls the run before made."""
     errors: list[str] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    words: Words = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.words = Words(self.model, self.layout, self.seen, self.fixed)
 
     def climb(self, slots: list[Slot], settled: bool = False) -> Found[T] | None:
         """Runs with these slots and with what failing runs make of them; None if that leads nowhere."""
-        self.chased = 0
+        self.words.chased = 0
         while self.runs < MAX_RUNS and time.monotonic() < self.until:
             slots = sorted(slots, key=lambda slot: slot.kind == "plain")  # a watch counts the tensors alone
-            key = _key(slots)
+            key = told_apart(slots)
             if key in self.seen or _large(slots):
                 return None
             self.seen.add(key)
             outcome, watch, error = self.run(slots)
             better = self.refined(slots, watch, error)
-            if outcome is not None and (better is None or _key(better) in self.seen):
+            if outcome is not None and (better is None or told_apart(better) in self.seen):
                 return Found(outcome[0], outcome[1])
             if outcome is not None and settled:
                 return Found(outcome[0], outcome[1])
@@ -146,7 +134,7 @@ class Climb(Generic[T]):
             # So short that an earlier layer failed: as if nothing came through.
             slot, misfit = last
             return self.resized(slots, replace(misfit, slots=frozenset({slot}), got=0))
-        return self.told(slots, error)
+        return self.words.read(slots, error)
 
     def demanded(self, slots: list[Slot], demands: Sequence[Demand]) -> list[Slot]:
         found = list(slots)
@@ -230,99 +218,11 @@ class Climb(Generic[T]):
         """Whether an input alone has met another misfit before: it is right, one that joins it later is not."""
         return any(slot == place and other != want for slot, other in self.points)
 
-    def told(self, slots: list[Slot], error: str) -> list[Slot] | None:
-        """What the message itself says: a missing argument, a rank, a size."""
-        missing = _SPECIFY.search(error)
-        if missing:
-            known = {entry.name for entry in self.layout.parameters}
-            have = {slot.name for slot in slots}
-            for name in re.findall(r"\w+", missing[1]):
-                if name in known and name not in have and not name.endswith(("embeds", "labels")):
-                    return [*slots, self.named(name, slots)]
-        outside = _OUTSIDE.search(error)
-        if outside and (changed := self.reranked(slots, _axes(int(outside[2])), int(outside[1]))) is not None:
-            return changed
-        unpack = _UNPACK.search(error)
-        if unpack and (changed := self.unpacked(slots, int(unpack[1]), int(unpack[2] or 0))) is not None:
-            return changed
-        axes = _PERMUTED.search(error) or ("dim" in error and _RANKED.search(error))
-        if axes and (changed := self.reaxed(slots, int(axes["want"]), int(axes["got"]))) is not None:
-            return changed
-        joined = _JOINED.search(error)
-        if joined and (changed := self.lowered(slots, abs(int(joined[1]) - int(joined[2])))) is not None:
-            return changed
-        self.chased += 1
-        if self.chased > MOST_CHASED:
-            return None
-        unlike = _UNLIKE.search(error)
-        if unlike and (changed := self.replaced(slots, [int(unlike[2])], [int(unlike[1])])) is not None:
-            return changed
-        numbers = [int(number) for number in re.findall(r"\d+", error)[:12]]
-        return self.replaced(slots, numbers, numbers)
-
-    def reranked(self, slots: list[Slot], rank: int, given: int | None = None) -> list[Slot] | None:
-        """One of the inputs, of `given` axes where that is known, with as many as the model unpacks or asks for."""
-        for place, slot in enumerate(slots):
-            if slot.stated or len(slot.shape) == rank or not 0 < rank <= 5:
-                continue
-            if given is not None and len(slot.shape) != given:
-                continue
-            changed = [*slots[:place], replace(slot, shape=ranked(slot.shape, rank)), *slots[place + 1 :]]
-            if _key(changed) not in self.seen:
-                self.fixed.pop(place, None)
-                return changed
-        return None
-
-    def reaxed(self, slots: list[Slot], want: int, got: int) -> list[Slot] | None:
-        """An input with as many axes as are asked for; if a table made features of it, with fewer of its own."""
-        return self.reranked(slots, want, got) or (self.lowered(slots, got - want) if got > want else None)
-
-    def unpacked(self, slots: list[Slot], wanted: int, got: int) -> list[Slot] | None:
-        """So many values were unpacked: the lengths of an input, or these with others as in `*x.shape, self.width`."""
-        if not got or any(len(slot.shape) == got for slot in slots):
-            return self.reranked(slots, wanted)
-        for place, slot in enumerate(slots):
-            rank = len(slot.shape) + wanted - got
-            if not slot.stated and 0 < rank <= 5 and self.reranked([slot], rank) is not None:
-                return [*slots[:place], replace(slot, shape=ranked(slot.shape, rank)), *slots[place + 1 :]]
-        return None
-
-    def lowered(self, slots: list[Slot], axes: int) -> list[Slot] | None:
-        """Integers with so many axes fewer: one category for each sample, where a table makes features of it."""
-        for place, slot in enumerate(slots):
-            if slot.kind == "int" and not slot.stated and len(slot.shape) > axes:
-                changed = [*slots[:place], replace(slot, shape=slot.shape[:-axes]), *slots[place + 1 :]]
-                if axes and _key(changed) not in self.seen:
-                    return changed
-        return None
-
-    def named(self, name: str, slots: Sequence[Slot]) -> Slot:
-        if families.config_of(self.model) is not None:
-            return families.slot(self.model, name)
-        return replace(slots[0], name=name) if slots else Slot(name, "float", (2, 16))
-
-    def replaced(self, slots: list[Slot], got: Sequence[int], want: Sequence[int]) -> list[Slot] | None:
-        """`Input height (224) doesn't match model (256)`: a length that the message names gives way to another."""
-        for asked in (False, True):  # what a layer has asked for gives way last
-            for place, slot in enumerate(slots):
-                fixed = () if asked else self.fixed.get(place, ())
-                shapes = () if slot.stated else other_lengths(slot.shape, got, want, fixed)
-                for shape in shapes:
-                    changed = [replace(slot, shape=shape) if index == place else s for index, s in enumerate(slots)]
-                    if _key(changed) not in self.seen:
-                        return changed
-        return None
-
 
 def _forget_tensors(error: BaseException) -> None:
     """An error is kept, and with the frames that it came through all tensors of its run: without them."""
     for each in (error, cause(error)):
         clear_frames(each.__traceback__)
-
-
-def _key(slots: Sequence[Slot]) -> tuple[Any, ...]:
-    """What tells inputs apart."""
-    return tuple((str(slot), slot.high) for slot in slots)
 
 
 def _smallest_tables(demands: Sequence[Demand]) -> list[Demand]:
@@ -339,8 +239,3 @@ def reason(error: BaseException) -> str:
     """What an error says, and what it was caused by where it wraps another."""
     why = cause(error)
     return f"{type(why).__name__}: {said(why)}".strip()
-
-
-def _axes(place: int) -> int:
-    """How many axes a tensor has at least that has one at this place, counted from either end."""
-    return place + 1 if place >= 0 else -place
