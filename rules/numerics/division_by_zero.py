@@ -89,6 +89,22 @@ class Net(nn.Module):
         return h / h.sum(1, keepdim=True)      # want warning "that can be 0"
 ```
 
+A variance of windows, which is 0 where a picture has one colour:
+
+```torch
+# given inputs=2,3,8,8
+class Contrast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.register_buffer("window", torch.full((3, 1, 3, 3), 1 / 9))
+    def forward(self, x):
+        y = self.conv(x)
+        mean = F.conv2d(y, self.window, groups=3)
+        variance = F.conv2d(y * y, self.window, groups=3) - mean * mean
+        return mean / variance  # want "a division by a value that can be 0"
+```
+
 ## Use instead
 
 ```onnx
@@ -196,6 +212,26 @@ class LinearAttention(nn.Module):
         q, k, v = self.q(x).relu(), self.k(x).relu(), F.pad(self.v(x), (0, 1), value=1.0)
         y = q @ (k.transpose(1, 2) @ v)
         return y[..., :-1] / (y[..., -1:] + 1e-5)
+```
+
+Structural similarity with its constants: a variance, as the mean of squares less the square of the mean over the same
+windows, is not negative, whether the windows are pooled or weighted by a filter:
+
+```torch
+# given inputs=2,3,8,8
+class Restored(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.register_buffer("window", torch.full((3, 1, 3, 3), 1 / 9))
+    def average(self, x):
+        return F.conv2d(x, self.window, groups=3)
+    def forward(self, x):
+        y = self.conv(x)
+        mean, smooth = F.avg_pool2d(y, 3), self.average(y)
+        pooled = F.avg_pool2d(y**2, 3) - mean**2
+        weighted = self.average(y * y) - smooth * smooth
+        return (mean + 9e-4) / (pooled + 9e-4), (smooth + 9e-4) / (weighted + 9e-4)
 ```
 
 A count of what a comparison lets pass, where its outcome is the same for all inputs, or follows from numbers in the

@@ -235,20 +235,38 @@ def cancels(known: Reached, node: Node) -> bool:
     if any(made is None or made.op not in _MAY_CANCEL or known.known.constant(made.output()) for made in first):
         return False
     summands = list(terms(known, node))
-    plus = [square_sum(known, value) for value, factor in summands if factor > 0]
-    if not any(x is not None for x in plus):
-        return False
-    for value, factor in summands:
-        made = maker(known, value)
-        if factor < 0 and made is not None and made.op in ("MatMul", "Einsum", "Gemm") and known.layer(made) is None:
+    plus = [value for value, factor in summands if factor > 0]
+    minus = [value for value, factor in summands if factor < 0]
+    if any(_same_average(known, value, squared(known, other)) for value in plus for other in minus):
+        return True
+    squares = [x for value in plus if (x := square_sum(known, value)) is not None]
+    for made in (maker(known, value) for value in minus) if squares else ():
+        if made is not None and made.op in ("MatMul", "Einsum", "Gemm") and known.layer(made) is None:
             return True
-        mean = maker(known, squared(known, value)) if factor < 0 else None
-        if mean is not None and mean.op in _MEANS and any(same(known, mean.input(0), x) for x in plus if x is not None):
+    means = [maker(known, squared(known, value)) for value in minus]
+    return any(mean.op in _MEANS and same(known, mean.input(0), x) for mean in means if mean for x in squares)
+
+
+def _same_average(known: Reached, squares: Value | None, mean: Value | None) -> bool:
+    """Whether two values are averages of x² and of x over the same windows, as in structural similarity.
+
+    Of filters (a Gaussian window, in two passes perhaps) it is enough that both are the same.
+    """
+    for _ in range(_DEPTH):
+        one, other = maker(known, squares), maker(known, mean)
+        if one is None or other is None or one.op != other.op or one.domain or one.op not in _WINDOWED:
+            return False
+        if one.op == "Conv" and (len(one.inputs) != 2 or not alike(known, one.input(1), other.input(1))):
+            return False
+        squares, mean = one.input(0), other.input(0)
+        x = squared(known, squares)
+        if x is not None and same(known, x, mean):
             return True
     return False
 
 
-_MAY_CANCEL = frozenset({"Mul", "Pow", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Add", "Sub", "MatMul"})
+_WINDOWED = _MEANS | {"Conv", "Pad"}
+_MAY_CANCEL = frozenset({"Mul", "Pow", "ReduceSum", "ReduceSumSquare", "Add", "Sub", "MatMul"}) | _WINDOWED
 
 
 def compared(
