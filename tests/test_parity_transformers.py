@@ -37,10 +37,6 @@ EXPLAINED: dict[tuple[str, str, str], dict[str, str]] = {
     **{("helium", fault, "dynamo"): {"NUM002": EPSILON} for fault in ("none", "constant_layer", "zero_hidden_layer")},
     ("deberta_classifier", "constant_layer", "torchscript"): {"INI002": A_CONSTANT},
     ("detr", "zero_hidden_layer", "torchscript"): {"INI001": A_CONSTANT},
-    **{
-        ("detr", "sigmoids", exporter): {"INI005": "positions are constants of the module, and in the file sums"}
-        for exporter in parity.EXPORTERS
-    },
 }
 """By model, injected fault and exporter: the rules whose findings differ, each with the reason."""
 

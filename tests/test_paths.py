@@ -272,7 +272,7 @@ ONWARD = {
     "product": ("h = MatMul(x, w) s = Round(h) y = Mul(s, h)", None),
     "sum": ("h = MatMul(x, w) s = Round(h) y = Add(s, h)", None),
     "mask": ("h = MatMul(x, w) s = Greater(h, zero) y = Where(s, h, x)", None),
-    "index": ("h = MatMul(x, w) s = ArgMax <axis = 1, keepdims = 0> (h) y = Gather(w, s)", None),
+    "index": ("h = MatMul(x, w) s = ArgMax <axis = 1, keepdims = 0> (h) y = Gather(w, s)", (1, 0)),
 }
 
 
