@@ -177,7 +177,12 @@ def test_ctrl_c_ends_all_at_once_and_quietly(models: Path) -> None:
     rule_that(models.parent, 'open(f"started{os.getpid()}", "w").close(); time.sleep(60)')
     argv = [sys.executable, "-m", "netlint", str(models), "--jobs=2"]
     running = subprocess.Popen(
-        argv, cwd=models.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        argv,
+        cwd=models.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's `&` has it ignored
     )
     for _ in range(600):
         if len(started := list(models.parent.glob("started*"))) == 2:
