@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 MAX_RUNS = 60
 MAX_SECONDS = 30.0
-MAX_ELEMENTS = 1 << 26
-"""Of all inputs of a run, which hold real numbers: a quarter of a gigabyte."""
+MAX_ELEMENTS = 1 << 24
+"""Of all inputs of a run, which hold real numbers: 64 MiB of them in float32."""
 _NO_FAULT_OF_THE_INPUTS = (NameError, ImportError, ModuleNotFoundError)
 
 
