@@ -190,6 +190,20 @@ class Packed(nn.Module):
         return self.gru(packed)[1]
 
 
+class OfKind(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.kind = nn.Embedding(7, 4)
+
+    def forward(self, image: Any, kind: Any) -> Any:
+        return torch.relu(self.conv(image)).mean((2, 3)) * self.kind(kind)
+
+
+def test_an_argument_that_is_called_as_a_table_holds_its_numbers() -> None:
+    assert shapes(found(OfKind()))["kind"] == ("int64", "batch")
+
+
 class Plain(nn.Module):
     """Arguments that are no tensors, annotated or told by their use."""
 

@@ -239,6 +239,9 @@ def _slot(name: str, place: int, model: nn.Module, layer: nn.Module | None) -> S
     if place and said in _CLASS:
         high = tables[-1].num_embeddings if tables else 2
         return Slot(name, "int", (BATCH,), high=high)
+    table = look(model, name)
+    if place and isinstance(table, nn.Embedding):  # `self.kind(kind)`
+        return Slot(name, "int", (BATCH,), high=table.num_embeddings)
     if said in _LATENT and isinstance(layer, nn.Linear | nn.Embedding):
         return Slot(name, "float", (BATCH, layer.in_features if isinstance(layer, nn.Linear) else layer.embedding_dim))
     if place and said in _STATE:
