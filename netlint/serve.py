@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from . import collector
 from .errors import ConfigError
 from .frontends import TargetError, bug
 from .probe.attach import Missing
@@ -125,8 +126,9 @@ def _show(job: Job, stage: Stage) -> Any:
 
 
 def _captured(job: Job, stage: Stage) -> Captured:
-    from .frontends.torch.target import capture
-
+    with collector.paused():
+        from .frontends.torch.target import capture
+    collector.keep()
     captured = capture(job.target, job.capture, job.importing == "slice", stage)
     stage("lint")
     request = job.capture.request
