@@ -224,16 +224,11 @@ def _viewed(watch: Watch, call: Call) -> None:
         if got != wanted[1] and wanted[1] not in merged:
             watch.miss(value, got, wanted[1])
             watch.mixed = watch.mixed or watch.current
-    elif _sized(wanted) and value.dim() > 2 and wanted[0] == value.shape[0]:
-        watch.miss(value, value[0].numel(), math.prod(wanted[1:]))
-    elif len(wanted) > 2 and wanted[0] == -1 and all(isinstance(size, int) and size > 0 for size in wanted[1:]):
-        want = math.prod(wanted[1:])
-        if value.numel() % want:  # samples of a shape that is fixed
+    elif len(wanted) > 2 and all(isinstance(size, int) and size > 0 for size in wanted[1:]):
+        want = math.prod(wanted[1:])  # samples of a shape that is fixed
+        kept = value.dim() > 2 and wanted[0] == value.shape[0]
+        if kept or (wanted[0] == -1 and value.numel() % want):
             watch.miss(value, value[0].numel(), want)
-
-
-def _sized(shape: tuple[Any, ...]) -> bool:
-    return len(shape) > 2 and all(type(size) is int and size > 0 for size in shape)
 
 
 _LOSSES_OF_ALIKES = (

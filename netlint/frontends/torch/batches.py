@@ -59,7 +59,7 @@ def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: i
     """The parts of the argument of that name; None where its source does not tell."""
     nodes = nodes_of(function)
     for node in nodes:
-        if isinstance(node, ast.Assign) and _is(node.value, name) and isinstance(node.targets[0], ast.Tuple):
+        if isinstance(node, ast.Assign) and is_name(node.value, name) and isinstance(node.targets[0], ast.Tuple):
             return _unpacked(node.targets[0].elts)
     keys = dict.fromkeys(node.slice.value for node in _subscripts(nodes, name) if isinstance(node.slice, ast.Constant))
     texts = tuple(key for key in keys if isinstance(key, str))
@@ -69,11 +69,11 @@ def parts_of(function: Callable[..., Any], name: str, model: nn.Module, depth: i
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     if read := _attributes(nodes, calls, name):
         return Parts(read, True, SimpleNamespace)
-    if any(keyword.arg is None and _is(keyword.value, name) for call in calls for keyword in call.keywords):
+    if any(keyword.arg is None and is_name(keyword.value, name) for call in calls for keyword in call.keywords):
         return Parts(_wanted(model), True)
-    if count > 1:  # `batch[0]` alone may be the first sample of a tensor
-        return Parts(tuple(f"part{index}" for index in range(count)), False)
-    if count := _walked(nodes, name, model):
+    if count < 2:  # `batch[0]` alone may be the first sample of a tensor
+        count = _walked(nodes, name, model)
+    if count:
         return Parts(tuple(f"part{index}" for index in range(count)), False)
     return next((found for call in calls if depth and (found := _handed(call, name, model, depth - 1))), None)
 
@@ -96,12 +96,13 @@ def keywords(model: nn.Module) -> tuple[str, ...]:
     return parts.names if parts is not None and parts.keyed and parts.made is dict else ()
 
 
-def _is(node: ast.expr, name: str) -> bool:
+def is_name(node: ast.AST, name: str) -> bool:
+    """Whether a piece of syntax is this variable."""
     return isinstance(node, ast.Name) and node.id == name
 
 
 def _subscripts(nodes: list[ast.AST], name: str) -> Iterator[ast.Subscript]:
-    return (node for node in nodes if isinstance(node, ast.Subscript) and _is(node.value, name))
+    return (node for node in nodes if isinstance(node, ast.Subscript) and is_name(node.value, name))
 
 
 def _walked(nodes: list[ast.AST], name: str, model: nn.Module) -> int:
@@ -109,15 +110,17 @@ def _walked(nodes: list[ast.AST], name: str, model: nn.Module) -> int:
     walks = [node.iter for node in nodes if isinstance(node, ast.For | ast.comprehension)]
     along = [part for walk in walks for part in (walk, *(walk.args if isinstance(walk, ast.Call) else ()))]
     own = (
-        getattr(model, node.attr, None) for node in nodes if isinstance(node, ast.Attribute) and _is(node.value, "self")
+        getattr(model, node.attr, None)
+        for node in nodes
+        if isinstance(node, ast.Attribute) and is_name(node.value, "self")
     )
     lengths = {len(layers) for layers in own if isinstance(layers, nn.ModuleList)}
-    return lengths.pop() if len(lengths) == 1 and any(_is(part, name) for part in along) else 0
+    return lengths.pop() if len(lengths) == 1 and any(is_name(part, name) for part in along) else 0
 
 
 def _attributes(nodes: list[ast.AST], calls: list[ast.Call], name: str) -> tuple[str, ...]:
     """`data.x, data.edge_index`; nothing where the argument may be a tensor, or has methods that are called."""
-    looks = [node for node in nodes if isinstance(node, ast.Attribute) and _is(node.value, name)]
+    looks = [node for node in nodes if isinstance(node, ast.Attribute) and is_name(node.value, name)]
     methods = {id(call.func) for call in calls}
     if any(hasattr(torch.Tensor, node.attr) or id(node) in methods for node in looks):
         return ()
@@ -141,7 +144,7 @@ def _wanted(model: nn.Module) -> tuple[str, ...]:
 
 def _handed(call: ast.Call, name: str, model: nn.Module, depth: int) -> Parts | None:
     """`self.shared_step(batch, "train")`"""
-    place = next((index for index, value in enumerate(call.args) if _is(value, name)), None)
+    place = next((index for index, value in enumerate(call.args) if is_name(value, name)), None)
     inner = getattr(type(model), call.func.attr, None) if isinstance(call.func, ast.Attribute) else None
     if place is None or not inspect.isfunction(inner):
         return None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .batches import nodes_of
+from .batches import is_name, nodes_of
 from .inputs import Slot, parameters_of
 
 _USUAL: dict[str, Any] = {"int": 1, "bool": False, "float": 1.0}
@@ -34,22 +34,18 @@ def plain(model: nn.Module, name: str) -> Slot | None:
 
 def _told(nodes: Sequence[ast.AST], name: str, model: nn.Module) -> Iterator[Any]:
     """What the source uses the argument as."""
-
-    def is_it(node: ast.AST) -> bool:
-        return isinstance(node, ast.Name) and node.id == name
-
     for node in nodes:
-        if isinstance(node, ast.Compare) and is_it(node.left):
+        if isinstance(node, ast.Compare) and is_name(node.left, name):
             yield from _texts(node.comparators[0])
-        elif isinstance(node, ast.Match) and is_it(node.subject):
+        elif isinstance(node, ast.Match) and is_name(node.subject, name):
             yield from _texts(node)
-        elif isinstance(node, ast.Subscript) and is_it(node.slice):
+        elif isinstance(node, ast.Subscript) and is_name(node.slice, name):
             yield from _first_key(node.value, model)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
-            yield from (1 for bound in node.args if is_it(bound))
+        elif isinstance(node, ast.Call) and is_name(node.func, "range"):
+            yield from (1 for bound in node.args if is_name(bound, name))
         elif isinstance(node, ast.If | ast.IfExp):
             test = node.test.operand if isinstance(node.test, ast.UnaryOp) else node.test
-            yield from [False] if is_it(test) else []
+            yield from [False] if is_name(test, name) else []
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
@@ -60,7 +56,7 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 def _first_key(node: ast.expr, model: nn.Module) -> Iterator[Any]:
     """Of layers by name or by number: `self.heads[task]`."""
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+    if isinstance(node, ast.Attribute) and is_name(node.value, "self"):
         layers = getattr(model, node.attr, None)
         if isinstance(layers, nn.ModuleDict | nn.ParameterDict | dict):
             yield from list(layers)[:1]

@@ -34,6 +34,7 @@ _NO_VALUES = (
     "lint a smaller configuration of the model, or export it with torch.onnx.export and lint the file",
 )
 _COLLECTED = 1 << 28
+"""Bytes of results after which garbage is collected: a quarter of a gigabyte."""
 _INVENTED = 1000
 """How often a model too large for a real run may ask for elements."""
 
